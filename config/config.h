@@ -1,0 +1,177 @@
+// What the operator wrote, as plain values. Filled once by config/parse.h, then immutable and shared
+// by every thread. The comments here are the meaning of each setting; pgsteer.reference.toml shows
+// each of them at its default, and a test compares the two.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgsteer {
+
+using Duration = std::chrono::milliseconds;
+
+// A password or the like: prints as "***" wherever it is formatted.
+struct Secret {
+  std::string value;
+};
+
+// Which nodes a listener leads to.
+enum class Target : std::uint8_t {
+  kPrimary,  // the one writable leader
+  kReplica,  // every healthy replica
+  kAny,      // every healthy replica, and the primary
+  kSync,     // replicas that Patroni lists as synchronous
+  kAsync,    // replicas that it does not
+};
+
+enum class Balance : std::uint8_t { kLeastSessions, kRoundRobin, kRandom, kClientAddress };
+
+// What a listener does once its clients have waited for `hold` and there is still no node to lead to.
+enum class WhenNoNode : std::uint8_t {
+  kRefuse,  // answer 57P03; the port stays open
+  kClose,   // close the listening socket until there is a node, so that balancers above move on
+};
+
+enum class ClientTls : std::uint8_t { kPass, kTerminate };
+enum class ClientCertificate : std::uint8_t { kNone, kOptional, kRequired };
+enum class NodeTls : std::uint8_t { kOff, kRequire, kVerifyCa, kVerifyFull };
+enum class TlsVersion : std::uint8_t { kTls12, kTls13 };
+enum class LogFormat : std::uint8_t { kText, kJson };
+enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
+
+// Where a listener accepts. Exactly one form is set: a Unix socket path, or a port with a host.
+struct BindAddress {
+  std::string text;       // as written
+  std::string host;       // numeric IPv4 or IPv6; "*" means every IPv4 and IPv6 address
+  std::uint16_t port = 0;  // 0 only in tests: the kernel chooses
+  std::string unix_path;  // absolute
+};
+
+// An IPv4 or IPv6 network. IPv4 is kept as its mapped IPv6 form, so one comparison serves both.
+struct Network {
+  std::array<std::uint8_t, 16> base{};
+  unsigned prefix = 128;  // bits, counted in the mapped form: 10.0.0.0/8 is 104
+  std::string text;       // as written
+
+  bool contains(const std::array<std::uint8_t, 16>& address) const;
+};
+
+// [[node]]
+struct NodeConfig {
+  std::string name;             // unique
+  std::string host;             // name or address of PostgreSQL; resolved again and again
+  std::uint16_t port = 5432;
+  std::string rest;             // URL of Patroni's REST API; empty in the file: http://HOST:8008
+  unsigned weight = 1;          // share of sessions where several nodes may serve: 1 to 256
+  std::uint32_t max_connections = 0;  // sessions on this node in all; 0: no limit
+};
+
+// [[listen]]
+struct ListenConfig {
+  std::string name;                   // unique
+  std::vector<BindAddress> bind;      // at least one
+  Target to = Target::kPrimary;
+  std::map<std::string, std::string> tags;  // only nodes whose Patroni tags have these values
+  std::optional<std::uint64_t> max_lag;     // bytes of WAL not yet replayed; unset: no limit
+  Balance balance = Balance::kLeastSessions;
+  bool fallback_to_primary = false;   // with no replica left, lead to the primary
+
+  Duration hold{10'000};              // how long a client may wait for a node; 0: refused at once
+  std::uint32_t hold_sessions = 10'000;  // how many may wait at a time; the next one is refused
+  WhenNoNode when_no_node = WhenNoNode::kRefuse;
+  Duration drain_timeout{3'600'000};  // how long reads may stay on a replica that was promoted
+  std::uint32_t logins_in_flight = 64;  // per node: logins begun and not finished
+
+  std::uint32_t max_connections = 0;             // 0: as many as the descriptors permit
+  std::uint32_t max_connections_per_client = 0;  // per client address; 0: no limit
+  std::uint32_t new_connections_per_client = 0;  // per client address and second; 0: no limit
+  std::vector<Network> allow;         // empty: everybody
+  std::vector<Network> deny;          // wins over allow
+  Duration first_packet_timeout{10'000};  // accept to complete startup packet, TLS included
+  Duration login_timeout{60'000};     // startup packet to the first ReadyForQuery, where visible
+  Duration connect_timeout{2'000};    // to one node
+
+  ClientTls tls = ClientTls::kPass;
+  std::string tls_certificate;        // PEM chain; terminate only
+  std::string tls_key;                // PEM
+  TlsVersion tls_min_version = TlsVersion::kTls12;
+  std::string tls_client_ca;          // PEM
+  ClientCertificate tls_client_certificate = ClientCertificate::kNone;
+
+  std::vector<Network> proxy_protocol_from;  // peers that begin with a PROXY header, v1 or v2
+  bool client_in_application_name = false;   // append the client's address, where the packet is seen
+};
+
+// [node_tls]: pgsteer's own TLS towards PostgreSQL, for listeners that terminate the client's.
+struct NodeTlsConfig {
+  NodeTls mode = NodeTls::kOff;
+  std::string ca;           // PEM; needed by verify-ca and verify-full
+  std::string certificate;  // PEM
+  std::string key;          // PEM
+};
+
+// [health]
+struct HealthConfig {
+  Duration interval{1'000};      // between two checks of a node while nothing is in doubt
+  Duration hunt_interval{100};   // while something is
+  Duration timeout{2'000};       // connect, request and whole reply of one check
+  Duration clock_margin{1'000};  // taken off the fence deadline for clocks that disagree
+  std::string ca;                // PEM, for https; empty: the system's
+  bool verify = true;            // false: accept any certificate of the REST API
+  std::string certificate;       // PEM client certificate
+  std::string key;               // PEM
+  std::string user;              // basic auth
+  Secret password;
+};
+
+// [stats]
+struct StatsConfig {
+  std::vector<BindAddress> bind;  // empty: no page and no metrics
+  unsigned threads = 4;
+  bool show_sessions = true;      // the session table names clients, users and databases
+};
+
+// [server]
+struct ServerConfig {
+  unsigned workers = 0;              // 0: one per core
+  Duration shutdown_timeout{30'000};  // how long sessions may finish after SIGTERM
+  Duration keepalive_idle{30'000};   // silence before the first TCP keepalive probe
+  Duration keepalive_interval{10'000};
+  unsigned keepalive_probes = 3;
+  Duration user_timeout{60'000};     // TCP_USER_TIMEOUT: unacknowledged data ends the connection
+};
+
+// [log]
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kText;
+  bool sessions = true;  // a line for each session's end
+};
+
+struct Config {
+  std::vector<NodeConfig> nodes;      // 1 to 64
+  std::vector<ListenConfig> listen;   // 1 to 64
+  NodeTlsConfig node_tls;
+  HealthConfig health;
+  StatsConfig stats;
+  ServerConfig server;
+  LogConfig log;
+};
+
+// The word an operator writes and reads for each enumerator: config key, log, metric label.
+const char* word(Target);
+const char* word(Balance);
+const char* word(WhenNoNode);
+const char* word(ClientTls);
+const char* word(ClientCertificate);
+const char* word(NodeTls);
+const char* word(TlsVersion);
+const char* word(LogFormat);
+const char* word(LogLevel);
+
+}  // namespace pgsteer

@@ -1,0 +1,40 @@
+// The checker thread: polls every node, lets judge decide, publishes what was decided. Owns all of
+// health: probes, name resolution, judge's state, the failover record. Created and stopped by main.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "config/config.h"
+#include "health/topology.h"
+#include "stats/view.h"
+
+namespace pgsteer {
+
+// Called on the checker thread; must not block.
+struct CheckerOutput {
+  std::function<void(TopologyPtr)> topology;   // each time a generation is published
+  std::function<void(ClusterViewPtr)> cluster;  // after each round and each change
+  std::function<void(EventView)> event;         // one line a person should see; logged by the checker
+};
+
+class Checker {
+ public:
+  // `config` must outlive the checker.
+  Checker(const Config& config, CheckerOutput output);
+  ~Checker();  // stops
+
+  void start();
+  // Ends the thread; returns within about a second even if a name server hangs.
+  void stop();
+
+  // Any thread; both return at once.
+  void doubt(const Doubt& doubt);
+  void feedback(const Feedback& feedback);
+
+ private:
+  class Loop;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace pgsteer

@@ -1,0 +1,129 @@
+// Where sessions may go: the one immutable value that the checker thread publishes and the workers
+// act on. It is absolute (never a delta): who receives generation N needs nothing older. Everything
+// that takes judgement has been decided by judge; the proxy only looks up.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgsteer {
+
+// A resolved socket address.
+struct Address {
+  sockaddr_storage storage{};
+  socklen_t size = 0;
+
+  std::string text() const;  // "127.0.0.1:5432", "[::1]:5432"
+  friend bool operator==(const Address& a, const Address& b);
+};
+
+// What one node means to one listener.
+enum class Admission : std::uint8_t {
+  kAdmit,  // new sessions may go there; live ones stay
+  kDrain,  // no new sessions; live ones stay
+  kCut,    // no new sessions; live ones end now
+};
+
+// Why. One word each, the same in log, metric and page: see reason_table in health/reason.h.
+enum class Reason : std::uint8_t {
+  kPrimary,             // has the lease and is writable
+  kReplica,             // healthy replica
+  kUnknown,             // no check has been answered yet
+  kPromoting,           // has the lease, not writable yet
+  kNotRunning,          // PostgreSQL is starting, stopping, crashed or stopped
+  kStandbyLeader,       // leads a standby cluster: read-only
+  kNotPrimary,          // a replica, on a listener that leads to the primary
+  kIsPrimary,           // the primary, on a listener that leads to replicas
+  kLostRole,            // was the primary and is proven not to be
+  kSuperseded,          // another node leads on a higher timeline
+  kStaleTimeline,       // claims to lead on a timeline below the highest in sight
+  kForeign,             // belongs to another cluster
+  kSilent,              // its REST API does not answer, its lease cannot have passed on yet
+  kOrphaned,            // the same, and PostgreSQL answers
+  kMaintenance,         // REST silent while the cluster is paused
+  kWitnessed,           // REST hung; another member still names it the leader
+  kFenced,              // the lease may have passed on
+  kDown,                // neither REST nor PostgreSQL answers
+  kUnresolved,          // its name does not resolve
+  kLagging,             // replays too far behind
+  kNotStreaming,        // not connected to the primary
+  kNoLoadBalance,       // tagged noloadbalance
+  kTagMismatch,         // has not the tags that the listener asks for
+  kNotSync,             // not a synchronous standby
+  kNotAsync,            // a synchronous standby
+  kPromoted,            // was a replica, is the primary now: reads drain
+  kFallback,            // the primary, serving reads because no replica can
+  kStandIn,             // the primary, not needed for reads because a replica is there
+};
+
+// One node as one listener sees it.
+struct Verdict {
+  Admission admission = Admission::kDrain;
+  Reason reason = Reason::kUnknown;
+  std::string why;  // one sentence for a person, with the figures
+};
+
+// Does PostgreSQL on the node take TLS? Learnt by the checker with an SSLRequest of its own.
+enum class TlsAnswer : std::uint8_t { kUnknown, kYes, kNo };
+
+struct NodeRoute {
+  std::string name;
+  std::vector<Address> addresses;  // in order of preference; empty: does not resolve
+  TlsAnswer tls = TlsAnswer::kUnknown;
+  unsigned weight = 1;
+};
+
+// One listener's view: by_node has one entry per configured node, in the order of the config.
+struct Pool {
+  std::vector<Verdict> by_node;
+};
+
+struct Topology {
+  std::uint64_t generation = 0;
+  std::vector<NodeRoute> nodes;         // in the order of the config
+  std::vector<Pool> pools;              // one per listener, in the order of the config
+  std::optional<std::size_t> primary;   // index into nodes
+  // The primary's timeline. A session that a primary listener bound on another timeline of the same
+  // node ends: between the two the node was not the primary.
+  std::uint32_t timeline = 0;
+  bool first_round_done = false;        // false: nothing is known yet
+  std::string no_primary_why;           // one sentence for the client's ErrorResponse and the page
+};
+
+using TopologyPtr = std::shared_ptr<const Topology>;
+
+// What the data plane saw that makes the checker look again at once. Only a hint: the checker judges.
+enum class DoubtKind : std::uint8_t {
+  kConnectRefused,
+  kConnectTimedOut,
+  kServerEnded,    // the server ended sessions that nobody asked to end
+  kShuttingDown,   // its first answer was 57P01 or 57P03
+  kInHotStandby,   // ParameterStatus in_hot_standby=on on a session of a primary listener
+};
+
+struct Doubt {
+  std::size_t node = 0;  // index into Topology::nodes
+  DoubtKind kind = DoubtKind::kServerEnded;
+};
+
+const char* word(DoubtKind);
+
+// What a worker did about a generation, for the failover record. Counts since its last report.
+struct Feedback {
+  std::uint64_t generation = 0;
+  std::chrono::steady_clock::time_point at{};
+  std::uint64_t cut = 0;            // sessions that the generation ended
+  std::uint64_t cut_told = 0;       // of those, with an ErrorResponse
+  std::uint64_t held = 0;           // waiting clients released to a node
+  std::chrono::milliseconds held_longest{0};
+  bool first_primary_session = false;  // a primary listener reached the node for the first time
+};
+
+}  // namespace pgsteer
