@@ -1,0 +1,27 @@
+// A PostgreSQL server that costs next to nothing itself. It logs everybody in, answers every
+// simple query with the same small reply, and moves COPY data on request:
+//
+//   STREAM rows bytes    CopyOut: that many CopyData messages of that many bytes
+//   SINK rows bytes      CopyIn: takes exactly that many, then CopyDone
+//
+// `loops` threads serve the small sessions; a session that asks for a stream moves to a thread of
+// its own, so that the source itself is never what makes a small session wait for a stream.
+#pragma once
+
+#include <cstddef>
+
+#include "bench/load/net.h"
+
+namespace pgsteer {
+
+struct SourceOptions {
+  Address listen{};
+  Address rest{};
+  std::size_t reply_bytes = 5;
+  int loops = 1;
+};
+
+// Serves until the process ends. Ready is said with one line on stdout.
+[[noreturn]] void run_source(const SourceOptions& options);
+
+}  // namespace pgsteer
