@@ -1,0 +1,119 @@
+"""The cluster as a whole: boot, find again, look at, take down."""
+
+import concurrent.futures
+import contextlib
+import os
+import shutil
+
+import psycopg2
+
+from . import store, tls
+from .node import Node
+from .process import Processes
+from .settings import Settings
+from .wait import LabError, wait_until
+
+
+class Cluster:
+    """Booted by boot(), or found again by another command with attach()."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.processes = Processes(settings.root)
+        self.store = store.make(settings, self.processes)
+        self.nodes = {name: Node(name, settings, self.processes, self.store) for name in settings.node_names()}
+
+    @classmethod
+    def attach(cls, root):
+        return cls(Settings.load(root))
+
+    def __getitem__(self, name):
+        if name not in self.nodes:
+            raise LabError(f"there is no node {name!r}; the nodes are {', '.join(self.nodes)}")
+        return self.nodes[name]
+
+    # --- its life
+
+    def boot(self, say=lambda text: None):
+        """Everything from nothing to a whole cluster with the role and database `app`."""
+        s, processes = self.settings, self.processes
+        s.check_ports()
+        processes.make_dir(s.root, 0o755)
+        for name in ("log", "run"):
+            os.makedirs(s.path(name), exist_ok=True)
+        processes.make_dir(s.path("archive"))
+        s.save()
+        if s.tls:
+            tls.make_certificates(s, processes)
+        for node in self.nodes.values():
+            node.prepare()
+        say(f"starting {'etcd' if s.dcs == 'etcd' else 'ZooKeeper'} ...")
+        self.store.start()
+        first, *others = self.nodes.values()
+        say(f"starting {first.name} ...")
+        first.start()
+        wait_until(first.leads, 60, f"{first.name} to lead the new cluster (see log/pg-1-patroni.log)", every=0.2)
+        say(f"starting {', '.join(node.name for node in others)} ...")
+        for node in others:
+            node.start()
+        self._make_application()
+        wait_until(self.whole, 120, "the replicas to stream (see log/pg-*-patroni.log)", every=0.2)
+
+    def _make_application(self):
+        """`app` needs no password: it may do nothing but use the database of its own."""
+        with contextlib.closing(self.connect("postgres")) as link:
+            link.autocommit = True
+            link.cursor().execute("create role app login")
+            link.cursor().execute("create database app owner app")
+
+    def down(self):
+        """Ends every process of the lab and, unless it is to be kept, removes the directory."""
+        self.processes.kill_all()
+        if not self.settings.keep:
+            shutil.rmtree(self.settings.root, ignore_errors=True)
+
+    # --- looking at it
+
+    def survey(self, timeout=3):
+        """{name: body of GET /patroni or {}} of all nodes, asked at the same time."""
+        with concurrent.futures.ThreadPoolExecutor(len(self.nodes)) as pool:
+            return dict(zip(self.nodes, pool.map(lambda node: node.status(timeout), self.nodes.values())))
+
+    def leader(self, timeout=3):
+        """The node that is writable and has the lease, or None."""
+        with concurrent.futures.ThreadPoolExecutor(len(self.nodes)) as pool:
+            leads = list(pool.map(lambda node: node.leads(timeout), self.nodes.values()))
+        return next((node for node, yes in zip(self.nodes.values(), leads) if yes), None)
+
+    def wait_leader(self, seconds=60, other_than=None):
+        def found():
+            node = self.leader(timeout=1)
+            return node if node and node.name != other_than else None
+        return wait_until(found, seconds, "a node to lead" + (f" instead of {other_than}" if other_than else ""), every=0.1)
+
+    def replicas(self):
+        leader = self.wait_leader()
+        return [node for node in self.nodes.values() if node is not leader]
+
+    def whole(self):
+        """True: one leader, and every other node streams from it on its timeline."""
+        bodies = self.survey()
+        leaders = [b for b in bodies.values() if b.get("role") in ("master", "primary")]
+        if len(leaders) != 1 or leaders[0].get("state") != "running":
+            return False
+        leader = leaders[0]
+        streams = [r for r in leader.get("replication", []) if r["state"] == "streaming"]
+        followers = [b for b in bodies.values() if b is not leader]
+        caught_up = all(b.get("state") == "running" and b.get("timeline") == leader.get("timeline")
+                        for b in followers)
+        guarded = not self.settings.sync or any(b.get("sync_standby") for b in followers)
+        return caught_up and guarded and len(streams) == len(followers)
+
+    def wait_whole(self, seconds=120):
+        wait_until(self.whole, seconds, "the cluster to be whole again", every=0.2)
+
+    def connect(self, database="app", node=None, user="postgres", **options):
+        """A connection to a node itself (the leader unless named), past any proxy."""
+        at = node or self.wait_leader()
+        return psycopg2.connect(host=at.address, port=self.settings.pg_port, user=user, dbname=database,
+                                password=self.settings.password, connect_timeout=5, **options)

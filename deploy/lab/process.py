@@ -1,0 +1,163 @@
+"""The processes of a lab: each in a session of its own, found again by a mark, ended for good.
+
+A process is the lab's when its environment carries the lab's mark, which children inherit, or when it is a
+`postgres` that runs in one of the lab's data directories (PostgreSQL writes its process title over its
+environment). Nothing else is ever signalled. The pid of each started program is on file together with its
+start time, so that a number that the kernel has given to somebody else since is not mistaken for it.
+"""
+
+import os
+import pwd
+import signal
+import subprocess
+
+from .wait import LabError, wait_until
+
+MARK = "PGSTEER_LAB"
+ACCOUNT = "postgres"
+KEPT_ENVIRONMENT = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
+
+
+def _stat(pid):
+    """(state, start time) of a process, or None when it is gone or only waits to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as source:
+            fields = source.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else (fields[0].decode(), int(fields[19]))
+
+
+class Processes:
+    def __init__(self, root):
+        self.root = os.path.realpath(root)
+        self._children = []
+        self._user = {}
+        if os.getuid() == 0:
+            account = pwd.getpwnam(ACCOUNT)
+            self._user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+    def make_dir(self, path, mode=0o700):
+        """A directory that the lab's programs may write to."""
+        os.makedirs(path, exist_ok=True)
+        os.chmod(path, mode)
+        self.give(path)
+
+    def write(self, path, text, mode=0o600):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(text)
+        os.chmod(path, mode)
+        self.give(path)
+
+    def give(self, path):
+        if self._user:
+            os.chown(path, self._user["user"], self._user["group"])
+
+    def log(self, name):
+        return os.path.join(self.root, "log", name.replace("/", "-") + ".log")
+
+    def start(self, name, argv, cwd):
+        """Starts a program as the unprivileged account, its output in log(name)."""
+        if self.running(name):
+            return
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": cwd, "LANG": "C.UTF-8",
+                       MARK: f"{self.root}:{name}"}
+        environment.update((key, os.environ[key]) for key in KEPT_ENVIRONMENT if key in os.environ)
+        with open(self.log(name), "ab") as out:
+            child = subprocess.Popen(argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=out,
+                                     stderr=subprocess.STDOUT, start_new_session=True, **self._user)
+        self._children.append(child)
+        found = _stat(child.pid)
+        with open(self._pid_file(name), "w") as out:
+            out.write(f"{child.pid} {found[1] if found else 0}")
+
+    def run(self, argv, cwd):
+        """Runs a short command as the unprivileged account; LabError with its output if it fails."""
+        done = subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, **self._user)
+        if done.returncode:
+            raise LabError(f"{argv[0]} failed:\n{done.stdout}")
+
+    def _pid_file(self, name):
+        return os.path.join(self.root, "run", name.replace("/", "-") + ".pid")
+
+    def pid(self, name):
+        """The pid of a started program that still runs, or None."""
+        for child in self._children:
+            child.poll()
+        try:
+            with open(self._pid_file(name)) as source:
+                pid, start = map(int, source.read().split())
+        except (FileNotFoundError, ValueError):
+            return None
+        found = _stat(pid)
+        return pid if found and found[1] == start else None
+
+    def running(self, name):
+        return self.pid(name) is not None
+
+    def exit_code(self, name, seconds):
+        """Waits for a program that this very command started; minus N: ended by signal N."""
+        with open(self._pid_file(name)) as source:
+            pid = int(source.read().split()[0])
+        child = next(child for child in self._children if child.pid == pid)
+        wait_until(lambda: child.poll() is not None, seconds, f"the end of {name}")
+        return child.returncode
+
+    def send(self, name, number):
+        pid = self.pid(name)
+        if pid is None:
+            raise LabError(f"{name} is not running")
+        os.kill(pid, number)
+
+    def _belongs(self, pid, prefix):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as source:
+                if any(entry.startswith(f"{MARK}={self.root}:{prefix}".encode())
+                       for entry in source.read().split(b"\0")):
+                    return True
+            if os.path.basename(os.readlink(f"/proc/{pid}/exe")).split()[0] != "postgres":
+                return False
+            return (os.readlink(f"/proc/{pid}/cwd") + "/").startswith(os.path.join(self.root, prefix))
+        except OSError:
+            return False
+
+    def members(self, prefix=""):
+        """Pids of all living processes whose name starts with `prefix`, children included."""
+        found = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit() and int(entry) != os.getpid() and self._belongs(entry, prefix) and _stat(entry):
+                found.append(int(entry))
+        return found
+
+    def signal_all(self, number, prefix=""):
+        for pid in self.members(prefix):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def kill_all(self, prefix=""):
+        """kill -9 until nothing is left; what forks meanwhile is caught by the next look."""
+        def gone():
+            self.signal_all(signal.SIGKILL, prefix)
+            for child in self._children:
+                child.poll()
+            return not self.members(prefix)
+        wait_until(gone, 20, f"the end of every process of {prefix or self.root}", every=0.01)
+
+    def freeze_all(self, prefix):
+        """SIGSTOP until nothing of it moves."""
+        def still():
+            self.signal_all(signal.SIGSTOP, prefix)
+            states = [_stat(pid) for pid in self.members(prefix)]
+            return all(state is None or state[0] in "Tt" for state in states)
+        wait_until(still, 10, f"{prefix} to be frozen", every=0.005)
+
+    def tail(self, name, lines=15):
+        try:
+            with open(self.log(name), errors="replace") as source:
+                return "".join(source.readlines()[-lines:])
+        except FileNotFoundError:
+            return ""

@@ -1,0 +1,109 @@
+"""What a lab looks like: addresses, ports, timing. Plain values, kept in ROOT/lab.json."""
+
+import dataclasses
+import json
+import os
+import secrets
+import socket
+
+from .wait import LabError
+
+TIMINGS = {"fast": (20, 2, 5), "patroni": (30, 10, 10)}  # ttl, loop_wait, retry_timeout
+
+
+@dataclasses.dataclass
+class Settings:
+    """`base` 10 puts the nodes on 127.0.0.11, .12, ... and a store of its own on 127.0.0.10."""
+
+    root: str = ""
+    base: int = 10
+    nodes: int = 3
+    dcs: str = "etcd"
+    ttl: int = 20
+    loop_wait: int = 2
+    retry_timeout: int = 5
+    sync: bool = False
+    tls: bool = False
+    rest_relay: bool = False
+    pg_port: int = 5432
+    rest_port: int = 8008
+    relay_port: int = 8009
+    client_port: int = 2379
+    peer_port: int = 2380
+    proxy_host: str = "127.0.0.1"
+    write_port: int = 5000
+    read_port: int = 5001
+    page_port: int = 7000
+    proxy: str = "pgsteer"  # pgsteer, haproxy or none
+    pgsteer: str = ""  # the program
+    keep: bool = False
+    owner: int = 0  # the pid of the command that booted the lab, 0 when nobody watches it
+    password: str = dataclasses.field(default_factory=lambda: secrets.token_hex(12))
+
+    def node_names(self):
+        return [f"pg-{number}" for number in range(1, self.nodes + 1)]
+
+    def address(self, node):
+        return f"127.0.0.{self.base + int(node.rsplit('-', 1)[1])}"
+
+    @property
+    def store_address(self):
+        return f"127.0.0.{self.base}"
+
+    @property
+    def bin_dir(self):
+        return "/usr/lib/postgresql/15/bin"
+
+    def path(self, *parts):
+        return os.path.join(self.root, *parts)
+
+    def save(self):
+        temporary = self.path("lab.json.new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as out:
+            json.dump(dataclasses.asdict(self), out, indent=2)
+        os.replace(temporary, self.path("lab.json"))
+
+    @staticmethod
+    def load(root):
+        """A directory that another user could have prepared is not believed."""
+        name = os.path.join(root, "lab.json")
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor) as source:
+                if os.fstat(source.fileno()).st_uid != os.getuid():
+                    raise LabError(f"{name} belongs to another user; it is not touched")
+                return Settings(**json.load(source))
+        except FileNotFoundError:
+            raise LabError(f"there is no lab in {root}") from None
+
+    def sockets(self):
+        """Every (address, port, what for) that the lab will listen on."""
+        wanted = []
+        for node in self.node_names():
+            at = self.address(node)
+            wanted += [(at, self.pg_port, f"PostgreSQL of {node}"), (at, self.rest_port, f"REST of {node}")]
+            if self.rest_relay:
+                wanted.append((at, self.relay_port, f"REST relay of {node}"))
+            if self.dcs == "etcd":
+                wanted += [(at, self.client_port, f"etcd of {node}"), (at, self.peer_port, f"etcd of {node}")]
+        if self.dcs == "zookeeper":
+            wanted.append((self.store_address, self.client_port, "ZooKeeper"))
+        if self.proxy != "none":
+            for port, use in ((self.write_port, "writes"), (self.read_port, "reads"), (self.page_port, "the page")):
+                wanted.append((self.proxy_host, port, f"{self.proxy}: {use}"))
+        return wanted
+
+    def check_ports(self):
+        """LabError that names every port somebody else holds."""
+        taken = []
+        for address, port, use in self.sockets():
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((address, port))
+                except OSError as error:
+                    taken.append(f"  {address}:{port} ({use}): {error.strerror}")
+        if taken:
+            raise LabError("these addresses are needed and not free:\n" + "\n".join(taken)
+                           + "\nEnd what holds them (`ss -ltnp` shows it), or choose others; see --help.")
