@@ -1,11 +1,12 @@
-// What the operator wrote, as plain values. Filled once by config/parse.h, then immutable and shared
-// by every thread. The comments here are the meaning of each setting; pgsteer.reference.toml shows
-// each of them at its default, and a test compares the two.
+// What the operator wrote, as plain values. Filled once by config/parse.h, then immutable and
+// shared by every thread. The comments here are the meaning of each setting; pgsteer.reference.toml
+// shows each of them at its default, and a test compares the two.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <iosfwd>
 #include <map>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@ using Duration = std::chrono::milliseconds;
 struct Secret {
   std::string value;
 };
+std::ostream& operator<<(std::ostream& out, const Secret& secret);
 
 // Which nodes a listener leads to.
 enum class Target : std::uint8_t {
@@ -31,7 +33,8 @@ enum class Target : std::uint8_t {
 
 enum class Balance : std::uint8_t { kLeastSessions, kRoundRobin, kRandom, kClientAddress };
 
-// What a listener does once its clients have waited for `hold` and there is still no node to lead to.
+// What a listener does once its clients have waited for `hold` and there is still no node to lead
+// to.
 enum class WhenNoNode : std::uint8_t {
   kRefuse,  // answer 57P03; the port stays open
   kClose,   // close the listening socket until there is a node, so that balancers above move on
@@ -46,10 +49,11 @@ enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
 
 // Where a listener accepts. Exactly one form is set: a Unix socket path, or a port with a host.
 struct BindAddress {
-  std::string text;       // as written
-  std::string host;       // numeric IPv4 or IPv6; "*" means every IPv4 and IPv6 address
+  std::string text;  // as written
+  std::string host;  // numeric IPv4 or IPv6, as the system writes it; "*" means every IPv4 and
+                     // IPv6 address, "0.0.0.0" every IPv4 one, "::" every IPv6 one and no IPv4
   std::uint16_t port = 0;  // 0 only in tests: the kernel chooses
-  std::string unix_path;  // absolute
+  std::string unix_path;   // absolute
 };
 
 // An IPv4 or IPv6 network. IPv4 is kept as its mapped IPv6 form, so one comparison serves both.
@@ -63,48 +67,49 @@ struct Network {
 
 // [[node]]
 struct NodeConfig {
-  std::string name;             // unique
-  std::string host;             // name or address of PostgreSQL; resolved again and again
+  std::string name;  // unique
+  std::string host;  // name or address of PostgreSQL; resolved again and again
   std::uint16_t port = 5432;
-  std::string rest;             // URL of Patroni's REST API; empty in the file: http://HOST:8008
-  unsigned weight = 1;          // share of sessions where several nodes may serve: 1 to 256
+  std::string rest;     // URL of Patroni's REST API, "http://HOST:PORT"; empty in the file:
+                        // http://HOST:8008, and filled in by the parser
+  unsigned weight = 1;  // share of sessions where several nodes may serve: 1 to 256
   std::uint32_t max_connections = 0;  // sessions on this node in all; 0: no limit
 };
 
 // [[listen]]
 struct ListenConfig {
-  std::string name;                   // unique
-  std::vector<BindAddress> bind;      // at least one
+  std::string name;               // unique
+  std::vector<BindAddress> bind;  // at least one
   Target to = Target::kPrimary;
   std::map<std::string, std::string> tags;  // only nodes whose Patroni tags have these values
   std::optional<std::uint64_t> max_lag;     // bytes of WAL not yet replayed; unset: no limit
   Balance balance = Balance::kLeastSessions;
-  bool fallback_to_primary = false;   // with no replica left, lead to the primary
+  bool fallback_to_primary = false;  // with no replica left, lead to the primary
 
-  Duration hold{10'000};              // how long a client may wait for a node; 0: refused at once
+  Duration hold{10'000};  // how long a client may wait for a node; 0: refused at once
   std::uint32_t hold_sessions = 10'000;  // how many may wait at a time; the next one is refused
   WhenNoNode when_no_node = WhenNoNode::kRefuse;
-  Duration drain_timeout{3'600'000};  // how long reads may stay on a replica that was promoted
+  Duration drain_timeout{3'600'000};    // how long reads may stay on a replica that was promoted
   std::uint32_t logins_in_flight = 64;  // per node: logins begun and not finished
 
   std::uint32_t max_connections = 0;             // 0: as many as the descriptors permit
   std::uint32_t max_connections_per_client = 0;  // per client address; 0: no limit
   std::uint32_t new_connections_per_client = 0;  // per client address and second; 0: no limit
-  std::vector<Network> allow;         // empty: everybody
-  std::vector<Network> deny;          // wins over allow
-  Duration first_packet_timeout{10'000};  // accept to complete startup packet, TLS included
-  Duration login_timeout{60'000};     // startup packet to the first ReadyForQuery, where visible
-  Duration connect_timeout{2'000};    // to one node
+  std::vector<Network> allow;                    // empty: everybody
+  std::vector<Network> deny;                     // wins over allow
+  Duration first_packet_timeout{10'000};         // accept to complete startup packet, TLS included
+  Duration login_timeout{60'000};   // startup packet to the first ReadyForQuery, where visible
+  Duration connect_timeout{2'000};  // to one node
 
   ClientTls tls = ClientTls::kPass;
-  std::string tls_certificate;        // PEM chain; terminate only
-  std::string tls_key;                // PEM
+  std::string tls_certificate;  // PEM chain; terminate only
+  std::string tls_key;          // PEM
   TlsVersion tls_min_version = TlsVersion::kTls12;
-  std::string tls_client_ca;          // PEM
+  std::string tls_client_ca;  // PEM
   ClientCertificate tls_client_certificate = ClientCertificate::kNone;
 
   std::vector<Network> proxy_protocol_from;  // peers that begin with a PROXY header, v1 or v2
-  bool client_in_application_name = false;   // append the client's address, where the packet is seen
+  bool client_in_application_name = false;  // append the client's address, where the packet is seen
 };
 
 // [node_tls]: pgsteer's own TLS towards PostgreSQL, for listeners that terminate the client's.
@@ -127,23 +132,24 @@ struct HealthConfig {
   std::string key;               // PEM
   std::string user;              // basic auth
   Secret password;
+  std::string password_file;  // instead of password: its first line is the password
 };
 
 // [stats]
 struct StatsConfig {
   std::vector<BindAddress> bind;  // empty: no page and no metrics
   unsigned threads = 4;
-  bool show_sessions = true;      // the session table names clients, users and databases
+  bool show_sessions = true;  // the session table names clients, users and databases
 };
 
 // [server]
 struct ServerConfig {
-  unsigned workers = 0;              // 0: one per core
+  unsigned workers = 0;               // 0: one per core
   Duration shutdown_timeout{30'000};  // how long sessions may finish after SIGTERM
-  Duration keepalive_idle{30'000};   // silence before the first TCP keepalive probe
+  Duration keepalive_idle{30'000};    // silence before the first TCP keepalive probe
   Duration keepalive_interval{10'000};
   unsigned keepalive_probes = 3;
-  Duration user_timeout{60'000};     // TCP_USER_TIMEOUT: unacknowledged data ends the connection
+  Duration user_timeout{60'000};  // TCP_USER_TIMEOUT: unacknowledged data ends the connection
 };
 
 // [log]
@@ -154,8 +160,8 @@ struct LogConfig {
 };
 
 struct Config {
-  std::vector<NodeConfig> nodes;      // 1 to 64
-  std::vector<ListenConfig> listen;   // 1 to 64
+  std::vector<NodeConfig> nodes;     // 1 to 64
+  std::vector<ListenConfig> listen;  // 1 to 64
   NodeTlsConfig node_tls;
   HealthConfig health;
   StatsConfig stats;

@@ -13,9 +13,9 @@ namespace pgsteer {
 // One thing that is wrong (or doubtful) and where.
 struct Fault {
   std::string file;
-  unsigned line = 0;    // 1-based; 0: the file as a whole
-  std::string key;      // dotted: "listen[1].max_lag"
-  std::string message;  // what is wrong, and what is allowed
+  unsigned line = 0;     // 1-based; 0: the file as a whole
+  std::string key;       // dotted: "listen[1].max_lag"
+  std::string message;   // what is wrong, and what is allowed
   bool warning = false;  // true: pgsteer runs all the same
 
   std::string text() const;  // "FILE:LINE: KEY: MESSAGE"

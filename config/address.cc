@@ -1,0 +1,256 @@
+#include "config/address.h"
+
+#include <arpa/inet.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+namespace pgsteer {
+
+namespace {
+
+constexpr unsigned kPatroniPort = 8008;
+
+struct Numeric {
+  bool v6 = false;
+  std::array<std::uint8_t, 16> bytes{};  // IPv4 in its mapped form
+  std::string text;                      // as the system writes it
+};
+
+std::optional<Numeric> numeric(std::string_view text) {
+  const std::string host(text);
+  if (host.find('\0') != std::string::npos) return std::nullopt;
+  Numeric out;
+  char written[INET6_ADDRSTRLEN] = {};
+  in_addr v4{};
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
+    out.bytes[10] = out.bytes[11] = 0xff;
+    std::memcpy(&out.bytes[12], &v4, sizeof v4);
+    inet_ntop(AF_INET, &v4, written, sizeof written);
+  } else if (inet_pton(AF_INET6, host.c_str(), out.bytes.data()) == 1) {
+    out.v6 = true;
+    inet_ntop(AF_INET6, out.bytes.data(), written, sizeof written);
+  } else {
+    return std::nullopt;
+  }
+  out.text = written;
+  return out;
+}
+
+std::optional<unsigned> number(std::string_view text, unsigned most) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > most) return std::nullopt;
+  return value;
+}
+
+struct HostPort {
+  std::string_view host;
+  std::string_view port;
+  bool bracketed = false;
+  bool has_port = false;
+};
+
+// Splits "HOST:PORT" and "[HOST]:PORT"; nothing if brackets or colons do not fit.
+std::optional<HostPort> split_port(std::string_view text) {
+  HostPort out;
+  std::string_view rest;
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find(']');
+    if (close == std::string_view::npos) return std::nullopt;
+    out.bracketed = true;
+    out.host = text.substr(1, close - 1);
+    rest = text.substr(close + 1);
+    if (!rest.empty() && rest.front() != ':') return std::nullopt;
+  } else {
+    const std::size_t colon = text.find(':');
+    if (colon != text.rfind(':')) return std::nullopt;
+    out.host = text.substr(0, colon);
+    if (colon != std::string_view::npos) rest = text.substr(colon);
+  }
+  out.has_port = !rest.empty();
+  if (out.has_port) out.port = rest.substr(1);
+  return out;
+}
+
+bool name_characters(std::string_view host) {
+  return std::all_of(host.begin(), host.end(), [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_';
+  });
+}
+
+// Digits and dots alone are an address that somebody mistyped: no host name has a number as its
+// last part (RFC 1123, 2.1).
+bool like_address(std::string_view host) {
+  return std::all_of(host.begin(), host.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+}
+
+Reading<BindAddress> read_unix(std::string_view text) {
+  using R = Reading<BindAddress>;
+  constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
+  if (text.size() > kLongest) {
+    return R::bad(in_quotes(text) + " is too long for a Unix socket: at most " +
+                  std::to_string(kLongest) + " bytes");
+  }
+  if (text.ends_with('/') || text.find('\0') != std::string_view::npos) {
+    return R::bad(in_quotes(text) +
+                  " is a directory; write the path of the socket itself, such as " +
+                  in_quotes(std::string(text.substr(0, text.find('\0'))) + ".s.PGSQL.5000"));
+  }
+  return R::good({std::string(text), "", 0, std::string(text)});
+}
+
+bool wildcard_v4(const BindAddress& bind) { return bind.host == "*" || bind.host == "0.0.0.0"; }
+bool wildcard_v6(const BindAddress& bind) { return bind.host == "*" || bind.host == "::"; }
+bool is_v6(const BindAddress& bind) { return bind.host.find(':') != std::string::npos; }
+
+}  // namespace
+
+Reading<BindAddress> read_bind(std::string_view text) {
+  using R = Reading<BindAddress>;
+  static const std::string kAllowed =
+      "; write \"*:5000\", \"10.0.0.1:5000\", \"[::1]:5000\" or the absolute path of a Unix socket";
+  if (text.starts_with('/')) return read_unix(text);
+  const std::optional<HostPort> parts = split_port(text);
+  if (!parts) {
+    return R::bad(in_quotes(text) + " is not an address with a port (IPv6 goes in brackets)" +
+                  kAllowed);
+  }
+  if (!parts->has_port) return R::bad(in_quotes(text) + " has no port" + kAllowed);
+  const std::optional<unsigned> port = number(parts->port, 65535);
+  if (!port) {
+    return R::bad(in_quotes(parts->port) + " is not a port: 1 to 65535" + kAllowed);
+  }
+  BindAddress bind{std::string(text), "*", static_cast<std::uint16_t>(*port), ""};
+  if (!parts->bracketed && (parts->host.empty() || parts->host == "*")) return R::good(bind);
+  const std::optional<Numeric> host = numeric(parts->host);
+  if (host && host->v6 == parts->bracketed) {
+    bind.host = host->text;
+    return R::good(bind);
+  }
+  const std::string port_text = ":" + std::to_string(*port);
+  if (parts->host == "localhost") {
+    return R::bad("names are not resolved here, localhost neither; write \"127.0.0.1" + port_text +
+                  "\", \"[::1]" + port_text + "\" or an array of both");
+  }
+  return R::bad(in_quotes(parts->host) +
+                " is not a numeric address, and names are not resolved here" + kAllowed);
+}
+
+bool in_conflict(const BindAddress& a, const BindAddress& b) {
+  if (!a.unix_path.empty() || !b.unix_path.empty()) return a.unix_path == b.unix_path;
+  if (a.port != b.port || a.port == 0) return false;
+  if (a.host == b.host) return true;
+  const bool v4 = (wildcard_v4(a) && !is_v6(b)) || (wildcard_v4(b) && !is_v6(a));
+  const bool v6 = (wildcard_v6(a) && (is_v6(b) || b.host == "*")) ||
+                  (wildcard_v6(b) && (is_v6(a) || a.host == "*"));
+  return v4 || v6;
+}
+
+Reading<Network> read_network(std::string_view text) {
+  using R = Reading<Network>;
+  const std::size_t slash = text.find('/');
+  const std::optional<Numeric> address = numeric(text.substr(0, slash));
+  if (!address) {
+    return R::bad(in_quotes(text) +
+                  " is not a network; write \"10.0.0.0/8\", \"fd00::/8\" or a single address");
+  }
+  const unsigned most = address->v6 ? 128 : 32;
+  unsigned prefix = most;
+  if (slash != std::string_view::npos) {
+    const std::optional<unsigned> bits = number(text.substr(slash + 1), most);
+    if (!bits) {
+      return R::bad(in_quotes(text.substr(slash + 1)) + " is not a prefix length: 0 to " +
+                    std::to_string(most));
+    }
+    prefix = *bits;
+  }
+  Network network;
+  network.prefix = prefix + 128 - most;
+  network.text = std::string(text);
+  for (unsigned i = 0; i < 16; ++i) {
+    const unsigned begin = i * 8;
+    const unsigned kept = network.prefix <= begin ? 0 : std::min(network.prefix - begin, 8U);
+    network.base[i] = static_cast<std::uint8_t>(address->bytes[i] & ~(0xffU >> kept));
+  }
+  if (network.base != address->bytes) {
+    char written[INET6_ADDRSTRLEN] = {};
+    inet_ntop(address->v6 ? AF_INET6 : AF_INET, &network.base[address->v6 ? 0 : 12], written,
+              sizeof written);
+    return R::bad(in_quotes(text) + " has bits to the right of its prefix; write \"" + written +
+                  "/" + std::to_string(prefix) + "\" for the network or \"" + address->text +
+                  "\" for the one address");
+  }
+  return R::good(network);
+}
+
+Reading<std::string> read_host(std::string_view text) {
+  using R = Reading<std::string>;
+  constexpr std::size_t kLongest =
+      253;  // of a host name, RFC 1035 2.3.4 without the dots at the ends
+  if (numeric(text)) return R::good(std::string(text));
+  if (text.find("://") != std::string_view::npos) {
+    return R::bad(in_quotes(text) + " is a URL; write the host alone (rest = takes a URL)");
+  }
+  if (text.starts_with('[') && text.ends_with(']') && numeric(text.substr(1, text.size() - 2))) {
+    return R::bad("write the IPv6 address without brackets");
+  }
+  const std::optional<HostPort> parts = split_port(text);
+  if (parts && parts->has_port && number(parts->port, 65535)) {
+    return R::bad(in_quotes(text) +
+                  " has a port in it; write it as port = " + std::string(parts->port));
+  }
+  if (text.empty() || text.size() > kLongest || !name_characters(text) || like_address(text)) {
+    return R::bad(in_quotes(text) + " is neither a host name nor an address");
+  }
+  return R::good(std::string(text));
+}
+
+Reading<std::string> read_rest_url(std::string_view text) {
+  using R = Reading<std::string>;
+  static const std::string kAllowed = "; write \"http://HOST:8008\" or \"https://HOST:8008\"";
+  std::string_view rest = text;
+  std::string scheme = "http://";
+  if (rest.starts_with("https://")) scheme = "https://";
+  if (!rest.starts_with(scheme)) {
+    return R::bad(in_quotes(text) + " does not begin with http:// or https://" + kAllowed);
+  }
+  rest.remove_prefix(scheme.size());
+  if (rest.ends_with('/')) rest.remove_suffix(1);
+  if (rest.find('@') != std::string_view::npos) {
+    return R::bad("the URL holds a user; write user and password under [health]" + kAllowed);
+  }
+  if (rest.find_first_of("/?#") != std::string_view::npos) {
+    return R::bad(in_quotes(text) + " has a path; pgsteer adds its own" + kAllowed);
+  }
+  const std::optional<HostPort> parts = split_port(rest);
+  if (!parts)
+    return R::bad(in_quotes(text) + " has no host and port (IPv6 goes in brackets)" + kAllowed);
+  const std::optional<Numeric> address = numeric(parts->host);
+  const bool host_ok = parts->bracketed ? address && address->v6
+                                        : read_host(parts->host).value && !(address && address->v6);
+  if (!host_ok) {
+    return R::bad(in_quotes(parts->host) + " is neither a host name nor an address" + kAllowed);
+  }
+  if (!parts->has_port) {
+    return R::bad(in_quotes(text) + " has no port; Patroni listens on " +
+                  std::to_string(kPatroniPort) + " unless told otherwise" + kAllowed);
+  }
+  const std::optional<unsigned> port = number(parts->port, 65535);
+  if (!port || *port == 0) {
+    return R::bad(in_quotes(parts->port) + " is not a port: 1 to 65535" + kAllowed);
+  }
+  return R::good(scheme + std::string(rest));
+}
+
+std::string default_rest_url(const std::string& host) {
+  const bool v6 = host.find(':') != std::string::npos;
+  return "http://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(kPatroniPort);
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,83 @@
+#include "config/findings.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pgsteer {
+
+namespace {
+
+// Keys come from the file and may hold anything once they are quoted there.
+std::string printable(const std::string& key) {
+  constexpr std::size_t kShown = 160;
+  std::string out;
+  for (const char c : key.substr(0, kShown)) {
+    out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c);
+  }
+  return key.size() > kShown ? out + "..." : out;
+}
+
+// Is `part` the key itself, or something within it: "a.b" and "a.b[1]" within "a.b"?
+bool within(std::string_view part, std::string_view key) {
+  if (!part.starts_with(key)) return false;
+  return part.size() == key.size() || part[key.size()] == '.' || part[key.size()] == '[';
+}
+
+}  // namespace
+
+unsigned Findings::line_of(const std::string& key) const {
+  for (std::string_view part = key; !part.empty();) {
+    const auto found = lines_.find(std::string(part));
+    if (found != lines_.end()) return found->second;
+    const std::size_t cut = part.find_last_of(".[");
+    part = cut == std::string_view::npos ? std::string_view() : part.substr(0, cut);
+  }
+  return 0;
+}
+
+std::string Findings::where(const std::string& key) const {
+  return "line " + std::to_string(line_of(key));
+}
+
+void Findings::fault(const std::string& key, std::string message) {
+  add(line_of(key), key, std::move(message), false);
+}
+
+void Findings::fault_at(unsigned line, const std::string& key, std::string message) {
+  add(line, key, std::move(message), false);
+}
+
+void Findings::warn(const std::string& key, std::string message) {
+  add(line_of(key), key, std::move(message), true);
+}
+
+bool Findings::sound(std::initializer_list<std::string> keys) const {
+  return std::none_of(faults_.begin(), faults_.end(), [&](const Fault& fault) {
+    return !fault.warning && std::any_of(keys.begin(), keys.end(), [&](const std::string& key) {
+      return within(fault.key, key);
+    });
+  });
+}
+
+std::vector<Fault> Findings::in_order() && {
+  std::stable_sort(faults_.begin(), faults_.end(),
+                   [](const Fault& a, const Fault& b) { return a.line < b.line; });
+  return std::move(faults_);
+}
+
+void Findings::add(unsigned line, const std::string& key, std::string message, bool warning) {
+  faults_.push_back({file_, line, printable(key), std::move(message), warning});
+}
+
+std::string Fault::text() const {
+  std::string out = file;
+  if (line > 0) out += ":" + std::to_string(line);
+  if (!key.empty()) out += ": " + key;
+  return out + ": " + (warning ? "warning: " : "") + message;
+}
+
+bool Parsed::ok() const {
+  return std::all_of(faults.begin(), faults.end(), [](const Fault& each) { return each.warning; });
+}
+
+}  // namespace pgsteer

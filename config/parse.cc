@@ -1,0 +1,246 @@
+#include "config/parse.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "config/address.h"
+#include "config/check.h"
+#include "config/findings.h"
+#include "config/raw.h"
+#include "config/settings.h"
+#include "config/suggest.h"
+
+namespace pgsteer {
+
+namespace {
+
+constexpr std::size_t kMostEntries = 64;           // nodes, and listeners
+constexpr std::size_t kLargestFile = 1024 * 1024;  // 64 of each need a twentieth
+constexpr std::size_t kLongestPassword = 1024;
+
+std::string brackets(const SectionInfo& info) {
+  const std::string word = info.word;
+  return info.many ? "[[" + word + "]]" : "[" + word + "]";
+}
+
+// TOML's commonest slip is a value without its quotes. Says so if the faulty line looks like it.
+std::string quote_hint(std::string_view toml, unsigned line) {
+  for (unsigned at = 1; at < line && !toml.empty(); ++at) {
+    const std::size_t end = toml.find('\n');
+    toml = end == std::string_view::npos ? std::string_view() : toml.substr(end + 1);
+  }
+  toml = toml.substr(0, toml.find('\n'));
+  const std::size_t equals = toml.find('=');
+  if (equals == std::string_view::npos) return {};
+  std::string_view value = toml.substr(equals + 1);
+  value = value.substr(0, value.find('#'));
+  while (!value.empty() && std::isspace(static_cast<unsigned char>(value.front())) != 0) {
+    value.remove_prefix(1);
+  }
+  while (!value.empty() && std::isspace(static_cast<unsigned char>(value.back())) != 0) {
+    value.remove_suffix(1);
+  }
+  if (value.empty() || value.find_first_of("\"'[]{}\\") != std::string_view::npos) return {};
+  return "; words and values with a unit go in quotes: " + in_quotes(value);
+}
+
+// One run of the parser.
+class Parser {
+ public:
+  explicit Parser(const std::string& file) : findings_(file) {
+    reader_.directory = std::filesystem::path(file).parent_path().string();
+  }
+
+  Parsed run(std::string_view toml) {
+    const RawDocument document = read_toml(toml);
+    if (document.ok) {
+      read_root(document.root);
+      read_password_file();
+      fill_in();
+      check_config(config_, findings_);
+    } else {
+      findings_.fault_at(
+          document.error_line, "",
+          "not valid TOML: " + document.error + quote_hint(toml, document.error_line));
+    }
+    return {std::move(config_), std::move(findings_).in_order()};
+  }
+
+ private:
+  void read_root(const Raw& root) {
+    for (const auto& [key, line, value] : root.entries) {
+      findings_.place(key, line);
+      const auto info =
+          std::find_if(sections().begin(), sections().end(),
+                       [&name = key](const SectionInfo& each) { return name == each.word; });
+      if (info == sections().end()) {
+        unknown_section(key, line);
+      } else if (info->many) {
+        read_many(*info, value);
+      } else if (value.kind == RawKind::kTable) {
+        findings_.place(key, value.line);
+        read_section(*info, value, key, 0);
+      } else {
+        findings_.fault(key,
+                        "is written once, as a table with one pair of brackets: [" + key + "]");
+      }
+    }
+    for (const SectionInfo& info : sections()) {
+      if (!info.many || findings_.written(info.word)) continue;
+      findings_.fault(info.word, "is missing; at least one " + brackets(info) + " is needed");
+    }
+  }
+
+  void unknown_section(const std::string& key, unsigned line) {
+    std::vector<std::string> words;
+    std::string all;
+    for (const SectionInfo& info : sections()) {
+      words.emplace_back(info.word);
+      all += (all.empty() ? "" : ", ") + brackets(info);
+    }
+    findings_.fault_at(line, key,
+                       "is unknown" + did_you_mean(key, words) + elsewhere(key, nullptr) +
+                           "; the file consists of " + all);
+  }
+
+  void read_many(const SectionInfo& info, const Raw& value) {
+    const std::string word = info.word;
+    if (value.kind != RawKind::kArray) {
+      findings_.fault(word,
+                      "is written with two pairs of brackets, once for each: [[" + word + "]]");
+      return;
+    }
+    if (value.items.empty()) findings_.fault(word, "is empty; at least one is needed");
+    std::size_t index = 0;
+    for (const Raw& item : value.items) {
+      const std::string key = word + "[" + std::to_string(index) + "]";
+      findings_.place(key, item.line);
+      if (index == kMostEntries) {
+        findings_.fault(
+            key, "is one too many; at most " + std::to_string(kMostEntries) + " are allowed");
+        return;
+      }
+      add_entry(config_, info.section);
+      if (item.kind == RawKind::kTable) {
+        read_section(info, item, key, index);
+      } else {
+        findings_.fault(
+            key, std::string("is ") + item.kind_name() + "; it must be a table: [[" + word + "]]");
+      }
+      ++index;
+    }
+  }
+
+  void read_section(const SectionInfo& info, const Raw& table, const std::string& prefix,
+                    std::size_t index) {
+    for (const auto& [key, line, value] : table.entries) {
+      const std::string dotted = prefix + "." + key;
+      findings_.place(dotted, line);
+      const auto setting = std::find_if(settings().begin(), settings().end(),
+                                        [&name = key, &info](const Setting& each) {
+                                          return each.section == info.section && each.key == name;
+                                        });
+      if (setting == settings().end()) {
+        unknown_key(info, key, dotted);
+        continue;
+      }
+      reader_.complaints.clear();
+      setting->read(value, config_, index, reader_);
+      for (const Complaint& each : reader_.complaints) {
+        findings_.fault_at(each.line > 0 ? each.line : line, dotted + each.suffix, each.message);
+      }
+    }
+    for (const Setting& each : settings()) {
+      if (each.section != info.section || !each.required() || table.find(each.key)) continue;
+      findings_.fault(
+          prefix + "." + each.key,
+          "is missing; every " + brackets(info) + " needs one: " + each.key + " = " + each.example);
+    }
+  }
+
+  void unknown_key(const SectionInfo& info, const std::string& key, const std::string& dotted) {
+    const std::vector<std::string> keys = keys_of(info.section);
+    std::string meant = did_you_mean(key, keys);
+    if (meant.empty()) meant = elsewhere(key, &info);
+    if (meant.empty()) meant = "; " + brackets(info) + " has " + join(keys);
+    findings_.fault(dotted, "is unknown" + meant);
+  }
+
+  // Says where a key that stands in the wrong section belongs.
+  static std::string elsewhere(const std::string& key, const SectionInfo* here) {
+    std::string places;
+    for (const Setting& each : settings()) {
+      if (each.key != key || (here != nullptr && each.section == here->section)) continue;
+      const auto& info = *std::find_if(sections().begin(), sections().end(),
+                                       [&](const auto& s) { return s.section == each.section; });
+      places += (places.empty() ? "" : " or ") + brackets(info);
+    }
+    return places.empty() ? std::string() : " here (it belongs under " + places + ")";
+  }
+
+  void read_password_file() {
+    HealthConfig& health = config_.health;
+    if (health.password_file.empty() || !findings_.sound({"health.password_file"})) return;
+    if (!health.password.value.empty()) {
+      findings_.fault(
+          "health.password_file",
+          "password is set too (" + findings_.where("health.password") + "); keep one of the two");
+      return;
+    }
+    std::ifstream in(health.password_file);
+    std::string line;
+    std::getline(in, line);
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty() || line.size() > kLongestPassword) {
+      findings_.fault("health.password_file",
+                      "the first line of the file must be the password: 1 to " +
+                          std::to_string(kLongestPassword) + " bytes");
+      return;
+    }
+    health.password.value = line;
+  }
+
+  void fill_in() {
+    for (NodeConfig& node : config_.nodes) {
+      if (node.rest.empty() && !node.host.empty()) node.rest = default_rest_url(node.host);
+    }
+  }
+
+  Config config_;
+  Findings findings_;
+  Reader reader_;
+};
+
+Parsed unusable(const std::string& file, const std::string& why) {
+  Parsed parsed;
+  parsed.faults.push_back({file, 0, "", why, false});
+  return parsed;
+}
+
+}  // namespace
+
+Parsed parse_text(std::string_view toml, const std::string& file) { return Parser(file).run(toml); }
+
+Parsed parse_file(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return unusable(path, "is a directory");
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return unusable(path, std::string("cannot be read: ") + std::strerror(errno));
+  // One byte more than allowed, so that a file without an end (a device) is refused too.
+  std::string text(kLargestFile + 1, '\0');
+  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in.bad()) return unusable(path, "cannot be read to its end");
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  if (text.size() > kLargestFile) return unusable(path, "is larger than 1MB; this is no config");
+  return parse_text(text, path);
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,210 @@
+#include "config/settings.h"
+
+#include <chrono>
+#include <type_traits>
+#include <utility>
+
+namespace pgsteer {
+
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+template <class S, class C>
+auto& part(C& config, std::size_t index) {
+  if constexpr (std::is_same_v<S, NodeConfig>) {
+    return config.nodes[index];
+  } else if constexpr (std::is_same_v<S, ListenConfig>) {
+    return config.listen[index];
+  } else if constexpr (std::is_same_v<S, NodeTlsConfig>) {
+    return config.node_tls;
+  } else if constexpr (std::is_same_v<S, HealthConfig>) {
+    return config.health;
+  } else if constexpr (std::is_same_v<S, StatsConfig>) {
+    return config.stats;
+  } else if constexpr (std::is_same_v<S, ServerConfig>) {
+    return config.server;
+  } else {
+    static_assert(std::is_same_v<S, LogConfig>);
+    return config.log;
+  }
+}
+
+template <class S>
+constexpr Section section_of() {
+  if constexpr (std::is_same_v<S, NodeConfig>) return Section::kNode;
+  if constexpr (std::is_same_v<S, ListenConfig>) return Section::kListen;
+  if constexpr (std::is_same_v<S, NodeTlsConfig>) return Section::kNodeTls;
+  if constexpr (std::is_same_v<S, HealthConfig>) return Section::kHealth;
+  if constexpr (std::is_same_v<S, StatsConfig>) return Section::kStats;
+  if constexpr (std::is_same_v<S, ServerConfig>) return Section::kServer;
+  return Section::kLog;
+}
+
+template <class S, class T>
+Setting setting(const char* key, T S::*member, Rule<T> rule, const char* example = "") {
+  Setting out;
+  out.section = section_of<S>();
+  out.key = key;
+  out.type = rule.type;
+  out.allowed = rule.allowed;
+  out.example = example;
+  out.read = [member, read = rule.read](const Raw& raw, Config& config, std::size_t index,
+                                        Reader& reader) {
+    read(raw, part<S>(config, index).*member, reader);
+  };
+  out.write = [member, write = rule.write](const Config& config, std::size_t index) {
+    return write(part<S>(config, index).*member);
+  };
+  return out;
+}
+
+constexpr std::int64_t kMostSessions = 1'000'000;
+constexpr milliseconds kLeastWait{10};
+
+std::vector<Setting> node_settings() {
+  using N = NodeConfig;
+  return {
+      setting("name", &N::name, name_rule(), "\"pg-1\""),
+      setting("host", &N::host, host_rule(), "\"10.0.0.1\""),
+      setting("port", &N::port, number_rule<std::uint16_t>(1, 65535)),
+      setting("rest", &N::rest, rest_rule()),
+      setting("weight", &N::weight, number_rule<unsigned>(1, 256)),
+      setting("max_connections", &N::max_connections, number_rule<std::uint32_t>(0, kMostSessions)),
+  };
+}
+
+std::vector<Setting> listen_settings() {
+  using L = ListenConfig;
+  const auto count = [](std::int64_t least) {
+    return number_rule<std::uint32_t>(least, kMostSessions);
+  };
+  return {
+      setting("name", &L::name, name_rule(), "\"read_write\""),
+      setting("bind", &L::bind, bind_rule(true, false), "\"*:5000\""),
+      setting("to", &L::to, word_rule<Target>()),
+      setting("tags", &L::tags, tags_rule()),
+      setting("max_lag", &L::max_lag, size_limit_rule()),
+      setting("balance", &L::balance, word_rule<Balance>()),
+      setting("fallback", &L::fallback_to_primary, either_rule("none", "primary")),
+
+      setting("hold", &L::hold, duration_rule(Duration(0), hours(1))),
+      setting("hold_sessions", &L::hold_sessions, count(1)),
+      setting("when_no_node", &L::when_no_node, word_rule<WhenNoNode>()),
+      setting("drain_timeout", &L::drain_timeout, duration_rule(Duration(0), hours(24 * 30))),
+      setting("logins_in_flight", &L::logins_in_flight, number_rule<std::uint32_t>(1, 10'000)),
+
+      setting("max_connections", &L::max_connections, count(0)),
+      setting("max_connections_per_client", &L::max_connections_per_client, count(0)),
+      setting("new_connections_per_client", &L::new_connections_per_client, count(0)),
+      setting("allow", &L::allow, networks_rule()),
+      setting("deny", &L::deny, networks_rule()),
+      setting("first_packet_timeout", &L::first_packet_timeout,
+              duration_rule(kLeastWait, minutes(10))),
+      setting("login_timeout", &L::login_timeout, duration_rule(kLeastWait, hours(1))),
+      setting("connect_timeout", &L::connect_timeout, duration_rule(kLeastWait, minutes(5))),
+
+      setting("tls", &L::tls, word_rule<ClientTls>()),
+      setting("tls_certificate", &L::tls_certificate, file_rule()),
+      setting("tls_key", &L::tls_key, file_rule()),
+      setting("tls_min_version", &L::tls_min_version, word_rule<TlsVersion>()),
+      setting("tls_client_ca", &L::tls_client_ca, file_rule()),
+      setting("tls_client_certificate", &L::tls_client_certificate, word_rule<ClientCertificate>()),
+
+      setting("proxy_protocol_from", &L::proxy_protocol_from, networks_rule()),
+      setting("client_in_application_name", &L::client_in_application_name, bool_rule()),
+  };
+}
+
+std::vector<Setting> node_tls_settings() {
+  using T = NodeTlsConfig;
+  return {
+      setting("mode", &T::mode, word_rule<NodeTls>()),
+      setting("ca", &T::ca, file_rule()),
+      setting("certificate", &T::certificate, file_rule()),
+      setting("key", &T::key, file_rule()),
+  };
+}
+
+std::vector<Setting> health_settings() {
+  using H = HealthConfig;
+  return {
+      setting("interval", &H::interval, duration_rule(kLeastWait, minutes(1))),
+      setting("hunt_interval", &H::hunt_interval, duration_rule(kLeastWait, minutes(1))),
+      setting("timeout", &H::timeout, duration_rule(kLeastWait, minutes(1))),
+      setting("clock_margin", &H::clock_margin, duration_rule(Duration(0), minutes(1))),
+      setting("ca", &H::ca, file_rule()),
+      setting("verify", &H::verify, bool_rule()),
+      setting("certificate", &H::certificate, file_rule()),
+      setting("key", &H::key, file_rule()),
+      setting("user", &H::user, text_rule(255)),
+      setting("password", &H::password, secret_rule()),
+      setting("password_file", &H::password_file, file_rule()),
+  };
+}
+
+std::vector<Setting> other_settings() {
+  using V = ServerConfig;
+  return {
+      setting("bind", &StatsConfig::bind, bind_rule(false, true)),
+      setting("threads", &StatsConfig::threads, number_rule<unsigned>(1, 64)),
+      setting("show_sessions", &StatsConfig::show_sessions, bool_rule()),
+
+      setting("workers", &V::workers, number_rule<unsigned>(0, 256)),
+      setting("shutdown_timeout", &V::shutdown_timeout, duration_rule(Duration(0), hours(24))),
+      // The kernel's own limits: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL are 32767 s,
+      // MAX_TCP_KEEPCNT is 127 (include/net/tcp.h).
+      setting("keepalive_idle", &V::keepalive_idle, seconds_rule(seconds(1), hours(9))),
+      setting("keepalive_interval", &V::keepalive_interval, seconds_rule(seconds(1), hours(9))),
+      setting("keepalive_probes", &V::keepalive_probes, number_rule<unsigned>(1, 127)),
+      setting("user_timeout", &V::user_timeout, duration_rule(Duration(0), hours(24))),
+
+      setting("level", &LogConfig::level, word_rule<LogLevel>()),
+      setting("format", &LogConfig::format, word_rule<LogFormat>()),
+      setting("sessions", &LogConfig::sessions, bool_rule()),
+  };
+}
+
+std::vector<Setting> all_settings() {
+  std::vector<Setting> all;
+  for (auto group : {node_settings(), listen_settings(), node_tls_settings(), health_settings(),
+                     other_settings()}) {
+    for (Setting& each : group) all.push_back(std::move(each));
+  }
+  return all;
+}
+
+}  // namespace
+
+const std::vector<SectionInfo>& sections() {
+  static const std::vector<SectionInfo> all{
+      {Section::kNode, "node", true},         {Section::kListen, "listen", true},
+      {Section::kNodeTls, "node_tls", false}, {Section::kHealth, "health", false},
+      {Section::kStats, "stats", false},      {Section::kServer, "server", false},
+      {Section::kLog, "log", false},
+  };
+  return all;
+}
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> all = all_settings();
+  return all;
+}
+
+std::vector<std::string> keys_of(Section section) {
+  std::vector<std::string> keys;
+  for (const Setting& each : settings()) {
+    if (each.section == section) keys.push_back(each.key);
+  }
+  return keys;
+}
+
+void add_entry(Config& config, Section section) {
+  if (section == Section::kNode) config.nodes.emplace_back();
+  if (section == Section::kListen) config.listen.emplace_back();
+}
+
+}  // namespace pgsteer
