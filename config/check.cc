@@ -78,12 +78,12 @@ void check_binds(const Config& config, Findings& findings) {
 void check_target(const ListenConfig& listen, const std::string& key, Findings& findings) {
   if (listen.to == Target::kPrimary) {
     for (const char* idle : {"max_lag", "balance", "fallback", "drain_timeout"}) {
-      if (!findings.written(key + "." + idle)) continue;
+      if (!findings.changed(key + "." + idle)) continue;
       findings.warn(key + "." + idle,
                     "has no effect: there is one primary, and it does not lag; it is meant for "
                     "listeners with to = \"replica\", \"any\", \"sync\" or \"async\"");
     }
-  } else if (listen.to == Target::kAny && findings.written(key + ".fallback")) {
+  } else if (listen.to == Target::kAny && findings.changed(key + ".fallback")) {
     findings.warn(key + ".fallback", "has no effect: to = \"any\" includes the primary already");
   }
 }
@@ -120,7 +120,7 @@ void check_client_tls(const ListenConfig& listen, const std::string& key, Findin
     if (!findings.sound({key + ".tls"})) return;
     for (const char* idle : {"tls_certificate", "tls_key", "tls_min_version", "tls_client_ca",
                              "tls_client_certificate"}) {
-      if (!findings.written(key + "." + idle)) continue;
+      if (!findings.changed(key + "." + idle)) continue;
       findings.warn(key + "." + idle,
                     "has no effect: the client's TLS is passed through to PostgreSQL; to end it "
                     "here, write tls = \"terminate\"");
@@ -139,7 +139,7 @@ void check_client_tls(const ListenConfig& listen, const std::string& key, Findin
                    std::string("is missing; tls_client_certificate = \"") +
                        word(listen.tls_client_certificate) +
                        "\" needs the CA that signs the clients' certificates, a PEM file");
-  } else if (!asks && findings.written(key + ".tls_client_ca") &&
+  } else if (!asks && findings.changed(key + ".tls_client_ca") &&
              findings.sound({key + ".tls_client_certificate"})) {
     findings.warn(key + ".tls_client_ca",
                   "has no effect: clients are not asked for a certificate; write "
@@ -192,7 +192,7 @@ void check_node_tls(const Config& config, Findings& findings) {
   }
   for (const char* idle : {"ca", "certificate", "key"}) {
     const std::string key = std::string("node_tls.") + idle;
-    if (tls.mode == NodeTls::kOff && findings.written(key)) {
+    if (tls.mode == NodeTls::kOff && findings.changed(key)) {
       findings.warn(key, "has no effect: mode is \"off\"");
     } else if (tls.mode == NodeTls::kRequire && idle == std::string("ca") && !tls.ca.empty()) {
       findings.warn(key,
@@ -233,7 +233,7 @@ void check_health(const Config& config, Findings& findings) {
                                  [](const auto& node) { return node.rest.starts_with("https:"); });
   for (const char* tls : {"ca", "verify", "certificate", "key"}) {
     const std::string key = std::string("health.") + tls;
-    if (https || !findings.written(key) || !findings.sound({key})) continue;
+    if (https || !findings.changed(key) || !findings.sound({key})) continue;
     findings.warn(key, "has no effect: no node's rest begins with https://");
   }
   if (https && !health.verify && !health.ca.empty()) {

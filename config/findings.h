@@ -4,6 +4,7 @@
 
 #include <initializer_list>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,9 @@ class Findings {
   // Keys are dotted: "health", "health.timeout", "listen[0].bind". Indices count from 0.
   void place(const std::string& key, unsigned line) { lines_[key] = line; }
   bool written(const std::string& key) const { return lines_.count(key) > 0; }
+  // Keys whose value is not the default: only those can be pointless.
+  void mark_changed(const std::string& key) { changed_.insert(key); }
+  bool changed(const std::string& key) const { return changed_.count(key) > 0; }
   // The line of the key, or of the section that it is missing from, or 0.
   unsigned line_of(const std::string& key) const;
   std::string where(const std::string& key) const;  // "line 12"
@@ -37,6 +41,7 @@ class Findings {
 
   std::string file_;
   std::map<std::string, unsigned> lines_;
+  std::set<std::string> changed_;
   std::vector<Fault> faults_;
 };
 

@@ -153,6 +153,8 @@ class Parser {
       }
       reader_.complaints.clear();
       setting->read(value, config_, index, reader_);
+      const bool as_default = setting->write(config_, index) == setting->write(defaults(), 0);
+      if (!as_default) findings_.mark_changed(dotted);
       for (const Complaint& each : reader_.complaints) {
         findings_.fault_at(each.line > 0 ? each.line : line, dotted + each.suffix, each.message);
       }

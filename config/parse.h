@@ -1,5 +1,5 @@
-// From TOML to Config. Pure apart from parse_file's reading of the file and the look whether named
-// certificate files can be read. Any thread.
+// From TOML to Config. Pure apart from parse_file's reading of the file, the look whether named
+// certificate files can be read, and the reading of health.password_file. Any thread.
 #pragma once
 
 #include <string>
@@ -14,11 +14,12 @@ namespace pgsteer {
 struct Fault {
   std::string file;
   unsigned line = 0;     // 1-based; 0: the file as a whole
-  std::string key;       // dotted: "listen[1].max_lag"
+  std::string key;       // dotted, counted from 0: "listen[1].max_lag"; empty: not TOML at all
   std::string message;   // what is wrong, and what is allowed
   bool warning = false;  // true: pgsteer runs all the same
 
-  std::string text() const;  // "FILE:LINE: KEY: MESSAGE"
+  std::string text()
+      const;  // "FILE:LINE: KEY: MESSAGE"; a warning's message begins with "warning: "
 };
 
 struct Parsed {

@@ -202,6 +202,16 @@ std::vector<std::string> keys_of(Section section) {
   return keys;
 }
 
+const Config& defaults() {
+  static const Config config = [] {
+    Config made;
+    made.nodes.emplace_back();
+    made.listen.emplace_back();
+    return made;
+  }();
+  return config;
+}
+
 void add_entry(Config& config, Section section) {
   if (section == Section::kNode) config.nodes.emplace_back();
   if (section == Section::kListen) config.listen.emplace_back();

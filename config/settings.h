@@ -45,6 +45,9 @@ const std::vector<Setting>& settings();
 // The keys of one section, in order.
 std::vector<std::string> keys_of(Section section);
 
+// A config of one node and one listener with every setting at its default.
+const Config& defaults();
+
 // A [[node]] or [[listen]] is made room for before its settings are read.
 void add_entry(Config& config, Section section);
 

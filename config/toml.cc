@@ -1,9 +1,34 @@
 // The one file that includes toml++.
+//
+// toml++ 3.3.0 has assertions that a file can run into: a header such as "[=]" does. In a release
+// build they are promises to the compiler instead, so that the same file would be undefined
+// behaviour. Here they throw, in every build, and the file is refused like any other that is not
+// TOML.
+#undef NDEBUG
+
 #include <algorithm>
+#include <cctype>
+#include <stdexcept>
 
 #include "config/raw.h"
 
-#define TOML_EXCEPTIONS 0
+namespace pgsteer {
+
+namespace {
+
+struct Unexpected : std::logic_error {
+  using std::logic_error::logic_error;
+};
+
+[[noreturn]] void assertion_failed() { throw Unexpected("toml++ assertion"); }
+
+}  // namespace
+
+}  // namespace pgsteer
+
+#define TOML_ASSERT(expression) \
+  ((expression) ? static_cast<void>(0) : ::pgsteer::assertion_failed())
+#define TOML_EXCEPTIONS 1
 #define TOML_MAX_NESTED_VALUES 32
 #include <toml++/toml.h>
 
@@ -55,6 +80,27 @@ Raw raw_value(const toml::node& node) {
   return raw;
 }
 
+bool begins_key(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '"' ||
+         c == '\'';
+}
+
+// The line of the first table header whose name cannot be one: what toml++ does not look at itself.
+unsigned bad_header(std::string_view toml) {
+  unsigned line = 1;
+  for (std::size_t at = 0; at <= toml.size(); ++line) {
+    const std::size_t end = std::min(toml.find('\n', at), toml.size());
+    const std::string_view text = toml.substr(at, end - at);
+    const std::size_t first = text.find_first_not_of(" \t");
+    if (first != std::string_view::npos && text[first] == '[') {
+      const std::size_t name = text.find_first_not_of("[ \t", first);
+      if (name == std::string_view::npos || !begins_key(text[name])) return line;
+    }
+    at = end + 1;
+  }
+  return 0;
+}
+
 }  // namespace
 
 const RawEntry* Raw::find(std::string_view key) const {
@@ -85,14 +131,17 @@ const char* Raw::kind_name() const {
 }
 
 RawDocument read_toml(std::string_view toml) {
-  const toml::parse_result result = toml::parse(toml);
   RawDocument document;
-  if (result.succeeded()) {
-    document.root = raw_table(result.table());
-  } else {
+  try {
+    document.root = raw_table(toml::parse(toml));
+  } catch (const toml::parse_error& error) {
     document.ok = false;
-    document.error_line = result.error().source().begin.line;
-    document.error = std::string(result.error().description());
+    document.error_line = error.source().begin.line;
+    document.error = std::string(error.description());
+  } catch (const Unexpected&) {
+    document.ok = false;
+    document.error_line = bad_header(toml);
+    document.error = "a table is written [name], with a name of letters, digits, _ and -";
   }
   return document;
 }
