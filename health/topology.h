@@ -61,6 +61,7 @@ enum class Reason : std::uint8_t {
   kPromoted,            // was a replica, is the primary now: reads drain
   kFallback,            // the primary, serving reads because no replica can
   kStandIn,             // the primary, not needed for reads because a replica is there
+  kDegraded,            // Patroni answers, but its own query of PostgreSQL fails
 };
 
 // One node as one listener sees it.

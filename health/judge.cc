@@ -1,0 +1,107 @@
+#include "health/judge.h"
+
+#include <algorithm>
+
+#include "health/judge_parts.h"
+
+namespace pgsteer {
+namespace {
+
+bool same_route(const NodeRoute& a, const NodeRoute& b) {
+  return a.addresses == b.addresses && a.tls == b.tls && a.weight == b.weight;
+}
+
+bool same_pool(const Pool& a, const Pool& b) {
+  return std::equal(a.by_node.begin(), a.by_node.end(), b.by_node.begin(), b.by_node.end(),
+                    [](const Verdict& x, const Verdict& y) {
+                      return x.admission == y.admission && x.reason == y.reason;
+                    });
+}
+
+// Whether the proxy would act differently. Sentences and figures alone make no new generation.
+bool same(const Topology& a, const Topology& b) {
+  return a.generation != 0 && a.primary == b.primary && a.timeline == b.timeline &&
+         a.first_round_done == b.first_round_done &&
+         a.no_primary_why.empty() == b.no_primary_why.empty() &&
+         std::equal(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(), same_route) &&
+         std::equal(a.pools.begin(), a.pools.end(), b.pools.begin(), b.pools.end(), same_pool);
+}
+
+Topology build(Judging& j) {
+  const JudgeState& s = j.s;
+  Topology t;
+  t.generation = s.published.generation;
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    t.nodes.push_back({j.name(i), s.nodes[i].addresses, s.nodes[i].tls, j.config.nodes[i].weight});
+  }
+  for (std::size_t i = 0; i < j.config.listen.size(); ++i) t.pools.push_back(judge_pool(j, i));
+  if (s.holder) {
+    t.primary = s.holder->node;
+    t.timeline = s.holder->timeline;
+  }
+  t.first_round_done = s.first_round_done;
+  t.no_primary_why = s.no_primary_why;
+  return t;
+}
+
+void publish(Judging& j) {
+  Topology t = build(j);
+  bool changed = !same(j.s.published, t);
+  if (changed) ++t.generation;
+  j.s.published = t;
+  if (!changed) return;
+  for (Transition& transition : j.out.transitions) transition.generation = t.generation;
+  j.out.topology = std::move(t);
+}
+
+void compare_alarms(Judging& j) {
+  auto& old = j.s.alarms;
+  for (const auto& [subject, text] : j.alarms) {
+    if (!old.contains(subject)) j.tell(TransitionKind::kAlarm, "error", text);
+  }
+  for (const auto& [subject, text] : old) {
+    if (!j.alarms.contains(subject)) j.tell(TransitionKind::kAlarmOver, "info", "over: " + text);
+  }
+  old = j.alarms;
+}
+
+}  // namespace
+
+JudgeState initial_state(const Config& config, std::uint64_t seed) {
+  JudgeState state;
+  state.nodes.resize(config.nodes.size());
+  state.memory.assign(config.listen.size(), std::vector<PoolMemory>(config.nodes.size()));
+  state.random = seed;
+  return state;
+}
+
+Decision judge(const Config& config, JudgeState& state, const std::vector<Evidence>& evidence,
+               Instant now) {
+  Judging j{config, state, now, {}, {}};
+  for (const Evidence& e : evidence) ingest(j, e);
+  describe_nodes(j);
+  judge_primary(j);
+  measure_lag(j);
+  compare_alarms(j);
+  publish(j);
+  plan(j);
+  return std::move(j.out);
+}
+
+const char* word(DatabaseAnswer answer) {
+  switch (answer) {
+    case DatabaseAnswer::kUnknown:
+      return "unknown";
+    case DatabaseAnswer::kAnswers:
+      return "yes";
+    case DatabaseAnswer::kRefused:
+      return "refused";
+    case DatabaseAnswer::kUnreachable:
+      return "unreachable";
+    case DatabaseAnswer::kHung:
+      return "silent";
+  }
+  return "?";
+}
+
+}  // namespace pgsteer

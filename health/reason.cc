@@ -1,0 +1,90 @@
+#include "health/reason.h"
+
+#include <array>
+
+namespace pgsteer {
+namespace {
+
+constexpr std::array kReasons = {
+    ReasonWord{Reason::kPrimary, "primary"},
+    ReasonWord{Reason::kReplica, "replica"},
+    ReasonWord{Reason::kUnknown, "unknown"},
+    ReasonWord{Reason::kPromoting, "promoting"},
+    ReasonWord{Reason::kNotRunning, "not_running"},
+    ReasonWord{Reason::kStandbyLeader, "standby_leader"},
+    ReasonWord{Reason::kNotPrimary, "not_primary"},
+    ReasonWord{Reason::kIsPrimary, "is_primary"},
+    ReasonWord{Reason::kLostRole, "lost_role"},
+    ReasonWord{Reason::kSuperseded, "superseded"},
+    ReasonWord{Reason::kStaleTimeline, "stale_timeline"},
+    ReasonWord{Reason::kForeign, "foreign"},
+    ReasonWord{Reason::kSilent, "silent"},
+    ReasonWord{Reason::kOrphaned, "orphaned"},
+    ReasonWord{Reason::kMaintenance, "maintenance"},
+    ReasonWord{Reason::kWitnessed, "witnessed"},
+    ReasonWord{Reason::kFenced, "fenced"},
+    ReasonWord{Reason::kDown, "down"},
+    ReasonWord{Reason::kUnresolved, "unresolved"},
+    ReasonWord{Reason::kLagging, "lagging"},
+    ReasonWord{Reason::kNotStreaming, "not_streaming"},
+    ReasonWord{Reason::kNoLoadBalance, "no_load_balance"},
+    ReasonWord{Reason::kTagMismatch, "tag_mismatch"},
+    ReasonWord{Reason::kNotSync, "not_sync"},
+    ReasonWord{Reason::kNotAsync, "not_async"},
+    ReasonWord{Reason::kPromoted, "promoted"},
+    ReasonWord{Reason::kFallback, "fallback"},
+    ReasonWord{Reason::kStandIn, "stand_in"},
+    ReasonWord{Reason::kDegraded, "degraded"},
+};
+
+}  // namespace
+
+std::span<const ReasonWord> reason_table() { return kReasons; }
+
+const char* word(Reason reason) {
+  auto i = static_cast<std::size_t>(reason);
+  return i < kReasons.size() ? kReasons[i].word : "?";
+}
+
+// The switches have no default, so that a new enumerator without a word does not compile.
+const char* word(Admission admission) {
+  switch (admission) {
+    case Admission::kAdmit:
+      return "admit";
+    case Admission::kDrain:
+      return "drain";
+    case Admission::kCut:
+      return "cut";
+  }
+  return "?";
+}
+
+const char* word(TlsAnswer answer) {
+  switch (answer) {
+    case TlsAnswer::kUnknown:
+      return "unknown";
+    case TlsAnswer::kYes:
+      return "yes";
+    case TlsAnswer::kNo:
+      return "no";
+  }
+  return "?";
+}
+
+const char* word(DoubtKind kind) {
+  switch (kind) {
+    case DoubtKind::kConnectRefused:
+      return "connect_refused";
+    case DoubtKind::kConnectTimedOut:
+      return "connect_timed_out";
+    case DoubtKind::kServerEnded:
+      return "server_ended";
+    case DoubtKind::kShuttingDown:
+      return "shutting_down";
+    case DoubtKind::kInHotStandby:
+      return "in_hot_standby";
+  }
+  return "?";
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,23 @@
+// The one word for each reason, admission and doubt: the same in the log, the metrics, the JSON and
+// on the page. Pure tables; any thread.
+#pragma once
+
+#include <span>
+
+#include "health/topology.h"
+
+namespace pgsteer {
+
+struct ReasonWord {
+  Reason reason;
+  const char* word;
+};
+
+// Every enumerator of Reason, in order.
+std::span<const ReasonWord> reason_table();
+
+const char* word(Reason);
+const char* word(Admission);
+const char* word(TlsAnswer);
+
+}  // namespace pgsteer
