@@ -54,7 +54,7 @@ class ClientStream {
   std::uint32_t body_left() const { return cursor_.body_left(); }
 
   // `count` bytes were forwarded unseen (spliced). Framing survives if they lie inside one body.
-  void skip(std::uint64_t count) { cursor_.skip(count); }
+  void skip(std::uint64_t count);
   void make_opaque() { cursor_.lose(); }
   // After a gap: is `chunk`, the next bytes to forward, a place to pick up framing? Yes if the gap
   // fell into a COPY FROM STDIN that the server has since ended with a ReadyForQuery, and chunk
@@ -69,6 +69,7 @@ class ClientStream {
   void on_copy_in();  // CopyInResponse
   void on_ready();    // ReadyForQuery
   void on_ready_after_gap();
+  void on_ready_unframed();
 
   MessageCursor cursor_;
   std::uint32_t due_ = 0;
@@ -76,6 +77,7 @@ class ClientStream {
   bool unsynced_ = false;
   bool copy_in_ = false;
   bool uncertain_ = false;
+  bool pipelined_ = false;  // has ever sent a request before the one before was answered
   bool terminated_ = false;
   bool answered_ = false;  // opaque: the COPY of the gap has been answered
 };
@@ -117,13 +119,13 @@ class ServerStream {
   bool login_done() const { return login_done_; }  // the first ReadyForQuery has been seen
   // Valid from construction to release_login(), or to the loss of framing; then nullptr.
   const LoginFacts* login() const;
-  // To be called once login_done(), when the facts are taken: frees about 600 bytes.
+  // When login_done() and the facts are taken: frees about 600 bytes. Before that it does nothing.
   void release_login();
 
-  // How the server announced the end, if it did, and the SQLSTATE that goes with it. The last one
-  // counts; a FATAL is never replaced.
+  // How the server announced the end, if it did, and the SQLSTATE that goes with it. An error
+  // replaces a notice; nothing replaces an error.
   Ending ending() const { return ending_; }
-  std::string_view sqlstate() const;  // empty if ending() is kNone
+  std::string_view sqlstate() const;  // empty if ending() is kNone, or if the server named none
 
   char status() const { return status_; }          // last ReadyForQuery: I, T or E; 0: none
   bool replicating() const { return copy_both_; }  // CopyBothResponse was seen: never idle
@@ -131,17 +133,21 @@ class ServerStream {
   bool opaque() const { return cursor_.broken(); }
   std::uint32_t body_left() const { return cursor_.body_left(); }
 
-  // An ErrorResponse of pgsteer's own may be written to the client here, busy or not.
-  bool can_tell() const { return at_boundary() && ending_ != Ending::kFatal; }
+  // An ErrorResponse of pgsteer's own may be written to the client here, busy or not; the
+  // server has not said its own.
+  bool can_tell() const {
+    return at_boundary() && ending_ != Ending::kFatal && ending_ != Ending::kLoginError;
+  }
 
   // `count` bytes were forwarded unseen (spliced). Framing survives if they lie inside one body.
   void skip(std::uint64_t count);
   void make_opaque();
-  // After a gap: `chunk` is the latest piece forwarded, and nothing more is there to be read. If it
-  // ends with a ReadyForQuery that is all of it or follows a CommandComplete, framing is regained,
-  // and with it the count if exactly one answer was due. Else it stays lost. A row whose text
-  // imitates the two messages at the very end of a chunk could deceive this; it deceives its own
-  // session only.
+  // After a gap: `chunk` is the latest piece forwarded. If it ends with a ReadyForQuery that is all
+  // of it or follows a CommandComplete, framing is regained; else it stays lost. The count is
+  // regained too if one answer was due, or if the client has never sent a request before the one
+  // before was answered: then the last request is the one answered here. Otherwise it is uncertain
+  // from now on. (A row whose text imitates both messages at the very end of a chunk could deceive
+  // this; it deceives its own session only.)
   bool resync_after_gap(std::span<const std::byte> chunk, ClientStream& client);
 
  private:
@@ -151,6 +157,9 @@ class ServerStream {
   void visit(char type, std::uint32_t size, std::uint32_t offset, std::span<const std::byte> part,
              ClientStream& client);
   void on_login_message(char type, std::span<const std::byte> body, bool whole);
+  void on_parameter(std::span<const std::byte> body);
+  void on_report_piece(char type, std::uint32_t size, std::uint32_t offset,
+                       std::span<const std::byte> part);
   void on_report(char type, std::span<const std::byte> body);
   void on_ready(std::byte status, ClientStream& client);
 

@@ -2,12 +2,13 @@
 // it runs over every byte that is copied. Owned by one session, used on its worker's thread alone.
 #pragma once
 
+#include <endian.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <utility>
 
 namespace pgsteer {
 
@@ -20,7 +21,7 @@ constexpr std::size_t kMessageHead = 5;  // type and length
 inline std::uint32_t load_u32(const std::byte* at) {
   std::uint32_t value = 0;
   std::memcpy(&value, at, sizeof value);
-  return __builtin_bswap32(value);
+  return be32toh(value);
 }
 
 class MessageCursor {
@@ -50,10 +51,14 @@ class MessageCursor {
 
   void lose() { broken_ = true; }
   void restart() { *this = MessageCursor{}; }
+  char type() const { return type_; }  // of the message that body_left() belongs to
+  // Its header is complete and nothing of its body has been seen.
+  bool unvisited() const { return body_left_ != 0 && body_left_ == body_size_; }
+
   // `count` bytes went by unseen: harmless inside one body, else framing is lost. No visit is made.
   void skip(std::uint64_t count) {
     if (count > body_left_) {
-      broken_ = count != 0;
+      broken_ = true;
     } else {
       body_left_ -= static_cast<std::uint32_t>(count);
     }
@@ -66,7 +71,7 @@ class MessageCursor {
   bool begin(const std::byte* header) {
     type_ = static_cast<char>(header[0]);
     const std::uint32_t length = load_u32(header + 1);
-    broken_ =
+    broken_ |=
         length - 4 > kMaxMessageLength - 4 || static_cast<unsigned char>(type_ - '!') > '~' - '!';
     body_left_ = body_size_ = broken_ ? 0 : length - 4;
     return !broken_;
