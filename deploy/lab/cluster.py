@@ -38,11 +38,7 @@ class Cluster:
         """Everything from nothing to a whole cluster with the role and database `app`."""
         s, processes = self.settings, self.processes
         s.check_ports()
-        processes.make_dir(s.root, 0o755)
-        for name in ("log", "run"):
-            os.makedirs(s.path(name), exist_ok=True)
-        processes.make_dir(s.path("archive"))
-        s.save()
+        self.claim()
         if s.tls:
             tls.make_certificates(s, processes)
         for node in self.nodes.values():
@@ -58,6 +54,17 @@ class Cluster:
             node.start()
         self._make_application()
         wait_until(self.whole, 120, "the replicas to stream (see log/pg-*-patroni.log)", every=0.2)
+
+    def claim(self):
+        """Makes the directory this lab's and notes this process as the one that minds it."""
+        s = self.settings
+        for path in (s.root, s.path("log"), s.path("run")):
+            os.makedirs(path, exist_ok=True)
+            os.chmod(path, 0o755)
+        self.processes.check_reach(s.root)
+        self.processes.make_dir(s.path("archive"))
+        self.processes.record("demo", os.getpid())
+        s.save()
 
     def _make_application(self):
         """`app` needs no password: it may do nothing but use the database of its own."""
@@ -111,6 +118,12 @@ class Cluster:
 
     def wait_whole(self, seconds=120):
         wait_until(self.whole, seconds, "the cluster to be whole again", every=0.2)
+
+    def wait_replayed(self, seconds=30):
+        """Until every replica has replayed what the leader has written by now."""
+        position = self.wait_leader().status()["xlog"]["location"]
+        wait_until(lambda: all(body.get("xlog", {}).get("replayed_location", position) >= position
+                               for body in self.survey().values()), seconds, "the replicas to replay", every=0.1)
 
     def connect(self, database="app", node=None, user="postgres", **options):
         """A connection to a node itself (the leader unless named), past any proxy."""

@@ -65,26 +65,30 @@ def reset(cluster, name):
     start(cluster, name)
 
 
-def rescue(cluster):
-    """After a thaw: if an old leader won on its old timeline, the others are built anew from it.
+def rescue(cluster, patience=40):
+    """Waits for a whole cluster; what is astray then is built anew, as an operator would do it.
 
-    Their timeline must leave the archive as well, or every standby would go on looking for it.
+    After a thaw an old leader may have won on its old timeline: the higher one must leave the archive, or every
+    standby would go on looking for it. After an orphan went on writing, a standby may have fetched the orphan's
+    segments from the archive. Returns the names of the nodes that were built anew.
     """
     try:
-        cluster.wait_whole(20)
-        return
+        cluster.wait_whole(patience)
+        return []
     except LabError:
         pass
-    timeline = cluster.wait_leader().status()["timeline"]
+    leader = cluster.wait_leader()
+    status = leader.status()
     archive = cluster.settings.path("archive")
     for name in os.listdir(archive):
-        if name[:8].isalnum() and int(name[:8], 16) > timeline:
+        if name[:8].isalnum() and int(name[:8], 16) > status["timeline"]:
             os.unlink(os.path.join(archive, name))
-    for node in cluster.replicas():
-        status = node.status()
-        if status.get("timeline") != timeline or status.get("state") != "running":
-            node.ask("/reinitialize", method="POST", body={"force": True}, timeout=30)
+    streams = {r["application_name"] for r in status.get("replication", []) if r["state"] == "streaming"}
+    astray = [node for node in cluster.nodes.values() if node is not leader and node.name not in streams]
+    for node in astray:
+        node.ask("/reinitialize", method="POST", body={"force": True}, timeout=30)
     cluster.wait_whole()
+    return [node.name for node in astray]
 
 
 def freeze_patroni(cluster, name):
@@ -154,4 +158,4 @@ def suffering(cluster, fault, name):
         yield
     finally:
         undo(cluster, name)
-        cluster.wait_whole()
+        rescue(cluster)

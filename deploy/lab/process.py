@@ -41,18 +41,22 @@ class Processes:
         """A directory that the lab's programs may write to."""
         os.makedirs(path, exist_ok=True)
         os.chmod(path, mode)
-        self.give(path)
-
-    def write(self, path, text, mode=0o600):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w") as out:
-            out.write(text)
-        os.chmod(path, mode)
-        self.give(path)
-
-    def give(self, path):
         if self._user:
             os.chown(path, self._user["user"], self._user["group"])
+
+    def check_reach(self, path):
+        """LabError when the unprivileged account cannot get to the directory."""
+        if subprocess.run(["/usr/bin/test", "-x", path], cwd="/", **self._user).returncode:
+            raise LabError(f"PostgreSQL will not run as root, and the account {ACCOUNT} that it runs as cannot reach "
+                           f"{path}; choose a directory under /tmp or one whose parents everybody may enter")
+
+    def write(self, path, text, mode=0o600):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "w") as out:
+            out.write(text)
+            os.fchmod(descriptor, mode)
+            if self._user:
+                os.fchown(descriptor, self._user["user"], self._user["group"])
 
     def log(self, name):
         return os.path.join(self.root, "log", name.replace("/", "-") + ".log")
@@ -68,9 +72,12 @@ class Processes:
             child = subprocess.Popen(argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=out,
                                      stderr=subprocess.STDOUT, start_new_session=True, **self._user)
         self._children.append(child)
-        found = _stat(child.pid)
+        self.record(name, child.pid)
+
+    def record(self, name, pid):
+        found = _stat(pid)
         with open(self._pid_file(name), "w") as out:
-            out.write(f"{child.pid} {found[1] if found else 0}")
+            out.write(f"{pid} {found[1] if found else 0}")
 
     def run(self, argv, cwd):
         """Runs a short command as the unprivileged account; LabError with its output if it fails."""

@@ -24,7 +24,7 @@ class _Program:
 
     def start(self):
         processes, home = self.cluster.processes, self.settings.path(self.name)
-        processes.make_dir(home, 0o755)
+        os.makedirs(home, exist_ok=True)
         argv = self._prepare(home)
         processes.start(self.name, argv, home)
         try:

@@ -37,7 +37,6 @@ class Settings:
     proxy: str = "pgsteer"  # pgsteer, haproxy or none
     pgsteer: str = ""  # the program
     keep: bool = False
-    owner: int = 0  # the pid of the command that booted the lab, 0 when nobody watches it
     password: str = dataclasses.field(default_factory=lambda: secrets.token_hex(12))
 
     def node_names(self):

@@ -1,0 +1,355 @@
+"""deploy/demo: what a person can say, and what is done then."""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+from .settings import TIMINGS, Settings
+from .wait import LabError, pause, wait_until
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DRILLS = ("switchover", "stop", "poweroff", "kill-patroni", "freeze", "thaw", "freeze-patroni", "maintenance",
+          "rest-hang", "rest-hang-move", "lag")
+ACTIONS = {  # word: (needs a node: yes, no or may have one; help)
+    "switchover": ("may", "let another node lead (NODE, or whichever Patroni finds fittest)"),
+    "kill": ("yes", "kill -9 for all of a node: Patroni, PostgreSQL, its etcd member"),
+    "kill-patroni": ("yes", "kill -9 for a node's Patroni alone; its PostgreSQL goes on"),
+    "stop": ("yes", "stop a node cleanly, as `systemctl stop patroni` would"),
+    "start": ("yes", "start what of a node does not run"),
+    "freeze": ("yes", "let a node stand still (SIGSTOP)"),
+    "thaw": ("yes", "let a frozen node go on"),
+    "lag": ("yes", "let a replica receive changes without replaying them"),
+    "unlag": ("yes", "let it replay again"),
+    "pause": ("no", "switch Patroni's maintenance mode on"),
+    "resume": ("no", "switch maintenance mode off"),
+    "status": ("no", "show the nodes once"),
+    "down": ("no", "end the demo and remove all that is left of it"),
+}
+ABOUT = """\
+Boots a real Patroni cluster on loopback addresses (127.0.0.11, .12, .13), puts pgsteer in front of it
+(5000 leads to the primary, 5001 to the replicas, 7000 is the page), and shows it live until Ctrl-C.
+The commands below act on a running demo from another terminal."""
+
+
+def parse(words):
+    boot = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = boot.add_argument_group("the cluster to boot")
+    group.add_argument("--nodes", type=int, choices=range(1, 8), metavar="N", help="nodes (default 3)")
+    group.add_argument("--dcs", choices=("etcd", "zookeeper"), help="Patroni's store (default etcd)")
+    group.add_argument("--sync", action="store_true", help="Patroni's synchronous mode")
+    group.add_argument("--tls", action="store_true", help="PostgreSQL offers TLS, with an authority of the lab's own")
+    group.add_argument("--timing", choices=sorted(TIMINGS), help="ttl, loop_wait, retry_timeout: fast is 20/2/5 "
+                       "(default), patroni is Patroni's own 30/10/10")
+    group.add_argument("--rest-relay", action="store_true", help="a relay in front of each node's REST that a drill "
+                       "can hang")
+    group.add_argument("--dir", metavar="DIR", help="where everything lies: empty or new (default: a new one "
+                       "under $TMPDIR or /tmp)")
+    group.add_argument("--keep", action="store_true", help="leave the directory, with the logs, when it ends")
+    group.add_argument("--base", type=int, metavar="N", help="nodes on 127.0.0.N+1 and so on (default 10)")
+    group.add_argument("--listen", metavar="ADDRESS", help="where the proxy listens (default 127.0.0.1)")
+    group.add_argument("--pgsteer", metavar="PROGRAM", help="use this program instead of building one")
+    group.add_argument("--proxy", choices=("pgsteer", "haproxy", "none"), help="what stands in front (default pgsteer)")
+
+    parser = argparse.ArgumentParser(prog="deploy/demo", description=ABOUT, parents=[boot],
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands, while a demo runs")
+    for word, (node, text) in ACTIONS.items():
+        command = commands.add_parser(word, help=text, description=text)
+        if node != "no":
+            command.add_argument("node", metavar="NODE", nargs="?" if node == "may" else None)
+    drill = commands.add_parser("drill", parents=[boot], help="keep writers inserting during a fault and print what "
+                                "they saw; boots a cluster of its own if no demo runs",
+                                description="Keeps writers inserting through port 5000 while a fault befalls the "
+                                "leader, and prints what they saw.")
+    drill.add_argument("drill", choices=DRILLS)
+    drill.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat, and print the medians")
+    drill.add_argument("--writers", type=int, default=8, metavar="N", help="connections that insert (default 8)")
+    drill.add_argument("--via", choices=("pgsteer", "haproxy", "multihost"), default="pgsteer",
+                       help="through what the writers go (multihost: libpq's own list of hosts)")
+    drill.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    return parser.parse_args(words)
+
+
+def settings_of(given):
+    """Settings from the options that were given; the rest stays at its default."""
+    ttl, loop_wait, retry_timeout = TIMINGS[getattr(given, "timing", "fast")]
+    settings = Settings(ttl=ttl, loop_wait=loop_wait, retry_timeout=retry_timeout)
+    for option, field in (("nodes", "nodes"), ("dcs", "dcs"), ("sync", "sync"), ("tls", "tls"), ("keep", "keep"),
+                          ("rest_relay", "rest_relay"), ("base", "base"), ("listen", "proxy_host"),
+                          ("pgsteer", "pgsteer"), ("proxy", "proxy")):
+        if hasattr(given, option):
+            setattr(settings, field, getattr(given, option))
+    if settings.pgsteer:
+        settings.pgsteer = os.path.abspath(settings.pgsteer)
+    if settings.dcs == "zookeeper":
+        settings.client_port = 2181
+    if not 1 <= settings.base <= 254 - settings.nodes:
+        raise LabError("--base must leave room for the nodes: 127.0.0.N+1 up to 127.0.0.254")
+    return settings
+
+
+# --- where a running demo is found
+
+def pointer():
+    return f"/tmp/pgsteer-demo-{os.getuid()}.json"
+
+
+def find_demo():
+    """The directory of the demo that runs or was left behind, or None."""
+    try:
+        descriptor = os.open(pointer(), os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor) as source:
+        if os.fstat(source.fileno()).st_uid != os.getuid():
+            raise LabError(f"{pointer()} belongs to another user; it is not believed")
+        root = json.load(source)["root"]
+    if not os.path.exists(os.path.join(root, "lab.json")):
+        os.unlink(pointer())
+        return None
+    return root
+
+
+def point_to(root):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(pointer())
+    descriptor = os.open(pointer(), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump({"root": root}, out)
+
+
+def running_demo():
+    from .cluster import Cluster
+    root = find_demo()
+    if root is None:
+        raise LabError("no demo is running; start one with deploy/demo")
+    return Cluster.attach(root)
+
+
+# --- booting one
+
+def prepare(settings, say):
+    """Packages and the program."""
+    run_quietly([os.path.join(REPOSITORY, "deploy", "packages"), "demo"]
+                + (["build"] if settings.proxy == "pgsteer" and not settings.pgsteer else []))
+    if settings.proxy == "pgsteer" and not settings.pgsteer:
+        say("building pgsteer (the first time takes a few minutes) ...")
+        run_quietly(["cmake", "--preset", "release"])
+        run_quietly(["cmake", "--build", "--preset", "release"])
+        settings.pgsteer = os.path.join(REPOSITORY, "build", "release", "pgsteer")
+    if settings.proxy == "pgsteer" and not os.access(settings.pgsteer, os.X_OK):
+        raise LabError(f"{settings.pgsteer} is not a program that can be run")
+
+
+def run_quietly(argv):
+    done = subprocess.run(argv, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise LabError(f"`{' '.join(argv)}` failed:\n{done.stdout[-4000:]}")
+
+
+def clean_up_leftovers(say):
+    root = find_demo()
+    if root is None:
+        return
+    from .cluster import Cluster
+    left = Cluster.attach(root)
+    if left.processes.running("demo"):
+        raise LabError(f"a demo is running already, in {root}; end it with Ctrl-C there, or with deploy/demo down")
+    say(f"cleaning up what an earlier demo left behind in {root} ...")
+    left.down()
+
+
+@contextlib.contextmanager
+def booted(settings, directory, say):
+    """A cluster with its proxy, gone again after the block, come what may."""
+    clean_up_leftovers(say)
+    prepare(settings, say)
+    from . import proxy
+    from .cluster import Cluster
+    if directory:
+        settings.root = os.path.realpath(directory)
+        if os.path.isdir(settings.root) and os.listdir(settings.root):
+            raise LabError(f"{settings.root} is not empty; --dir wants an empty or a new directory")
+        os.makedirs(settings.root, exist_ok=True)
+    else:
+        settings.root = os.path.realpath(tempfile.mkdtemp(prefix="pgsteer-demo-"))
+    cluster = Cluster(settings)
+    try:
+        settings.check_ports()
+        cluster.claim()
+        point_to(settings.root)
+        say(f"everything lies in {settings.root}")
+        cluster.boot(say)
+        steer = None
+        if settings.proxy != "none":
+            say(f"starting {settings.proxy} ...")
+            steer = proxy.KINDS[settings.proxy](cluster)
+            steer.start()
+        yield cluster, steer
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        say("taking everything down ...")
+        cluster.down()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(pointer())
+
+
+def demo(given):
+    from . import view
+    settings = settings_of(given)
+    with booted(settings, getattr(given, "dir", None), say_to_terminal) as (cluster, steer):
+        screen = view.View(cluster, heading(settings))
+        screen.clear()
+        while True:
+            screen.show()
+            if steer and not steer.running():
+                raise LabError(f"{steer.name} has ended by itself; the end of its log:\n"
+                               + cluster.processes.tail(steer.name))
+            pause(1)
+
+
+def heading(settings):
+    at = settings.proxy_host
+    store = "etcd" if settings.dcs == "etcd" else "ZooKeeper"
+    lines = [f"{settings.nodes} nodes, {store}, synchronous mode {'on' if settings.sync else 'off'}, "
+             f"everything in {settings.root}; Ctrl-C ends it", ""]
+    if settings.proxy != "none":
+        lines += [f"  psql -h {at} -p {settings.write_port} -U app app     writes, to the primary",
+                  f"  psql -h {at} -p {settings.read_port} -U app app     reads, to each replica in turn",
+                  f"  http://{at}:{settings.page_port}/                        the page; /metrics beside it"]
+    lines += ["  deploy/demo switchover | kill NODE | start NODE | drill switchover | --help     in another terminal"]
+    return "\n".join(lines)
+
+
+# --- acting on a running one
+
+def act(given):
+    from . import faults, view
+    if given.command == "down":
+        return down()
+    cluster = running_demo()
+    name = getattr(given, "node", None)
+    if name:
+        name = cluster[name].name
+    if given.command == "switchover":
+        print(f"{faults.switchover(cluster, name)} leads now")
+    elif given.command == "status":
+        print(view.as_text(view.table(cluster, cluster.survey())))
+    else:
+        {"kill": faults.poweroff, "kill-patroni": faults.kill_patroni, "stop": faults.stop, "start": faults.start,
+         "freeze": faults.freeze, "thaw": faults.thaw, "lag": faults.lag,
+         "unlag": lambda c, n: faults.lag(c, n, False), "pause": lambda c, n: faults.maintenance(c, True),
+         "resume": lambda c, n: faults.maintenance(c, False)}[given.command](cluster, name)
+        print({"kill": "{0} is dead; `deploy/demo start {0}` brings it back",
+               "kill-patroni": "Patroni of {0} is dead; `deploy/demo start {0}` starts it again",
+               "stop": "{0} is stopped; `deploy/demo start {0}` brings it back", "start": "{0} is started",
+               "freeze": "{0} stands still; `deploy/demo thaw {0}` lets it go on", "thaw": "{0} goes on",
+               "lag": "{0} replays nothing; `deploy/demo unlag {0}` undoes it", "unlag": "{0} replays again",
+               "pause": "maintenance mode is on", "resume": "maintenance mode is off"}[given.command].format(name))
+    return 0
+
+
+def down():
+    """Tells the demo's own window to end; what has no window any more is ended here."""
+    root = find_demo()
+    if root is None:
+        print("no demo is running")
+        return 0
+    from .cluster import Cluster
+    cluster = Cluster.attach(root)
+    if cluster.processes.running("demo"):
+        cluster.processes.send("demo", signal.SIGTERM)
+        wait_until(lambda: not cluster.processes.running("demo"), 30, "the demo to end")
+    if os.path.isdir(root):
+        cluster.down()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(pointer())
+    print("the demo is down")
+    return 0
+
+
+# --- drills
+
+def drill(given):
+    say = say_to_terminal
+    if find_demo() and demo_lives():
+        if any(hasattr(given, option) for option in ("nodes", "dcs", "sync", "tls", "timing", "dir", "base")):
+            raise LabError("a demo is running and the drill would act on it; options for booting have no effect there")
+        return drill_on(running_demo(), given, say)
+    settings = settings_of(given)
+    settings.rest_relay = settings.rest_relay or given.drill.startswith("rest-hang")
+    settings.proxy = {"pgsteer": "pgsteer", "haproxy": "haproxy", "multihost": "none"}[given.via]
+    with booted(settings, getattr(given, "dir", None), say) as (cluster, _):
+        return drill_on(cluster, given, say)
+
+
+def demo_lives():
+    return running_demo().processes.running("demo")
+
+
+def drill_on(cluster, given, say):
+    from . import drill as drills
+    from . import lag, proxy, report
+    with beside(cluster, given.via, say) as steer:
+        rounds = []
+        for number in range(given.rounds):
+            if given.rounds > 1:
+                say(f"round {number + 1} of {given.rounds}")
+            if given.drill == "lag":
+                rounds.append(lag.run(cluster, steer, say))
+            else:
+                rounds.append(drills.run_round(cluster, steer, given.drill, given.writers, say))
+    whole = rounds[0] if given.drill == "lag" else report.median_of(rounds)
+    if given.json:
+        print(json.dumps({"median": whole, "rounds": rounds}, indent=2))
+    else:
+        print(f"\n{given.drill} via {given.via}"
+              + (f", medians of {given.rounds} (rows lost and errors: all rounds)" if given.rounds > 1 else ""))
+        print("\n".join(lag.lines(whole) if given.drill == "lag" else report.lines(whole)))
+    return 0
+
+
+@contextlib.contextmanager
+def beside(cluster, via, say):
+    """The proxy of that kind that runs already, or one started beside it for the drill."""
+    from . import proxy
+    steer = proxy.KINDS[via](cluster)
+    if steer.running():
+        yield steer
+        return
+    s = cluster.settings
+    steer = proxy.KINDS[via](cluster, (s.write_port + 100, s.read_port + 100, s.page_port + 100))
+    say(f"starting {via} beside it, on {s.write_port + 100} ...")
+    try:
+        steer.start()
+        yield steer
+    finally:
+        steer.stop()
+
+
+def say_to_terminal(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(words=None):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        given = parse(words)
+        if given.command is None:
+            return demo(given)
+        return drill(given) if given.command == "drill" else act(given)
+    except LabError as error:
+        print(f"deploy/demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0

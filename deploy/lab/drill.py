@@ -1,0 +1,163 @@
+"""Drills: a fault while writers insert, and what they saw of it."""
+
+import contextlib
+import dataclasses
+import sys
+import threading
+import time
+import uuid
+
+from . import clients, faults, report, watch
+from .wait import LabError, pause, wait_until
+
+SETTLE = 3.0  # seconds of writing before the fault, and after the last change
+
+
+@dataclasses.dataclass(frozen=True)
+class Drill:
+    about: str
+    cause: object  # cluster, leader's name
+    heal: object  # the same; after writes flow again
+    moves: bool = True  # the leader changes
+    lasts: float = 0.0  # seconds, where the leader does not change
+    needs_relay: bool = False
+
+
+def _nothing(cluster, name):
+    pass
+
+
+def _maintenance_begins(cluster, name):
+    faults.maintenance(cluster, True)
+    faults.kill_patroni(cluster, name)
+
+
+def _maintenance_ends(cluster, name):
+    faults.start(cluster, name)
+    faults.maintenance(cluster, False)
+
+
+def _unhang(cluster, name):
+    faults.hang_rest(cluster, name, False)
+
+
+def _hang_and_move(cluster, name):
+    faults.hang_rest(cluster, name)
+    pause(10)
+    faults.switchover(cluster)
+
+
+DRILLS = {
+    "switchover": Drill("a planned switchover", lambda cluster, name: faults.switchover(cluster), _nothing),
+    "stop": Drill("a clean stop of Patroni on the leader", faults.stop, faults.start),
+    "poweroff": Drill("kill -9 for everything on the leader's node", faults.poweroff, faults.start),
+    "kill-patroni": Drill("kill -9 for Patroni alone; its PostgreSQL goes on", faults.kill_patroni, faults.start),
+    "freeze": Drill("the leader's node stands still, and is reset later", faults.freeze, faults.reset),
+    "thaw": Drill("the leader's node stands still and goes on later, behind the times", faults.freeze, faults.thaw),
+    "freeze-patroni": Drill("Patroni of the leader is silent for 6 s", faults.freeze_patroni, faults.thaw_patroni,
+                            moves=False, lasts=6),
+    "maintenance": Drill("maintenance mode, and Patroni of the leader killed for 30 s", _maintenance_begins,
+                         _maintenance_ends, moves=False, lasts=30),
+    "rest-hang": Drill("the leader's REST hangs for 60 s, its lease goes on", faults.hang_rest, _unhang,
+                       moves=False, lasts=60, needs_relay=True),
+    "rest-hang-move": Drill("a switchover while the leader's REST hangs", _hang_and_move, _unhang,
+                            needs_relay=True),
+}
+
+
+def run_round(cluster, proxy, name, writers=8, say=lambda text: None):
+    """One round on a whole cluster with the proxy running. Returns the summary, see report.summarize."""
+    drill = DRILLS[name]
+    if drill.needs_relay and not cluster.settings.rest_relay:
+        raise LabError(f"the drill {name} needs a cluster that was booted with --rest-relay")
+    cluster.wait_whole()
+    clients.prepare(cluster)
+    leader = cluster.wait_leader()
+    run = uuid.uuid4().hex[:12]
+    say(f"{drill.about}: {leader.name} leads, {writers} writers insert ...")
+    with _quick_threads(), clients.Writers(proxy.write_dsn(), writers, run) as group:
+        wait_until(lambda: group.acknowledged_since(0) == writers, 30, "every writer's first row")
+        pause(SETTLE)
+        if drill.moves:
+            fault_at, found, in_sight = _change_of_leader(cluster, drill, leader, group, say)
+        else:
+            fault_at, found, in_sight = time.monotonic(), None, None
+            drill.cause(cluster, leader.name)
+            pause(drill.lasts)
+            drill.heal(cluster, leader.name)
+            cluster.wait_whole()
+            pause(SETTLE)
+    new = cluster[found[0]].address if found else None
+    lost = clients.lost_rows(cluster, group.books, run)
+    seen = report.summarize(group.books, fault_at, leader.address, new, found and found[1:], in_sight, lost)
+    return {"drill": name, "via": proxy.name, "sync": str(cluster.settings.sync).lower()} | seen
+
+
+def _change_of_leader(cluster, drill, leader, group, say):
+    """The fault, the new leader, writers served by it, the old node back.
+
+    Returns the moment of the fault, what LeaderWatch found, and until when the new timeline was in sight.
+    """
+    patience = cluster.settings.ttl + 60
+    with watch.LeaderWatch(cluster, but=leader.name) as looking:
+        fault_at = time.monotonic()
+        aside = _Aside(lambda: drill.cause(cluster, leader.name))
+        found = wait_until(lambda: aside.went_well() and looking.found, patience, "a new leader", every=0.02)
+    say(f"{found[0]} is writable {found[1] - fault_at:.1f} s after the fault")
+    aside.join()
+    try:
+        _await_writers(group, cluster[found[0]].address, found[1], say)
+        pause(SETTLE)
+    finally:
+        with watch.TimelineWatch(cluster, cluster[found[0]]) as sight:
+            drill.heal(cluster, leader.name)
+            rebuilt = faults.rescue(cluster)
+    say(f"{leader.name} is back and the cluster is whole"
+        + (f"; Patroni could not bring back {', '.join(rebuilt)}, which had to be built anew" if rebuilt else ""))
+    wait_until(lambda: group.acknowledged_since(time.monotonic() - 2) == len(group.books), 60,
+               "every writer to write on the whole cluster")
+    return fault_at, found, sight.last
+
+
+def _await_writers(group, address, since, say):
+    """Without a proxy a writer can stay on a node that is frozen or orphaned until that node is healed."""
+    try:
+        wait_until(lambda: group.acknowledged_since(since, address) == len(group.books), 20, "every writer")
+    except LabError:
+        say(f"{group.acknowledged_since(since, address)} of {len(group.books)} writers reached the new leader "
+            "within 20 s; the others go on waiting")
+
+
+class _Aside:
+    """A fault that takes its time, beside the watch for its outcome."""
+
+    def __init__(self, action):
+        self._action, self._error = action, None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            self._action()
+        except (LabError, OSError) as error:
+            self._error = error
+
+    def went_well(self):
+        if self._error:
+            raise self._error
+        return True
+
+    def join(self):
+        self._thread.join(120)
+        self.went_well()
+
+
+@contextlib.contextmanager
+def _quick_threads():
+    """Threads take turns more often than by default, so that no clock is read late."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)

@@ -1,0 +1,92 @@
+"""From the writers' books to what a client saw, as numbers and as a few lines of text."""
+
+import collections
+import statistics
+
+from .clients import CLOSED
+
+
+def longest_gap(moments):
+    """The longest time between two neighbours of a sorted list, and when it began."""
+    return max(((b - a, a) for a, b in zip(moments, moments[1:])), default=(0.0, 0.0))
+
+
+def summarize(books, fault_at, old, new, found, in_sight, lost):
+    """`old` and `new` are addresses of the leaders before and after (`new` None: it did not change);
+    `found` is (asked, previous look) of the new leader's REST, which was in sight until `in_sight`."""
+    rows = sorted((done, at) for book in books for _, _, done, at in book.acknowledged)
+    after = [done for done, at in rows if at == new]
+    errors = [error for book in books for error in book.errors]
+    last_old = max((done for done, at in rows if at == old), default=None)
+    seen = {
+        "acknowledged": len(rows),
+        "lost": len(lost),
+        "outage_s": longest_gap([done for done, _ in rows])[0],
+        "outage_writer_s": max(longest_gap([row[2] for row in book.acknowledged])[0] for book in books),
+        "connect_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "connect")),
+        "session_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "session")),
+        "closed_without_a_word": sum(1 for e in errors if e[2] == CLOSED),
+        "slowest_connect_s": max((to - begun for book in books for begun, to in book.connects), default=0.0),
+        "sessions": sum(len(book.connects) for book in books),
+        "fault_to_new_leader_s": None, "rest_to_first_write_s": None, "rest_uncertainty_s": None,
+        "old_leader_wrote_for_s": None, "stale_writes": 0,
+    }
+    if new and found:
+        asked, previous = found
+        seen |= {
+            "fault_to_new_leader_s": asked - fault_at,
+            "rest_uncertainty_s": asked - previous,
+            "rest_to_first_write_s": after[0] - asked if after else None,
+            "old_leader_wrote_for_s": max(0.0, last_old - fault_at) if last_old else 0.0,
+            "stale_writes": sum(1 for done, at in rows if at == old and asked < done < in_sight),
+        }
+    return seen
+
+
+def median_of(rounds):
+    """The medians of the numbers, the sum of lost and stale rows, the errors of all rounds together."""
+    result = {}
+    for key, value in rounds[0].items():
+        values = [one[key] for one in rounds if one[key] is not None]
+        if key in ("lost", "stale_writes"):
+            result[key] = sum(values)
+        elif isinstance(value, dict):
+            result[key] = dict(sum((collections.Counter(v) for v in values), collections.Counter()))
+        elif isinstance(value, str):
+            result[key] = value
+        else:
+            result[key] = statistics.median(values) if values else None
+    return result
+
+
+def _seconds(value):
+    if value is None:
+        return "-"
+    return f"{value * 1000:.0f} ms" if abs(value) < 1 else f"{value:.2f} s"
+
+
+def _errors(counts):
+    return ", ".join(f"{count} x {kind}" for kind, count in sorted(counts.items())) or "none"
+
+
+def lines(seen):
+    """What a person reads."""
+    text = [
+        ("rows acknowledged", f"{seen['acknowledged']:.0f}, lost {seen['lost']}"
+                              + (f", on a deposed leader {seen['stale_writes']}" if seen["stale_writes"] else "")),
+        ("longest gap between writes", f"{_seconds(seen['outage_s'])} over all writers, "
+                                       f"{_seconds(seen['outage_writer_s'])} for the unluckiest one"),
+    ]
+    if seen["fault_to_new_leader_s"] is not None:
+        text += [
+            ("the old leader took writes for", f"{_seconds(seen['old_leader_wrote_for_s'])} after the fault"),
+            ("fault to new leader writable", _seconds(seen["fault_to_new_leader_s"])),
+            ("... then to the first write", f"{_seconds(seen['rest_to_first_write_s'])} (REST last looked at "
+                                            f"{_seconds(seen['rest_uncertainty_s'])} before it showed that)"),
+        ]
+    text += [
+        ("errors on connecting", _errors(seen["connect_errors"])),
+        ("errors in a session", _errors(seen["session_errors"])),
+        ("slowest connect (held)", _seconds(seen["slowest_connect_s"])),
+    ]
+    return [f"  {label + ':':34}{value}" for label, value in text]
