@@ -18,7 +18,8 @@ using Entry = std::pair<std::string, std::string>;
 
 void check_unique(const std::vector<Entry>& entries, const std::string& again, Findings& findings) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    const auto& [key, value] = entries[i];
+    const std::string& key = entries[i].first;
+    const std::string& value = entries[i].second;
     if (value.empty() || !findings.sound({key})) continue;
     const auto first =
         std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(i),

@@ -7,14 +7,17 @@ namespace pgsteer {
 
 namespace {
 
-// Keys come from the file and may hold anything once they are quoted there.
-std::string printable(const std::string& key) {
-  constexpr std::size_t kShown = 160;
-  std::string out;
-  for (const char c : key.substr(0, kShown)) {
-    out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c);
+// Keys and toml++'s messages hold what the file holds; a fault is one line all the same.
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   }
-  return key.size() > kShown ? out + "..." : out;
+  return text;
+}
+
+std::string shown_key(const std::string& key) {
+  constexpr std::size_t kShown = 160;
+  return printable(key.substr(0, kShown)) + (key.size() > kShown ? "..." : "");
 }
 
 // Is `part` the key itself, or something within it: "a.b" and "a.b[1]" within "a.b"?
@@ -66,7 +69,7 @@ std::vector<Fault> Findings::in_order() && {
 }
 
 void Findings::add(unsigned line, const std::string& key, std::string message, bool warning) {
-  faults_.push_back({file_, line, printable(key), std::move(message), warning});
+  faults_.push_back({file_, line, shown_key(key), printable(std::move(message)), warning});
 }
 
 std::string Fault::text() const {

@@ -48,7 +48,8 @@ std::string quote_hint(std::string_view toml, unsigned line) {
     value.remove_suffix(1);
   }
   if (value.empty() || value.find_first_of("\"'[]{}\\") != std::string_view::npos) return {};
-  return "; words and values with a unit go in quotes: " + in_quotes(value);
+  const bool secret = toml.substr(0, equals).find("password") != std::string_view::npos;
+  return "; words and values with a unit go in quotes" + (secret ? "" : ": " + in_quotes(value));
 }
 
 // One run of the parser.

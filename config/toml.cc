@@ -7,10 +7,10 @@
 #undef NDEBUG
 
 #include <algorithm>
-#include <cctype>
 #include <stdexcept>
 
 #include "config/raw.h"
+#include "config/toml_guard.h"
 
 namespace pgsteer {
 
@@ -80,27 +80,6 @@ Raw raw_value(const toml::node& node) {
   return raw;
 }
 
-bool begins_key(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '"' ||
-         c == '\'';
-}
-
-// The line of the first table header whose name cannot be one: what toml++ does not look at itself.
-unsigned bad_header(std::string_view toml) {
-  unsigned line = 1;
-  for (std::size_t at = 0; at <= toml.size(); ++line) {
-    const std::size_t end = std::min(toml.find('\n', at), toml.size());
-    const std::string_view text = toml.substr(at, end - at);
-    const std::size_t first = text.find_first_not_of(" \t");
-    if (first != std::string_view::npos && text[first] == '[') {
-      const std::size_t name = text.find_first_not_of("[ \t", first);
-      if (name == std::string_view::npos || !begins_key(text[name])) return line;
-    }
-    at = end + 1;
-  }
-  return 0;
-}
-
 }  // namespace
 
 const RawEntry* Raw::find(std::string_view key) const {
@@ -132,6 +111,12 @@ const char* Raw::kind_name() const {
 
 RawDocument read_toml(std::string_view toml) {
   RawDocument document;
+  if (const unsigned line = stray_character(toml); line > 0) {
+    document.ok = false;
+    document.error_line = line;
+    document.error = "a character outside of ASCII, which may stand in strings and comments only";
+    return document;
+  }
   try {
     document.root = raw_table(toml::parse(toml));
   } catch (const toml::parse_error& error) {

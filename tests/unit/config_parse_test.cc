@@ -329,6 +329,21 @@ TEST(ConfigParse, HeaderWithoutANameIsNotToml) {
   }
 }
 
+// toml++ 3.3.0 takes some of these for white space, and on others its behaviour is undefined.
+TEST(ConfigParse, CharactersOutsideOfAsciiStandInStringsAndCommentsOnly) {
+  const std::string base = std::string(kNode) + kListen;
+  for (const char* stray :
+       {"\u00a0", "\ufecf[log]", "\u200b = 1", "h\u00f6ld = \"1s\"", "[\ufb26]"}) {
+    expect_one(base + stray + "\n", "pgsteer.toml:8: not valid TOML: a character outside of ASCII");
+  }
+  expect_one(base + "tags = { a = '''\n''\u00e4'''\u00e4 }\n", "pgsteer.toml:9: not valid TOML");
+  expect_one(base + "tags = { a = \"x\\\"\u00e4\"\u00e4 }\n", "a character outside of ASCII");
+  expect_one(base + "hold = \"1s\n\u00e4\n", "pgsteer.toml:8: not valid TOML: Error while parsing");
+  expect_clean(
+      "\xef\xbb\xbf# \u26a0\ufe0f \"\n" + base +
+      "tags = { a = \"\\\"\ufecf\", b = '\ufe0f\\', c = \"\"\"\u00e4\n\"\u00e4\"\"\"\"\" }\n");
+}
+
 TEST(ConfigParse, MessagesStayOnOneLineWhateverTheFileHolds) {
   const Parsed parsed = parse("\"a\\nb\\u001b\" = 1\n[log]\n\"\\n\\n\" = 1\nlevel = \"x\\ny\"\n");
   EXPECT_GE(parsed.faults.size(), 3U);
@@ -403,6 +418,9 @@ TEST_F(ConfigFiles, PasswordComesFromTheFirstLineOfItsFile) {
       parse_file(write("b.toml", base + "password = \"hidden\"\npassword_file = \"password\"\n")));
   EXPECT_NE(both.find("keep one of the two"), std::string::npos) << both;
   EXPECT_EQ(both.find("hidden"), std::string::npos) << both;
+  const std::string unquoted = texts(parse_file(write("d.toml", base + "password = hidden\n")));
+  EXPECT_NE(unquoted.find("go in quotes"), std::string::npos) << unquoted;
+  EXPECT_EQ(unquoted.find("hidden"), std::string::npos) << unquoted;
   EXPECT_NE(texts(parse_file(write("c.toml", base + "password_file = \"blank\"\n")))
                 .find("the first line of the file must be the password"),
             std::string::npos);
