@@ -1,0 +1,92 @@
+// The last failovers, each with its steps, and the last events.
+import {h} from './dom.js';
+import {age, clock, duration, plural, secondsBetween} from './format.js';
+
+const kStepWords = {
+  first_doubt: 'first doubt', proof: 'proof', cut: 'sessions cut', new_primary: 'new primary',
+  first_session: 'first session', held_released: 'waiting clients served', done: 'done',
+};
+const kEventsShown = 12;
+
+function title(failover) {
+  if (failover.kind === 'interruption') return (failover.from || 'The primary') + ' was away';
+  return (failover.from || 'no node') + ' → ' + (failover.to || '…');
+}
+
+function summary(failover) {
+  const parts = [duration(failover.no_primary_seconds) + ' without a primary'];
+  if (failover.sessions_cut) {
+    parts.push(plural(failover.sessions_cut, 'session') + ' cut, ' + failover.sessions_cut_told +
+               ' of them told why');
+  }
+  if (failover.clients_held) {
+    parts.push(plural(failover.clients_held, 'client') + ' waited' +
+      (failover.held_longest_seconds ? ', the longest ' + duration(failover.held_longest_seconds)
+                                     : ''));
+  }
+  return parts.join('; ') + (failover.finished ? '.' : ' so far.');
+}
+
+// The steps on a line in proportion to time; the thick part is the time without a primary.
+function picture(failover) {
+  const steps = failover.steps;
+  if (steps.length < 2) return null;
+  const end = Math.max(steps.at(-1).at_seconds, failover.finished ? 0 : failover.no_primary_seconds,
+                       0.001);
+  const x = (seconds) => 6 + (Math.min(seconds, end) / end) * 588;
+  const at = (what) => steps.find((step) => step.what === what);
+  const lost = at('proof') || at('cut') || steps[0];
+  const back = at('new_primary');
+  return h('svg', {class: 'steps-picture', viewBox: '0 0 600 14', preserveAspectRatio: 'none',
+                   'aria-hidden': 'true'},
+           h('line', {class: 'axis', x1: 6, y1: 7, x2: 594, y2: 7}),
+           h('line', {class: 'gap', x1: x(lost.at_seconds), y1: 7,
+                      x2: x(back ? back.at_seconds : end), y2: 7}),
+           steps.map((step) => h('rect', {class: 'step', x: (x(step.at_seconds) - 1.5).toFixed(1),
+                                          y: 1, width: 3, height: 12})));
+}
+
+function entry(failover, index, now) {
+  const when = failover.began_at;
+  return h('details', {class: 'card failover' + (failover.finished ? '' : ' warn'),
+                       key: failover.id, open: index === 0 || !failover.finished},
+           h('summary', {},
+             h('span', {class: 'failover-title'}, title(failover),
+               failover.finished ? null : h('span', {class: 'chip warn'}, '◐ under way')),
+             when ? h('span', {class: 'when', title: when},
+                      age(secondsBetween(when, now)) + ' ago') : null,
+             h('span', {class: 'failover-summary'}, summary(failover))),
+           picture(failover),
+           h('ol', {class: 'steps'}, failover.steps.map((step) =>
+             h('li', {}, h('span', {class: 'step-time'}, '+' + step.at_seconds.toFixed(3) + ' s'),
+               h('span', {}, h('b', {}, kStepWords[step.what] || step.what), ' ', step.text)))));
+}
+
+export function failovers(status) {
+  if (!status.failovers.length) {
+    return [h('p', {class: 'empty', key: 'empty'},
+              'None since pgsteer started.')];
+  }
+  return status.failovers.map((failover, index) => entry(failover, index, status.generated_at));
+}
+
+const kEventMarks = {warn: '◐', error: '▲'};
+
+function line(event, now) {
+  return h('li', {class: 'event ' + event.level},
+           h('time', {datetime: event.at, title: event.at}, event.at ? clock(event.at, now) : ''),
+           h('span', {class: 'mark', title: event.level}, kEventMarks[event.level] || '·'),
+           h('span', {}, event.text));
+}
+
+export function events(status) {
+  const lines = status.events.map((event) => line(event, status.generated_at));
+  if (!lines.length) return [h('p', {class: 'empty', key: 'empty'}, 'Nothing has happened yet.')];
+  const older = lines.slice(kEventsShown);
+  return [
+    h('ol', {class: 'events', key: 'recent'}, lines.slice(0, kEventsShown)),
+    older.length ? h('details', {key: 'older'},
+                     h('summary', {}, plural(older.length, 'earlier event')),
+                     h('ol', {class: 'events'}, older)) : null,
+  ];
+}

@@ -1,0 +1,109 @@
+// One card per listener: who is connected, where to, how much passes, and how sessions ended.
+import {h} from './dom.js';
+import {bytes, count, duration, exact, plural, words} from './format.js';
+
+// The smallest bucket bound below which `share` of the observations lie.
+function quantileBound(histogram, share) {
+  const total = histogram.counts.reduce((sum, n) => sum + n, 0);
+  if (total === 0) return null;
+  let seen = 0;
+  for (let i = 0; i < histogram.counts.length; i += 1) {
+    seen += histogram.counts[i];
+    if (seen >= share * total) return i < histogram.bounds_seconds.length
+      ? 'within ' + duration(histogram.bounds_seconds[i])
+      : 'over ' + duration(histogram.bounds_seconds.at(-1));
+  }
+  return null;
+}
+
+function figure(name, value, title, extra) {
+  return h('div', {key: name}, h('dt', {}, name),
+           h('dd', {title}, value, extra ? h('small', {}, ' ' + extra) : null));
+}
+
+function figures(listener, rates) {
+  return h('dl', {class: 'listener-figures'},
+           figure('Now', count(listener.sessions_now), exact(listener.sessions_now) + ' sessions'),
+           figure('Most', count(listener.sessions_most), exact(listener.sessions_most) + ' sessions'),
+           figure('Total', count(listener.sessions_total),
+                  exact(listener.sessions_total) + ' sessions'),
+           figure('Waiting', count(listener.held_now),
+                  exact(listener.held_total) + ' have waited in all',
+                  listener.held_total ? 'of ' + count(listener.held_total) : ''),
+           figure('From clients', bytes(rates.in) + '/s', exact(listener.bytes_in) + ' bytes in all',
+                  bytes(listener.bytes_in)),
+           figure('To clients', bytes(rates.out) + '/s', exact(listener.bytes_out) + ' bytes in all',
+                  bytes(listener.bytes_out)));
+}
+
+function nodeRow(node, busiest) {
+  const share = busiest ? node.sessions_now / busiest : 0;
+  return h('tr', {key: node.node},
+           h('th', {scope: 'row', title: node.node}, node.node),
+           h('td', {class: 'with-bar'},
+             h('svg', {class: 'share', viewBox: '0 0 100 6', preserveAspectRatio: 'none',
+                       'aria-hidden': 'true'},
+               h('rect', {class: 'track', x: 0, y: 0, width: 100, height: 6}),
+               h('rect', {class: 'level', x: 0, y: 0, width: (share * 100).toFixed(1), height: 6})),
+             h('span', {}, count(node.sessions_now))),
+           h('td', {}, count(node.sessions_most)),
+           h('td', {title: exact(node.sessions_total)}, count(node.sessions_total)),
+           h('td', {title: exact(node.bytes_in) + ' bytes'}, bytes(node.bytes_in)),
+           h('td', {title: exact(node.bytes_out) + ' bytes'}, bytes(node.bytes_out)),
+           h('td', {class: node.connect_errors ? 'notable' : null}, count(node.connect_errors)));
+}
+
+function nodeTable(listener) {
+  const used = listener.nodes.filter((node) => node.sessions_total || node.connect_errors);
+  if (!used.length) return h('p', {class: 'empty'}, 'No session has reached a node yet.');
+  const busiest = Math.max(...used.map((node) => node.sessions_now));
+  const unused = listener.nodes.length - used.length;
+  const head = ['Node', 'Now', 'Most', 'Total', 'From clients', 'To clients', 'Connect errors'];
+  return [
+    h('div', {class: 'scroll', key: 'table', role: 'region', tabindex: 0,
+              'aria-label': 'Sessions of ' + listener.name + ' by node'},
+      h('table', {},
+        h('thead', {}, h('tr', {}, head.map((name) => h('th', {scope: 'col'}, name)))),
+        h('tbody', {}, used.map((node) => nodeRow(node, busiest))))),
+    unused ? h('p', {class: 'note', key: 'unused'},
+               plural(unused, 'more node') + ' without a session so far.') : null,
+  ];
+}
+
+function ends(listener) {
+  const some = Object.entries(listener.ends).filter(([, number]) => number > 0)
+      .sort(([, a], [, b]) => b - a);
+  if (!some.length) return null;
+  return h('div', {class: 'ends', key: 'ends'}, h('h4', {}, 'Ended'),
+           h('ul', {}, some.map(([reason, number]) =>
+             h('li', {key: reason, title: exact(number)}, words(reason), ' ',
+               h('b', {}, count(number))))));
+}
+
+function timing(listener) {
+  const half = quantileBound(listener.connect, 0.5);
+  const most = quantileBound(listener.connect, 0.99);
+  const held = quantileBound(listener.hold, 0.5);
+  const parts = [];
+  if (half) parts.push('Half of the connects to a node ' + half + ', 99 of 100 ' + most + '.');
+  if (held) parts.push('Half of those that had to wait for a node did so ' + held + '.');
+  if (listener.cancels) parts.push(plural(listener.cancels, 'cancel request') + ' passed on.');
+  return parts.length ? h('p', {class: 'note', key: 'timing'}, parts.join(' ')) : null;
+}
+
+const kTargets = {primary: 'the primary', replica: 'replicas', any: 'replicas and the primary',
+                  sync: 'synchronous replicas', async: 'asynchronous replicas'};
+
+function card(listener, rates) {
+  return h('article', {class: 'card listener', key: listener.name},
+           h('header', {}, h('h3', {title: listener.name}, listener.name),
+             h('p', {class: 'bind'}, listener.bind.join(', ')),
+             h('p', {class: 'leads'}, 'leads to ' + (kTargets[listener.to] || listener.to)),
+             listener.open ? null : h('span', {class: 'chip warn'}, '◐ closed')),
+           figures(listener, rates || {in: 0, out: 0}),
+           nodeTable(listener), ends(listener), timing(listener));
+}
+
+export function listeners(status, traffic) {
+  return status.listeners.map((listener) => card(listener, traffic.rates.get(listener.name)));
+}

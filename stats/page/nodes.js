@@ -1,0 +1,132 @@
+// One card per node: what it is, how its checks went, and what each listener makes of it.
+import {h} from './dom.js';
+import {age, bytes, count, duration, exact, plural, secondsBetween, words} from './format.js';
+import {admissionWord, nodeLevel, verdictLevel} from './judgement.js';
+
+const kChecksShown = 64;
+export const kDenseFrom = 13;  // from so many nodes on, a quiet card shows less
+
+// Passed: a tall bar. Failed: a short coloured one. Not made yet: a dot.
+function checksPicture(node) {
+  const history = node.checks.history.slice(-kChecksShown);
+  const failed = [...history].filter((mark) => mark === '0').length;
+  const label = history.length === 0 ? 'No check yet'
+    : 'Last ' + plural(history.length, 'check') + ': ' +
+      (failed ? failed + ' failed' : 'all passed');
+  const bars = [];
+  for (let i = 0; i < kChecksShown; i += 1) {
+    const mark = history[i - (kChecksShown - history.length)];
+    const [kind, y, height] = mark === '1' ? ['passed', 0, 16]
+      : mark === '0' ? ['failed', 9, 7] : ['empty', 14, 2];
+    bars.push(h('rect', {class: kind, x: i * 4, y, width: 3, height}));
+  }
+  return h('svg', {class: 'checks', viewBox: '0 0 255 16', preserveAspectRatio: 'none', role: 'img',
+                   'aria-label': label}, h('title', {}, label), ...bars);
+}
+
+function lastCheck(node, now) {
+  const checks = node.checks;
+  if (!checks.last_at) return 'not checked yet';
+  const answered = /^\d{3}$/.test(checks.last_result);
+  const text = answered
+    ? 'answered ' + checks.last_result + ' in ' + duration(checks.last_seconds)
+    : checks.last_result;
+  return [text, ', ', h('span', {class: 'nowrap', title: checks.last_at},
+                        age(secondsBetween(checks.last_at, now)) + ' ago')];
+}
+
+// Listeners that say the same about the node share a line.
+function verdictGroups(node) {
+  const groups = new Map();
+  for (const verdict of node.verdicts) {
+    const key = [verdict.admission, verdict.reason, verdict.why].join('\n');
+    if (!groups.has(key)) groups.set(key, {...verdict, level: verdictLevel(verdict), listeners: []});
+    groups.get(key).listeners.push(verdict.listener);
+  }
+  return [...groups.values()];
+}
+
+const kMarks = {ok: '●', none: '○', warn: '◐', bad: '▲'};
+
+function verdictLine(group) {
+  return h('li', {class: 'verdict ' + group.level, key: group.listeners.join(' ')},
+           h('span', {class: 'mark', 'aria-hidden': 'true'}, kMarks[group.level]),
+           h('div', {},
+             h('p', {class: 'verdict-head'}, h('b', {}, group.listeners.join(', ')), ' ',
+               h('span', {title: group.reason}, admissionWord(group.admission))),
+             h('p', {class: 'why'}, group.why)));
+}
+
+function fact(name, value, title) {
+  return value === null || value === undefined || value === '' ? null
+    : h('div', {key: name}, h('dt', {}, name), h('dd', {title}, value));
+}
+
+function mainFacts(node) {
+  return h('dl', {class: 'facts'},
+           fact('State', node.state ? words(node.state) : 'unknown',
+                node.replication_state ? 'replication: ' + node.replication_state : null),
+           fact('Timeline', node.timeline === null ? '–' : node.timeline),
+           node.lag_bytes === null
+             ? fact('WAL', node.lsn || '–', node.lsn_bytes === null ? null
+                                                 : exact(node.lsn_bytes) + ' bytes')
+             : fact('Lag', bytes(node.lag_bytes), exact(node.lag_bytes) + ' bytes'));
+}
+
+function moreFacts(node) {
+  const tags = Object.entries(node.tags).map(([name, value]) => name + ' = ' + value);
+  const failed = node.checks.failed;
+  return h('dl', {class: 'more-facts'},
+           fact('Address', node.address && node.address !== node.host
+             ? node.host + ' (' + node.address + ')'
+             : node.host + (node.address ? '' : ' (does not resolve)')),
+           fact('REST API', node.rest_url),
+           fact('PostgreSQL', node.server_version),
+           fact('Patroni', node.patroni_version),
+           fact('Leader lease', node.lease ? 'yes' : 'no'),
+           node.lag_bytes !== null ? fact('WAL', node.lsn) : null,
+           fact('Replication', node.replication_state && words(node.replication_state)),
+           fact('Port answers', node.database_answers),
+           fact('TLS', node.tls),
+           fact('Weight', node.weight === 1 ? null : node.weight),
+           fact('Checks', count(node.checks.total) + ', ' + count(failed) + ' failed',
+                exact(node.checks.total) + ' checks, ' + exact(failed) + ' failed'),
+           fact('Tags', tags.join(', ')));
+}
+
+function roleChip(node, level, now) {
+  const mark = level === 'none' ? '' : (level === 'bad' ? '▲ ' : '◐ ');
+  const kind = level === 'none' ? (node.role === 'primary' ? 'primary' : 'plain') : level;
+  const since = node.role_since ? 'since ' + node.role_since : null;
+  return [h('span', {class: 'chip ' + kind, title: since}, mark + words(node.role)),
+          node.role_since
+            ? h('span', {class: 'for', title: node.role_since},
+                'for ' + age(secondsBetween(node.role_since, now))) : null];
+}
+
+function card(node, status, dense) {
+  const now = status.generated_at;
+  const level = nodeLevel(node);
+  const quiet = dense && level === 'none' && node.name !== status.cluster.primary;
+  const groups = verdictGroups(node).map(verdictLine);
+  const verdicts = h('ul', {class: 'verdicts'}, groups);
+  return h('article', {class: 'card node ' + level + (quiet ? ' quiet-card' : '') +
+                              (node.name === status.cluster.primary ? ' is-primary' : ''),
+                       key: node.name},
+           h('header', {}, h('h3', {title: node.name}, node.name),
+             h('p', {class: 'role'}, roleChip(node, level, now))),
+           mainFacts(node),
+           checksPicture(node),
+           h('p', {class: 'last-check'}, 'Last check: ', lastCheck(node, now)),
+           quiet ? null : verdicts,
+           h('details', {}, h('summary', {}, quiet ? 'Eligibility and details' : 'Details'),
+             quiet ? verdicts : null, moreFacts(node)));
+}
+
+export function nodes(status) {
+  if (!status.nodes.length) {
+    return [h('p', {class: 'empty', key: 'empty'}, 'No node has been checked yet.')];
+  }
+  const dense = status.nodes.length >= kDenseFrom;
+  return status.nodes.map((node) => card(node, status, dense));
+}

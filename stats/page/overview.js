@@ -1,0 +1,104 @@
+// The first thing to read: who is the primary, and how much is going on.
+import {h} from './dom.js';
+import {age, bytes, count, duration, exact, plural, secondsBetween} from './format.js';
+
+const kSamples = 120;
+
+// The last two minutes of what passes through, from the differences between refreshes.
+export class Traffic {
+  constructor() {
+    this.samples = [];
+    this.rates = new Map();  // listener -> {in, out}, bytes per second
+    this.last = null;
+  }
+
+  add(status) {
+    const last = this.last;
+    this.last = status;
+    const seconds = last ? secondsBetween(last.generated_at, status.generated_at) : 0;
+    if (last && last.started_at !== status.started_at) this.samples = [];
+    const sum = {in: 0, out: 0, sessions: 0};
+    for (const listener of status.listeners) {
+      const before = last && last.listeners.find((other) => other.name === listener.name);
+      const rate = (name) =>
+        before && seconds > 0 ? Math.max(0, listener[name] - before[name]) / seconds : 0;
+      const rates = {in: rate('bytes_in'), out: rate('bytes_out')};
+      this.rates.set(listener.name, rates);
+      sum.in += rates.in;
+      sum.out += rates.out;
+      sum.sessions += listener.sessions_now;
+    }
+    if (!last) return;
+    this.samples.push(sum);
+    if (this.samples.length > kSamples) this.samples.shift();
+  }
+
+  now() {
+    return this.samples.at(-1) || {in: 0, out: 0, sessions: 0};
+  }
+}
+
+function sparkline(samples, name) {
+  const top = Math.max(...samples.map((sample) => sample[name]), 1);
+  const step = 120 / (kSamples - 1);
+  const start = kSamples - samples.length;
+  const points = samples.map((sample, i) =>
+    ((start + i) * step).toFixed(1) + ',' + (27 - (sample[name] / top) * 24).toFixed(1));
+  const area = points.length > 1
+    ? [(start * step).toFixed(1) + ',28', ...points, '120,28'].join(' ') : '';
+  return h('svg', {class: 'spark', viewBox: '0 0 120 28', preserveAspectRatio: 'none',
+                   'aria-hidden': 'true'},
+           h('polygon', {points: area}), h('polyline', {points: points.join(' ')}));
+}
+
+function figure(label, value, title, spark, extra) {
+  return h('div', {class: 'figure', key: label}, h('dt', {}, label),
+           h('dd', {title}, value, extra ? h('small', {}, ' ' + extra) : null), spark);
+}
+
+function headline(cluster) {
+  if (!cluster.first_round_done) return ['Nothing is known yet'];
+  if (!cluster.primary) return ['There is no primary'];
+  return [h('span', {class: 'primary-name'}, cluster.primary), ' is the primary'];
+}
+
+function subline(status) {
+  const cluster = status.cluster;
+  const parts = [];
+  if (cluster.primary && cluster.primary_since) {
+    parts.push(h('span', {title: cluster.primary_since},
+                 'for ' + duration(secondsBetween(cluster.primary_since, status.generated_at))));
+  }
+  if (cluster.timeline) parts.push(h('span', {}, 'timeline ' + cluster.timeline));
+  const answering = status.nodes.filter((node) => node.checks.history.endsWith('1')).length;
+  if (status.nodes.length) {
+    parts.push(h('span', {}, answering === status.nodes.length
+      ? (answering === 1 ? 'its node answers' : 'all ' + answering + ' nodes answer')
+      : answering + ' of ' + plural(status.nodes.length, 'node') + ' answer'));
+  }
+  if (cluster.paused) parts.push(h('span', {}, 'paused'));
+  return parts;
+}
+
+export function overview(status, traffic) {
+  const now = traffic.now();
+  const held = status.listeners.reduce((sum, listener) => sum + listener.held_now, 0);
+  const sessions = status.listeners.reduce((sum, listener) => sum + listener.sessions_now, 0);
+  const uptime = status.started_at ? secondsBetween(status.started_at, status.generated_at) : 0;
+  return [
+    h('div', {class: 'headline', key: 'headline'},
+      h('p', {class: 'eyebrow'}, status.cluster.scope ? 'Cluster ' : 'Cluster',
+        status.cluster.scope ? h('b', {}, status.cluster.scope) : null),
+      h('h1', {class: status.cluster.first_round_done && !status.cluster.primary ? 'bad' : null},
+        ...headline(status.cluster)),
+      h('p', {class: 'sub'}, subline(status))),
+    h('dl', {class: 'figures', key: 'figures'},
+      figure('Sessions', count(sessions), exact(sessions) + ' connected clients',
+             sparkline(traffic.samples, 'sessions'), held ? count(held) + ' waiting' : ''),
+      figure('From clients', bytes(now.in) + '/s', exact(Math.round(now.in)) + ' bytes per second',
+             sparkline(traffic.samples, 'in')),
+      figure('To clients', bytes(now.out) + '/s', exact(Math.round(now.out)) + ' bytes per second',
+             sparkline(traffic.samples, 'out'))),
+    h('p', {class: 'visually-hidden', key: 'uptime'}, 'pgsteer has run for ' + age(uptime)),
+  ];
+}

@@ -1,0 +1,53 @@
+// From a request to the answer: which path gives what. Decides, moves no bytes. Any thread.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "stats/board.h"
+#include "stats/view.h"
+
+namespace pgsteer {
+
+// Where the figures come from. Both functions are called on HTTP threads.
+struct StatsSources {
+  std::function<TrafficView()> traffic;                // cheap
+  std::function<std::vector<SessionView>()> sessions;  // asks the workers: may take about 200 ms
+  std::string version;
+  WallTime started{};
+};
+
+struct HttpAnswer {
+  int status = 200;
+  std::string type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+class Routes {
+ public:
+  Routes(const StatsBoard& board, StatsSources sources, bool show_sessions);
+
+  // `listener` is the query parameter of that name.
+  HttpAnswer answer(std::string_view method, std::string_view path,
+                    const std::optional<std::string>& listener);
+
+ private:
+  StatsSnapshot snapshot() const;
+  HttpAnswer ready(const std::optional<std::string>& listener) const;
+  HttpAnswer sessions();
+
+  const StatsBoard& board_;
+  const StatsSources sources_;
+  const bool show_sessions_;
+
+  // However many ask, the workers are asked once at a time and at most twice a second.
+  std::mutex sessions_mutex_;
+  std::chrono::steady_clock::time_point sessions_at_{};
+  std::string sessions_body_;
+};
+
+}  // namespace pgsteer

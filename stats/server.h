@@ -1,0 +1,44 @@
+// The HTTP server of page, API and metrics, on threads of its own: it reads what was published and
+// cannot slow a session. Created, started and stopped by main; publish and event from any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "config/config.h"
+#include "stats/board.h"
+#include "stats/routes.h"
+#include "stats/view.h"
+
+struct MHD_Daemon;
+
+namespace pgsteer {
+
+class StatsServer {
+ public:
+  StatsServer(const StatsConfig& config, StatsSources sources);
+  ~StatsServer();  // stops
+  StatsServer(const StatsServer&) = delete;
+  StatsServer& operator=(const StatsServer&) = delete;
+
+  void publish(ClusterViewPtr view);
+  void event(EventView event);
+
+  // Throws std::runtime_error with one clear line, such as a port in use; nothing listens then.
+  void start();
+  // Returns once no HTTP thread runs any more; a request under way is finished (about 200 ms).
+  void stop();
+
+  // The ports that are listened on, one per socket: "*" has two, of the same number.
+  const std::vector<std::uint16_t>& ports() const { return ports_; }
+
+ private:
+  const StatsConfig config_;
+  StatsBoard board_;
+  Routes routes_;
+  std::vector<MHD_Daemon*> daemons_;  // one per listening socket
+  std::vector<std::uint16_t> ports_;
+};
+
+}  // namespace pgsteer

@@ -1,0 +1,23 @@
+// Everything an observer may ask about at one moment: what JSON, metrics and readiness are made
+// from. A value; the thread that took it owns it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "stats/tally.h"
+#include "stats/view.h"
+
+namespace pgsteer {
+
+struct StatsSnapshot {
+  WallTime now{};
+  WallTime started{};
+  std::string version;
+  ClusterViewPtr cluster;  // null: the checker has published nothing yet
+  TrafficView traffic;
+  std::vector<EventView> events;  // newest first
+  FailoverTally tally;
+};
+
+}  // namespace pgsteer

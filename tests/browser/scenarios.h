@@ -1,0 +1,24 @@
+// Canned states of a cluster, for looking at the status page and for its tests. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "stats/view.h"
+
+namespace pgsteer {
+
+struct Scene {
+  ClusterViewPtr cluster;  // null: nothing published
+  TrafficView traffic;
+  std::vector<SessionView> sessions;
+  std::vector<EventView> events;  // oldest first
+};
+
+// healthy, failover, paused, alarm, trouble, nothing, many, single, hostile.
+const std::vector<std::string>& scene_names();
+
+// The state as of `now`, `elapsed` seconds after the start: counters grow with it.
+Scene make_scene(const std::string& name, WallTime now, double elapsed);
+
+}  // namespace pgsteer
