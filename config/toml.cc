@@ -111,10 +111,10 @@ const char* Raw::kind_name() const {
 
 RawDocument read_toml(std::string_view toml) {
   RawDocument document;
-  if (const unsigned line = stray_character(toml); line > 0) {
+  if (const Stray stray = stray_character(toml); stray.line > 0) {
     document.ok = false;
-    document.error_line = line;
-    document.error = "a character outside of ASCII, which may stand in strings and comments only";
+    document.error_line = stray.line;
+    document.error = stray.what;
     return document;
   }
   try {

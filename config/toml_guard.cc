@@ -37,23 +37,31 @@ std::size_t past_string(std::string_view toml, std::size_t at) {
 
 }  // namespace
 
-unsigned stray_character(std::string_view toml) {
+Stray stray_character(std::string_view toml) {
   constexpr std::string_view kMark = "\xef\xbb\xbf";
-  std::size_t at = toml.starts_with(kMark) ? kMark.size() : 0;
-  while (at < toml.size()) {
+  constexpr std::string_view kBeforeString = " \t\r\n=[{,.";
+  const auto stray = [&](std::size_t at, const char* what) {
+    const std::string_view before = toml.substr(0, at);
+    return Stray{1 + static_cast<unsigned>(std::count(before.begin(), before.end(), '\n')), what};
+  };
+  const std::size_t begin = toml.starts_with(kMark) ? kMark.size() : 0;
+  for (std::size_t at = begin; at < toml.size();) {
     const char c = toml[at];
     if (c == '#') {
       at = std::min(toml.find('\n', at), toml.size());
     } else if (c == '"' || c == '\'') {
+      if (at > begin && kBeforeString.find(toml[at - 1]) == std::string_view::npos) {
+        return stray(at, "a quote where no string can begin");
+      }
       at = past_string(toml, at);
     } else if (static_cast<unsigned char>(c) >= 0x80) {
-      const auto before = toml.substr(0, at);
-      return 1 + static_cast<unsigned>(std::count(before.begin(), before.end(), '\n'));
+      return stray(at,
+                   "a character outside of ASCII, which may stand in strings and comments only");
     } else {
       ++at;
     }
   }
-  return 0;
+  return {};
 }
 
 unsigned bad_header(std::string_view toml) {

@@ -339,6 +339,8 @@ TEST(ConfigParse, CharactersOutsideOfAsciiStandInStringsAndCommentsOnly) {
   expect_one(base + "tags = { a = '''\n''\u00e4'''\u00e4 }\n", "pgsteer.toml:9: not valid TOML");
   expect_one(base + "tags = { a = \"x\\\"\u00e4\"\u00e4 }\n", "a character outside of ASCII");
   expect_one(base + "hold = \"1s\n\u00e4\n", "pgsteer.toml:8: not valid TOML: Error while parsing");
+  expect_one(base + "hold = 0\"\u00e4\"\n", "pgsteer.toml:8: not valid TOML: a quote where no");
+  expect_one(base + "hold = \"1s\"\"\u00e4\"\n", "a quote where no string can begin");
   expect_clean(
       "\xef\xbb\xbf# \u26a0\ufe0f \"\n" + base +
       "tags = { a = \"\\\"\ufecf\", b = '\ufe0f\\', c = \"\"\"\u00e4\n\"\u00e4\"\"\"\"\" }\n");
