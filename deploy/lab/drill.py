@@ -65,8 +65,11 @@ DRILLS = {
 }
 
 
-def run_round(cluster, proxy, name, writers=8, say=lambda text: None):
-    """One round on a whole cluster with the proxy running. Returns the summary, see report.summarize."""
+def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None, **more):
+    """One round on a whole cluster with the proxy running. Returns the summary, see report.summarize.
+
+    `lasts`: seconds of a fault that moves nothing, instead of the drill's own; `more` goes into the writers' DSN.
+    """
     drill = DRILLS[name]
     if drill.needs_relay and not cluster.settings.rest_relay:
         raise LabError(f"the drill {name} needs a cluster that was booted with --rest-relay")
@@ -75,7 +78,7 @@ def run_round(cluster, proxy, name, writers=8, say=lambda text: None):
     leader = cluster.wait_leader()
     run = uuid.uuid4().hex[:12]
     say(f"{drill.about}: {leader.name} leads, {writers} writers insert ...")
-    with _quick_threads(), clients.Writers(proxy.write_dsn(), writers, run) as group:
+    with _quick_threads(), clients.Writers(proxy.write_dsn(**more), writers, run) as group:
         wait_until(lambda: group.acknowledged_since(0) == writers, 30, "every writer's first row")
         pause(SETTLE)
         if drill.moves:
@@ -83,7 +86,7 @@ def run_round(cluster, proxy, name, writers=8, say=lambda text: None):
         else:
             fault_at, found, in_sight = time.monotonic(), None, None
             drill.cause(cluster, leader.name)
-            pause(drill.lasts)
+            pause(lasts or drill.lasts)
             drill.heal(cluster, leader.name)
             cluster.wait_whole()
             pause(SETTLE)

@@ -53,7 +53,7 @@ class _Program:
             try:
                 wait_until(lambda: not self.running(), seconds, f"{self.name} to end")
             except LabError:
-                processes.kill_all(self.name)
+                processes.send(self.name, signal.SIGKILL)
         try:
             return processes.exit_code(self.name, 1)
         except (StopIteration, FileNotFoundError):
@@ -77,21 +77,28 @@ class _Program:
 class Pgsteer(_Program):
     name = "pgsteer"
 
-    def __init__(self, cluster, ports=None, extra=""):
+    def __init__(self, cluster, ports=None, name="pgsteer", nodes=None, listen="", serves=True):
+        """A second one beside the first has a name and ports of its own. `nodes` are those it knows, `listen` is
+        more TOML for both listeners; it `serves` when a primary is among its nodes."""
         super().__init__(cluster, ports)
-        self._extra = extra  # more TOML, for tests
+        self.name, self._listen, self._serves = name, listen, serves
+        self._nodes = nodes or list(cluster.nodes.values())
+
+    def _ready(self):
+        if self._serves or not self.running():
+            return super()._ready()
+        return self.get("/live")[0] == 200
 
     def config(self):
         nodes = "\n".join(
             f'[[node]]\nname = "{node.name}"\nhost = "{node.address}"\nport = {self.settings.pg_port}\n'
-            f'rest = "http://{self._rest(node)[0]}:{self._rest(node)[1]}"\n'
-            for node in self.cluster.nodes.values())
+            f'rest = "http://{self._rest(node)[0]}:{self._rest(node)[1]}"\n' for node in self._nodes)
         return (f'{nodes}\n'
-                f'[[listen]]\nname = "read_write"\nbind = "{self.host}:{self.write_port}"\nto = "primary"\n\n'
+                f'[[listen]]\nname = "read_write"\nbind = "{self.host}:{self.write_port}"\nto = "primary"\n'
+                f'{self._listen}\n'
                 f'[[listen]]\nname = "read_only"\nbind = "{self.host}:{self.read_port}"\nto = "replica"\n'
-                f'max_lag = "16MB"\n\n'
-                f'[stats]\nbind = "{self.host}:{self.page_port}"\n\n[server]\nshutdown_timeout = "5s"\n'
-                f'{self._extra}')
+                f'max_lag = "16MB"\n{self._listen}\n'
+                f'[stats]\nbind = "{self.host}:{self.page_port}"\n\n[server]\nshutdown_timeout = "5s"\n')
 
     def _prepare(self, home):
         """The program is copied: an unprivileged account may be unable to reach where it was built."""

@@ -1,0 +1,99 @@
+"""One real cluster for all tests, pgsteer in front of it, and the logs of whatever failed.
+
+    PGSTEER=build/dev/pgsteer /usr/bin/python3 -m pytest tests/cluster
+
+The cluster lies on 127.0.0.20 to .23 with ports of its own, so that a demo may run at the same time.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(REPOSITORY, "deploy"))
+
+from lab import faults, proxy  # noqa: E402
+from lab.cluster import Cluster  # noqa: E402
+from lab.process import Processes  # noqa: E402
+from lab.settings import Settings  # noqa: E402
+from lab.wait import wait_until  # noqa: E402
+
+SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: ThreadSanitizer", "runtime error:")
+
+
+def program():
+    given = os.environ.get("PGSTEER")
+    for path in [given] if given else [os.path.join(REPOSITORY, "build", kind, "pgsteer") for kind in ("dev", "release")]:
+        if os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    pytest.exit("no pgsteer to test: build it, or set PGSTEER to its path", returncode=2)
+
+
+def boot(name, **settings):
+    """A cluster in a directory that the next run knows, too, and clears if this one could not."""
+    root = os.path.join(tempfile.gettempdir(), f"pgsteer-tests-{os.getuid()}-{name}")
+    if os.path.lexists(root):
+        assert os.lstat(root).st_uid == os.getuid() and not os.path.islink(root), f"{root} is somebody else's"
+        Processes(root).kill_all()
+        shutil.rmtree(root)
+    # A short lease keeps the tests short: what must not happen before it ends can be waited for.
+    cluster = Cluster(Settings(root=root, pgsteer=program(), ttl=12, loop_wait=1, retry_timeout=3, **settings))
+    try:
+        cluster.boot()
+    except BaseException:
+        for log in sorted(os.listdir(os.path.join(root, "log"))) if os.path.isdir(root) else []:
+            print(f"--- {log}\n{cluster.processes.tail(log.removesuffix('.log'), 30)}")
+        cluster.down()
+        raise
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    made = boot("etcd", base=20, proxy_host="127.0.0.20", sync=True, tls=True, rest_relay=True, pg_port=15432,
+                rest_port=18008, relay_port=18009, client_port=12379, peer_port=12380, write_port=15000,
+                read_port=15001, page_port=17000)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="session")
+def session_steer(cluster):
+    steer = proxy.Pgsteer(cluster)
+    steer.start()
+    yield steer
+    code = steer.stop()
+    log = cluster.processes.tail(steer.name, 100000)
+    assert not [line for line in log.splitlines() if any(mark in line for mark in SANITIZERS)]
+    assert code == 0
+
+
+@pytest.fixture
+def steer(cluster, session_steer):
+    """pgsteer in front of a whole cluster, which it knows to be whole, whatever the test before did."""
+    faults.rescue(cluster)
+    if not session_steer.running():
+        session_steer.start()
+    wait_until(lambda: knows(session_steer, cluster), 20, "pgsteer to see the whole cluster", every=0.1)
+    return session_steer
+
+
+def knows(steer, cluster):
+    status = steer.status()
+    leader = cluster.leader()
+    replicas = [n for n in status["nodes"] if n["role"] in ("replica", "sync_replica") and n["state"] == "running"]
+    return leader and status["cluster"]["primary"] == leader.name and len(replicas) == len(cluster.nodes) - 1
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Adds to the report of a failed test what the programs logged."""
+    report = (yield).get_result()
+    booted = getattr(item, "funcargs", {}).get("cluster")
+    if report.failed and booted:
+        for name in ["pgsteer"] + [f"{node}/patroni" for node in booted.nodes]:
+            lines = [line for line in booted.processes.tail(name, 400).splitlines(True) if "API thread" not in line]
+            report.sections.append((f"the end of {name}'s log", "".join(lines[-40:])))

@@ -1,0 +1,80 @@
+"""What clients see of a fault, eight of them writing all the while.
+
+The times allowed here are generous: an instrumented build shares two cores with three nodes. What a release
+build does on an idle machine is what deploy/demo drill is for.
+"""
+
+import contextlib
+import select
+
+import psycopg2
+import pytest
+
+from lab import drill, faults, lag, watch
+from lab.wait import wait_until
+
+PROMPT = 1.0  # seconds from the new leader's REST to the first write
+MOVES = ["switchover", "stop", "poweroff", "kill-patroni"]
+UNNOTICED = [("freeze-patroni", 6), ("maintenance", 15), ("rest-hang", 15)]  # two of them outlast the lease of 12 s
+
+
+@pytest.mark.parametrize("fault", MOVES)
+def test_writes_resume_on_the_new_primary(cluster, steer, fault):
+    seen = drill.run_round(cluster, steer, fault, sslmode="disable")
+    print(seen)
+    assert seen["lost"] == 0
+    assert seen["stale_writes"] == 0
+    assert seen["rest_to_first_write_s"] < PROMPT
+    assert seen["closed_without_a_word"] == 0
+    assert set(seen["connect_errors"]) <= {"57P03"}
+    assert sum(seen["session_errors"].values()) <= 8
+    if fault in ("switchover", "stop"):
+        assert seen["connect_errors"] == {}
+
+
+@pytest.mark.parametrize("fault, seconds", UNNOTICED)
+def test_nobody_notices(cluster, steer, fault, seconds):
+    seen = drill.run_round(cluster, steer, fault, sslmode="disable", lasts=seconds)
+    print(seen)
+    assert (seen["lost"], seen["connect_errors"], seen["session_errors"]) == (0, {}, {})
+    assert seen["outage_s"] < 1.0
+
+
+@pytest.mark.parametrize("mode", ["disable", "require"])
+def test_an_idle_session_on_a_frozen_primary_is_cut(cluster, steer, mode):
+    """PostgreSQL cannot end it, and the client sends nothing that could fail: pgsteer has to."""
+    leader = cluster.wait_leader()
+    with contextlib.closing(psycopg2.connect(steer.write_dsn(sslmode=mode))) as idle:
+        with faults.suffering(cluster, "freeze", leader.name):
+            with watch.LeaderWatch(cluster, but=leader.name) as looking:
+                wait_until(lambda: looking.found, 60, "a new leader")
+            ended, _, _ = select.select([idle.fileno()], [], [], 1.0)
+            assert ended, "the session was still there a second after the new leader was writable"
+            if mode == "disable":
+                with pytest.raises(psycopg2.OperationalError, match="terminating connection"):
+                    idle.cursor().execute("select 1")
+            with contextlib.closing(psycopg2.connect(steer.write_dsn(), connect_timeout=10)) as fresh:
+                cursor = fresh.cursor()
+                cursor.execute("select host(inet_server_addr())")
+                assert cursor.fetchone()[0] == cluster[looking.found[0]].address
+
+
+def test_a_lagging_replica_keeps_its_reads_and_gets_no_new_ones(cluster, steer):
+    seen = lag.run(cluster, steer, read_s=10)
+    assert (seen["long_read"], seen["new_reads_avoid_it"], seen["reads_come_back"]) == ("survived", True, True)
+
+
+def test_noloadbalance_takes_a_replica_out_of_reads(cluster, steer):
+    replica, other = cluster.replicas()
+
+    def landed():
+        places = set()
+        for _ in range(4):
+            with contextlib.closing(psycopg2.connect(steer.read_dsn(), connect_timeout=10)) as link:
+                cursor = link.cursor()
+                cursor.execute("select host(inet_server_addr())")
+                places.add(cursor.fetchone()[0])
+        return places
+    with faults.suffering(cluster, "noloadbalance", replica.name):
+        wait_until(lambda: landed() == {other.address}, 10, "reads on the other replica only", every=0.2)
+    wait_until(lambda: landed() == {replica.address, other.address}, 10, "reads on both replicas", every=0.2)

@@ -1,0 +1,67 @@
+"""What a client gets when there is nobody to lead it to."""
+
+import contextlib
+import signal
+import socket
+import time
+
+import psycopg2
+import pytest
+
+from lab import proxy
+import wire
+
+
+@contextlib.contextmanager
+def second_pgsteer(cluster, **options):
+    """Another pgsteer beside the first, on ports of its own."""
+    s = cluster.settings
+    other = proxy.Pgsteer(cluster, (s.write_port + 100, s.read_port + 100, s.page_port + 100), name="second",
+                          **options)
+    other.start()
+    try:
+        yield other
+    finally:
+        other.stop()
+
+
+@pytest.fixture
+def without_primary(cluster, steer):
+    """A pgsteer that knows the replicas only, with little patience."""
+    with second_pgsteer(cluster, nodes=cluster.replicas(), listen='hold = "500ms"\n', serves=False) as other:
+        yield other
+
+
+def test_a_refused_client_is_told_57P03(without_primary):
+    begun = time.monotonic()
+    kind, fields = wire.first_answer(without_primary.host, without_primary.write_port)
+    assert kind == b"E"
+    assert (fields["S"], fields["C"]) == ("FATAL", "57P03")
+    assert fields["M"].startswith("the database system is not accepting connections")
+    assert 0.4 < time.monotonic() - begun < 5
+
+
+def test_multi_host_clients_move_on_to_the_next_pgsteer(cluster, steer, without_primary):
+    dsn = (f"host={without_primary.host},{steer.host} port={without_primary.write_port},{steer.write_port} "
+           "user=app dbname=app sslmode=disable")
+    with contextlib.closing(psycopg2.connect(dsn, connect_timeout=10)) as link:
+        assert link.info.port == steer.write_port
+
+
+def test_readiness_tells_that_there_is_no_primary(without_primary):
+    assert without_primary.get("/ready")[0] == 503
+    assert without_primary.get("/live")[0] == 200
+
+
+def test_sigterm_tells_the_sessions_and_exits_0(cluster, steer):
+    with second_pgsteer(cluster) as other:
+        with socket.create_connection((other.host, other.write_port), 10) as link:
+            link.sendall(wire.startup())
+            while wire.read_message(link)[0] != b"Z":
+                pass
+            cluster.processes.send("second", signal.SIGTERM)
+            link.settimeout(20)
+            kind, body = wire.read_message(link)
+            assert kind == b"E" and wire.error_fields(body)["C"] == "57P01"
+            assert link.recv(1) == b""
+        assert cluster.processes.exit_code("second", 20) == 0

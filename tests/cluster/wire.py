@@ -1,0 +1,38 @@
+"""The first words of a PostgreSQL session, by hand: for what drivers do not hand on."""
+
+import socket
+import struct
+
+
+def startup(user="app", database="app", **options):
+    words = {"user": user, "database": database} | options
+    body = b"".join(f"{key}\0{value}\0".encode() for key, value in words.items()) + b"\0"
+    return struct.pack("!II", len(body) + 8, 196608) + body
+
+
+def read_exactly(link, count):
+    data = b""
+    while len(data) < count:
+        piece = link.recv(count - len(data))
+        if not piece:
+            raise ConnectionError(f"closed after {len(data)} of {count} bytes")
+        data += piece
+    return data
+
+
+def read_message(link):
+    """(type byte, body)"""
+    kind = read_exactly(link, 1)
+    return kind, read_exactly(link, struct.unpack("!I", read_exactly(link, 4))[0] - 4)
+
+
+def error_fields(body):
+    return {field[:1].decode(): field[1:].decode() for field in body.split(b"\0") if field}
+
+
+def first_answer(host, port, seconds=30):
+    """What a plain StartupMessage is answered with: (type byte, ErrorResponse fields or {})."""
+    with socket.create_connection((host, port), seconds) as link:
+        link.sendall(startup())
+        kind, body = read_message(link)
+        return kind, error_fields(body) if kind == b"E" else {}
