@@ -90,6 +90,7 @@ using Evidence = std::variant<LeaderEvidence, ConfigEvidence, ClusterEvidence, D
 // What changed, for the log, the page and the failover record.
 enum class TransitionKind : std::uint8_t {
   kDoubt,       // somebody gave reason to look closer at the primary
+  kDoubtOver,   // the primary has proven itself again
   kHeld,        // the primary takes no new sessions
   kLost,        // the primary is proven not to be one: its sessions are cut
   kNewPrimary,  // another node, or another timeline, takes sessions
@@ -106,6 +107,8 @@ struct Transition {
   std::string text;            // one sentence with the figures
   std::optional<std::size_t> node;
   std::uint64_t generation = 0;  // the generation that carries it; 0: none was published
+  bool by_judge = false;         // a doubt that the evidence itself gives, not a session
+  bool interrupts = false;       // the same node leads on another timeline
 };
 
 struct Decision {

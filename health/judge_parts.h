@@ -27,7 +27,7 @@ struct Judging {
   const std::string& name(std::size_t i) const { return config.nodes[i].name; }
   void tell(TransitionKind kind, const char* level, std::string text,
             std::optional<std::size_t> about = std::nullopt) {
-    out.transitions.push_back({now, kind, level, std::move(text), about, 0});
+    out.transitions.push_back({now, kind, level, std::move(text), about, 0, false, false});
   }
 };
 

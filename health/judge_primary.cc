@@ -146,6 +146,10 @@ void weigh_holder(Judging& j) {
   Holder& h = *j.s.holder;
   if (h.proven && belief.verdict.reason != Reason::kPrimary) {
     j.tell(TransitionKind::kDoubt, "info", j.name(i) + ": " + belief.verdict.why, i);
+    j.out.transitions.back().by_judge = true;
+  }
+  if (!h.proven && belief.verdict.reason == Reason::kPrimary) {
+    j.tell(TransitionKind::kDoubtOver, "info", j.name(i) + " " + belief.verdict.why, i);
   }
   if (belief.lost) {
     lose(j, belief.verdict.reason, belief.verdict.why);
@@ -182,6 +186,7 @@ void follow_timeline(Judging& j) {
     return;
   }
   adopt(j, i);
+  j.out.transitions.back().interrupts = true;
 }
 
 std::vector<std::size_t> claimants(const Judging& j) {

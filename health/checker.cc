@@ -1,0 +1,263 @@
+#include "health/checker.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "health/checker_loop.h"
+#include "health/cluster_view.h"
+
+namespace pgsteer {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Names are looked up this often; sooner while something is in doubt.
+constexpr milliseconds kNamePeriod{10'000};
+// One look at PostgreSQL's port.
+constexpr milliseconds kPortDeadline{1'000};
+// The data plane may raise the same doubt for every session; more than this is nothing new.
+constexpr std::size_t kMostDoubts = 256;
+
+}  // namespace
+
+Checker::Loop::Loop(const Config& config, CheckerOutput output)
+    : config_(config),
+      output_(std::move(output)),
+      probes_(config.health),
+      state_(initial_state(config, std::random_device{}())),
+      record_(config) {
+  for (const NodeConfig& node : config.nodes) nodes_.push_back({rest_endpoint(node), {}, false});
+}
+
+Checker::Loop::~Loop() { stop(); }
+
+void Checker::Loop::start() {
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+}
+
+void Checker::Loop::stop() {
+  stopping_ = true;
+  probes_.wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Checker::Loop::doubt(const Doubt& doubt) {
+  {
+    std::lock_guard lock(mutex_);
+    if (doubts_.size() < kMostDoubts) doubts_.push_back(doubt);
+  }
+  probes_.wake();
+}
+
+void Checker::Loop::feedback(const Feedback& feedback) {
+  {
+    std::lock_guard lock(mutex_);
+    feedbacks_.push_back(feedback);
+  }
+  probes_.wake();
+}
+
+void Checker::Loop::run() {
+  look_up_names();
+  Instant wake = steady_clock::now();
+  while (!stopping_) {
+    sleep(wake);
+    Instant now = steady_clock::now();
+    take_inbox(now);
+    take_names(now);
+    take_replies();
+    take_checks(now);
+    begin_waiting(now);
+    now = steady_clock::now();
+    Decision decision = judge(config_, state_, std::exchange(evidence_, {}), now);
+    carry_out(decision, now);
+    wake = decision.wake;
+    if (auto due = record_.due()) wake = std::min(wake, *due);
+  }
+  resolver_.reset();
+  checks_.clear();
+}
+
+// Numeric hosts are known at once; only names need the resolver.
+void Checker::Loop::look_up_names() {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const NodeConfig& c = config_.nodes[i];
+    if (auto address = numeric_address(c.host)) {
+      evidence_.push_back(AddressEvidence{i, {with_port(*address, c.port)}});
+    } else {
+      names.insert(c.host);
+    }
+    if (auto address = numeric_address(nodes_[i].rest.host)) {
+      nodes_[i].rest_addresses = {*address};
+      nodes_[i].rest_known = true;
+    } else {
+      names.insert(nodes_[i].rest.host);
+    }
+  }
+  if (names.empty()) return;
+  resolver_ = std::make_unique<Resolver>(std::vector<std::string>(names.begin(), names.end()),
+                                         kNamePeriod, [this] { probes_.wake(); });
+}
+
+void Checker::Loop::take_names(Instant) {
+  if (!resolver_) return;
+  for (const Resolver::Result& result : resolver_->take()) {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const NodeConfig& c = config_.nodes[i];
+      if (c.host == result.name) {
+        AddressEvidence e{i, {}};
+        for (const Address& a : result.addresses) e.addresses.push_back(with_port(a, c.port));
+        evidence_.push_back(std::move(e));
+      }
+      if (nodes_[i].rest.host == result.name) {
+        nodes_[i].rest_known = true;
+        if (!result.addresses.empty()) nodes_[i].rest_addresses = result.addresses;
+      }
+    }
+  }
+}
+
+void Checker::Loop::take_inbox(Instant now) {
+  std::vector<Doubt> doubts;
+  std::vector<Feedback> feedbacks;
+  {
+    std::lock_guard lock(mutex_);
+    doubts.swap(doubts_);
+    feedbacks.swap(feedbacks_);
+  }
+  for (const Doubt& doubt : doubts) evidence_.push_back(DoubtEvidence{doubt});
+  for (const Feedback& feedback : feedbacks) record_.observe(feedback);
+  for (const std::string& line : record_.tick(now)) event("info", line, WallTime::clock::now());
+}
+
+void Checker::Loop::take_replies() {
+  for (RestReply& reply : probes_.collect()) {
+    bool answered = reply.outcome == Outcome::kAnswered;
+    spdlog::debug("check of {}: {} in {:.1f} ms", config_.nodes[reply.node].name, reply.detail,
+                  std::chrono::duration<double, std::milli>(reply.received - reply.sent).count());
+    if (reply.ask == Ask::kConfig) {
+      auto times = answered ? parse_config_reply(reply.status, reply.body) : std::nullopt;
+      evidence_.push_back(ConfigEvidence{reply.node, reply.sent, reply.received, times});
+    } else if (reply.ask == Ask::kCluster) {
+      auto report = answered ? parse_cluster_reply(reply.status, reply.body) : std::nullopt;
+      evidence_.push_back(ClusterEvidence{reply.node, reply.sent, reply.received, report});
+    } else {
+      round_moved_ = true;
+      Report report = answered ? parse_report(reply.status, reply.body, reply.date)
+                               : failed_report(reply.outcome, reply.detail);
+      evidence_.push_back(
+          LeaderEvidence{reply.node, reply.sent, reply.received, std::move(report)});
+    }
+  }
+}
+
+void Checker::Loop::take_checks(Instant now) {
+  for (auto& check : checks_) {
+    if (auto e = check->step(now)) {
+      evidence_.push_back(std::move(*e));
+      check.reset();
+    }
+  }
+  std::erase(checks_, nullptr);
+}
+
+void Checker::Loop::carry_out(const Decision& decision, Instant now) {
+  if (decision.topology) {
+    output_.topology(std::make_shared<const Topology>(*decision.topology));
+  }
+  for (const Request& request : decision.requests) begin(request, now);
+  for (const Transition& transition : decision.transitions) tell(transition, now);
+  if (resolver_ && state_.hunting) resolver_->refresh();
+  if (decision.topology || !decision.transitions.empty() || round_moved_) show(now);
+  round_moved_ = false;
+}
+
+void Checker::Loop::begin(const Request& request, Instant now) {
+  if (request.ask == Ask::kDatabase || request.ask == Ask::kTls) {
+    checks_.push_back(std::make_unique<PortCheck>(
+        request.node, request.ask, state_.nodes[request.node].addresses, now, now + kPortDeadline));
+    return;
+  }
+  const Node& node = nodes_[request.node];
+  if (!node.rest_known) {
+    waiting_.push_back({request, now});
+  } else if (node.rest_addresses.empty()) {
+    unresolved(request, now, now);
+  } else {
+    probes_.begin(request.node, request.ask, node.rest, node.rest_addresses);
+  }
+}
+
+// A name that is being looked up for the first time gets as long as a probe would.
+void Checker::Loop::begin_waiting(Instant now) {
+  for (const Waiting& w : std::exchange(waiting_, {})) {
+    if (nodes_[w.request.node].rest_known) {
+      begin(w.request, now);
+    } else if (now - w.since >= config_.health.timeout) {
+      unresolved(w.request, w.since, now);
+    } else {
+      waiting_.push_back(w);
+    }
+  }
+}
+
+void Checker::Loop::unresolved(const Request& request, Instant since, Instant now) {
+  if (request.ask == Ask::kConfig) {
+    evidence_.push_back(ConfigEvidence{request.node, since, now, std::nullopt});
+  } else if (request.ask == Ask::kCluster) {
+    evidence_.push_back(ClusterEvidence{request.node, since, now, std::nullopt});
+  } else {
+    round_moved_ = true;
+    evidence_.push_back(LeaderEvidence{
+        request.node, since, now,
+        failed_report(Outcome::kUnresolved, nodes_[request.node].rest.host + " does not resolve")});
+  }
+}
+
+void Checker::Loop::tell(const Transition& transition, Instant now) {
+  WallTime wall = WallTime::clock::now();
+  record_.observe(transition, now, wall);
+  event(transition.level, transition.text, wall);
+}
+
+void Checker::Loop::event(const char* level, const std::string& text, WallTime at) {
+  spdlog::log(spdlog::level::from_str(level), "{}", text);
+  if (output_.event) output_.event(EventView{at, level, text});
+}
+
+void Checker::Loop::show(Instant now) {
+  if (!output_.cluster) return;
+  auto view =
+      std::make_shared<ClusterView>(cluster_view(config_, state_, now, WallTime::clock::now()));
+  view->failovers = record_.views(now);
+  output_.cluster(std::move(view));
+}
+
+void Checker::Loop::sleep(Instant until) {
+  if (!evidence_.empty()) until = steady_clock::now();
+  std::vector<curl_waitfd> sockets;
+  for (const auto& check : checks_) {
+    until = std::min(until, check->fd() < 0 ? steady_clock::now() : check->deadline());
+    if (check->fd() < 0) continue;
+    short events = check->events() == POLLIN ? CURL_WAIT_POLLIN : CURL_WAIT_POLLOUT;
+    sockets.push_back({check->fd(), events, 0});
+  }
+  for (const Waiting& w : waiting_) until = std::min(until, w.since + config_.health.timeout);
+  auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
+  probes_.wait(sockets, std::max(left, milliseconds(0)));
+}
+
+Checker::Checker(const Config& config, CheckerOutput output)
+    : loop_(std::make_unique<Loop>(config, std::move(output))) {}
+Checker::~Checker() { stop(); }
+void Checker::start() { loop_->start(); }
+void Checker::stop() { loop_->stop(); }
+void Checker::doubt(const Doubt& doubt) { loop_->doubt(doubt); }
+void Checker::feedback(const Feedback& feedback) { loop_->feedback(feedback); }
+
+}  // namespace pgsteer

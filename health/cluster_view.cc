@@ -1,0 +1,104 @@
+#include "health/cluster_view.h"
+
+#include "health/judge_parts.h"
+#include "health/reason.h"
+
+namespace pgsteer {
+namespace {
+
+// When, on the wall clock, something happened at `then` on the monotonic one.
+WallTime at_wall(Instant then, Instant now, WallTime wall) {
+  if (then == Instant{}) return {};
+  return wall - std::chrono::duration_cast<WallTime::duration>(now - then);
+}
+
+void show_checks(const NodeState& n, Instant now, WallTime wall, NodeView& view) {
+  view.check_history = n.check_history;
+  view.checks_kept = n.checks_kept;
+  view.checks_total = n.checks_total;
+  view.checks_failed = n.checks_failed;
+  view.last_check = at_wall(n.last_check, now, wall);
+  view.last_check_seconds = std::chrono::duration<double>(n.last_check_took).count();
+  view.last_check_result = n.tried ? n.attempt.detail : "";
+}
+
+void show_report(const JudgeState& s, const NodeState& n, NodeView& view) {
+  if (!n.report) return;
+  const Report& r = *n.report;
+  view.state = r.state_word;
+  view.lease = fresh(n) && r.lease;
+  view.timeline = r.timeline;
+  view.lsn = r.location ? *r.location : r.replayed.value_or(0);
+  view.replication_state = r.replication_state;
+  view.server_version = r.server_version;
+  view.patroni_version = r.patroni_version;
+  view.tags.assign(r.tags.begin(), r.tags.end());
+  bool holder = s.holder && &s.nodes[s.holder->node] == &n;
+  if (!holder && n.lag && r.in_recovery()) view.lag = n.lag;
+}
+
+NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Instant now,
+                   WallTime wall) {
+  const NodeState& n = s.nodes[i];
+  const NodeConfig& c = config.nodes[i];
+  NodeView view;
+  view.name = c.name;
+  view.address = n.addresses.empty() ? "" : n.addresses.front().text();
+  view.host = c.host + ":" + std::to_string(c.port);
+  view.rest = c.rest.empty() ? "http://" + c.host + ":8008" : c.rest;
+  view.role = n.role_word;
+  view.role_since = at_wall(n.role_since, now, wall);
+  view.tls = word(n.tls);
+  view.weight = c.weight;
+  // While Patroni answers, its own query is the proof that PostgreSQL does.
+  bool queried = fresh(n) && (n.report->location || n.report->replayed);
+  view.database_answers = queried ? "yes" : word(n.database);
+  show_checks(n, now, wall, view);
+  show_report(s, n, view);
+  for (std::size_t l = 0; l < s.published.pools.size(); ++l) {
+    const Verdict& v = s.published.pools[l].by_node[i];
+    view.verdicts.push_back({config.listen[l].name, word(v.admission), word(v.reason), v.why});
+  }
+  return view;
+}
+
+}  // namespace
+
+ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now, WallTime wall) {
+  ClusterView view;
+  view.generation = s.published.generation;
+  view.system_identifier = s.system_identifier;
+  view.no_primary_why = s.no_primary_why;
+  view.first_round_done = s.first_round_done;
+  view.hunting = s.hunting;
+  if (s.holder) {
+    view.primary = config.nodes[s.holder->node].name;
+    view.primary_since = at_wall(s.holder->since, now, wall);
+    view.timeline = s.holder->timeline;
+    if (!s.holder->proven && s.first_round_done &&
+        s.holder->verdict.reason != Reason::kMaintenance) {
+      Instant fence = fence_deadline(config, s, s.holder->node);
+      view.fence_seconds = std::max(0.0, std::chrono::duration<double>(fence - now).count());
+    }
+  }
+  bool any = false;
+  bool all_unlocked = true;
+  for (const NodeState& n : s.nodes) {
+    if (n.report && view.scope.empty()) view.scope = n.report->scope;
+    if (!fresh(n) || foreign(s, n)) continue;
+    any = true;
+    view.paused |= n.report->pause;
+    view.failsafe |= n.report->failsafe;
+    all_unlocked &= n.report->cluster_unlocked;
+  }
+  // Every member without a view of the store, the leader included: the store is out of reach. When
+  // only the key is missing, nobody leads.
+  view.dcs_ok = !(any && all_unlocked && s.holder && s.holder->proven) && !view.failsafe;
+  for (const auto& [subject, text] : s.alarms) view.alarms.push_back(text);
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    view.nodes.push_back(show_node(config, s, i, now, wall));
+  }
+  return view;
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,55 @@
+// The record of failovers: each interruption of the primary with its steps and times, put together
+// from what judge decided and what the workers reported. Pure; owned by the checker.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "health/judge.h"
+#include "stats/view.h"
+
+namespace pgsteer {
+
+class FailoverRecord {
+ public:
+  explicit FailoverRecord(const Config& config) : config_(config) {}
+
+  // In the order they happened. `wall` is the wall clock at `now`.
+  void observe(const Transition& transition, Instant now, WallTime wall);
+  void observe(const Feedback& feedback);
+
+  // Ends what has ended. A line for the log for each record that is finished by this call.
+  std::vector<std::string> tick(Instant now);
+  // When tick() has something to do; empty: nothing is open.
+  std::optional<Instant> due() const;
+
+  std::vector<FailoverView> views(Instant now) const;  // newest first, at most 20
+
+ private:
+  struct Entry {
+    FailoverView view;
+    Instant began;
+    Instant stopped;                 // since when no node has been admitted
+    std::uint64_t generation = 0;    // feedback from here on belongs to it
+    std::optional<Instant> resumed;  // a primary is admitted
+    bool first_session = false;
+  };
+  struct FirstDoubt {
+    Instant at;
+    std::string text;
+    bool judged = false;  // judge saw it too: lasts until judge says otherwise
+  };
+
+  void open(const Transition& t, Instant now, WallTime wall);
+  void step(Entry& e, Instant at, const char* what, const std::string& text);
+
+  const Config& config_;
+  std::optional<FirstDoubt> doubt_;
+  std::optional<Entry> current_;
+  std::deque<FailoverView> finished_;  // newest first
+  std::uint64_t next_id_ = 1;
+};
+
+}  // namespace pgsteer

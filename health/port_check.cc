@@ -1,0 +1,91 @@
+#include "health/port_check.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace pgsteer {
+
+PortCheck::PortCheck(std::size_t node, Ask ask, std::vector<Address> addresses, Instant now,
+                     Instant deadline)
+    : node_(node), ask_(ask), addresses_(std::move(addresses)), began_(now), deadline_(deadline) {
+  std::reverse(addresses_.begin(), addresses_.end());
+  connect_next();
+}
+
+PortCheck::~PortCheck() { drop(); }
+
+void PortCheck::drop() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+void PortCheck::end(DatabaseAnswer answer, TlsAnswer tls) {
+  answer_ = answer;
+  tls_ = tls;
+  over_ = true;
+  drop();
+}
+
+void PortCheck::connect_next() {
+  drop();
+  while (!addresses_.empty()) {
+    Address address = addresses_.back();
+    addresses_.pop_back();
+    fd_ = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd_ < 0) continue;
+    auto* where = reinterpret_cast<const sockaddr*>(&address.storage);
+    if (::connect(fd_, where, address.size) == 0 || errno == EINPROGRESS) return;
+    if (errno == ECONNREFUSED) answer_ = DatabaseAnswer::kRefused;
+    drop();
+  }
+  end(answer_, TlsAnswer::kUnknown);
+}
+
+void PortCheck::finish_connect() {
+  pollfd poll_for{fd_, POLLOUT, 0};
+  if (::poll(&poll_for, 1, 0) <= 0) return;
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) {
+    answer_ = error == ECONNREFUSED ? DatabaseAnswer::kRefused : DatabaseAnswer::kUnreachable;
+    return connect_next();
+  }
+  connected_ = true;
+  if (ask_ == Ask::kDatabase) {
+    ::shutdown(fd_, SHUT_WR);
+    return;
+  }
+  // SSLRequest: length 8, code 1234.5679 (PostgreSQL, protocol.sgml).
+  static constexpr unsigned char kSslRequest[8] = {0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f};
+  if (::send(fd_, kSslRequest, sizeof kSslRequest, MSG_NOSIGNAL) != sizeof kSslRequest) {
+    end(DatabaseAnswer::kUnreachable, TlsAnswer::kUnknown);
+  }
+}
+
+void PortCheck::exchange() {
+  char byte = 0;
+  auto got = ::recv(fd_, &byte, 1, 0);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  // A close, a byte or a reset: each took a live server.
+  TlsAnswer tls = TlsAnswer::kUnknown;
+  if (got == 1 && byte == 'S') tls = TlsAnswer::kYes;
+  if (got == 1 && byte == 'N') tls = TlsAnswer::kNo;
+  end(DatabaseAnswer::kAnswers, tls);
+}
+
+std::optional<Evidence> PortCheck::step(Instant now) {
+  if (!over_ && !connected_) finish_connect();
+  if (!over_ && connected_) exchange();
+  if (!over_ && now >= deadline_) {
+    end(connected_ ? DatabaseAnswer::kHung : DatabaseAnswer::kUnreachable, TlsAnswer::kUnknown);
+  }
+  if (!over_) return std::nullopt;
+  if (ask_ == Ask::kTls) return TlsEvidence{node_, tls_};
+  return DatabaseEvidence{node_, began_, now, answer_};
+}
+
+}  // namespace pgsteer

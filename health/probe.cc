@@ -1,0 +1,218 @@
+#include "health/probe.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <stdexcept>
+
+#include "health/judge_parts.h"
+
+namespace pgsteer {
+namespace {
+
+struct EasyFree {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct ListFree {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+const char* path_of(Ask ask) {
+  switch (ask) {
+    case Ask::kConfig:
+      return "/config";
+    case Ask::kCluster:
+      return "/cluster";
+    default:
+      return "/leader";
+  }
+}
+
+std::size_t take_body(char* data, std::size_t, std::size_t size, void* to) {
+  auto& body = *static_cast<std::string*>(to);
+  if (body.size() + size > kMostBody) return 0;
+  body.append(data, size);
+  return size;
+}
+
+// "10.0.0.1" or "[::1]": an address without its port, as CURLOPT_RESOLVE wants it.
+std::string bare(const Address& address) {
+  std::string text = address.text();
+  return text.substr(0, text.rfind(':'));
+}
+
+}  // namespace
+
+struct Probes::Transfer {
+  RestReply reply;
+  std::unique_ptr<curl_slist, ListFree> resolve;
+  std::unique_ptr<CURL, EasyFree> easy;
+  char error[CURL_ERROR_SIZE] = "";
+};
+
+RestEndpoint rest_endpoint(const NodeConfig& node) {
+  RestEndpoint endpoint;
+  bool ipv6 = node.host.find(':') != std::string::npos;
+  endpoint.base = node.rest;
+  if (endpoint.base.empty()) {
+    endpoint.base = "http://" + (ipv6 ? "[" + node.host + "]" : node.host) + ":8008";
+  }
+  while (endpoint.base.ends_with('/')) endpoint.base.pop_back();
+  std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
+  char* part = nullptr;
+  if (curl_url_set(url.get(), CURLUPART_URL, endpoint.base.c_str(), 0) != CURLUE_OK)
+    return endpoint;
+  if (curl_url_get(url.get(), CURLUPART_HOST, &part, 0) == CURLUE_OK) {
+    endpoint.host = part;
+    curl_free(part);
+    if (endpoint.host.starts_with('['))
+      endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
+  }
+  if (curl_url_get(url.get(), CURLUPART_PORT, &part, CURLU_DEFAULT_PORT) == CURLUE_OK) {
+    endpoint.port = static_cast<std::uint16_t>(std::strtoul(part, nullptr, 10));
+    curl_free(part);
+  }
+  return endpoint;
+}
+
+Probes::Probes(const HealthConfig& config) : config_(config) {
+  static std::once_flag once;
+  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  multi_.reset(curl_multi_init());
+  if (!multi_) throw std::runtime_error("libcurl: no multi handle");
+}
+
+Probes::~Probes() {
+  for (auto& transfer : transfers_) curl_multi_remove_handle(multi_.get(), transfer->easy.get());
+}
+
+void Probes::begin(std::size_t node, Ask ask, const RestEndpoint& endpoint,
+                   const std::vector<Address>& addresses) {
+  auto transfer = std::make_unique<Transfer>();
+  Transfer& t = *transfer;
+  t.reply.node = node;
+  t.reply.ask = ask;
+  t.easy.reset(curl_easy_init());
+  CURL* easy = t.easy.get();
+  if (!easy) throw std::bad_alloc();
+  std::string entry = endpoint.host + ":" + std::to_string(endpoint.port) + ":";
+  for (std::size_t i = 0; i < addresses.size(); ++i) entry += (i ? "," : "") + bare(addresses[i]);
+  if (endpoint.host.find(':') == std::string::npos)
+    t.resolve.reset(curl_slist_append(nullptr, entry.c_str()));
+  curl_easy_setopt(easy, CURLOPT_RESOLVE, t.resolve.get());
+  curl_easy_setopt(easy, CURLOPT_URL, (endpoint.base + path_of(ask)).c_str());
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_0));
+  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+  curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(config_.timeout.count()));
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "pgsteer");
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &take_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &t.reply.body);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t.error);
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, &t);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config_.verify ? 1L : 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config_.verify ? 2L : 0L);
+  auto text = [&](CURLoption option, const std::string& value) {
+    if (!value.empty()) curl_easy_setopt(easy, option, value.c_str());
+  };
+  text(CURLOPT_CAINFO, config_.ca);
+  text(CURLOPT_SSLCERT, config_.certificate);
+  text(CURLOPT_SSLKEY, config_.key);
+  text(CURLOPT_USERNAME, config_.user);
+  text(CURLOPT_PASSWORD, config_.password.value);
+  t.reply.sent = std::chrono::steady_clock::now();
+  curl_multi_add_handle(multi_.get(), easy);
+  transfers_.push_back(std::move(transfer));
+}
+
+void Probes::wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout) {
+  int running = 0;
+  curl_multi_perform(multi_.get(), &running);
+  // A transfer that has just ended must be collected, not slept on.
+  if (running < static_cast<int>(transfers_.size())) return;
+  curl_multi_poll(multi_.get(), sockets.data(), static_cast<unsigned>(sockets.size()),
+                  static_cast<int>(timeout.count()), nullptr);
+  curl_multi_perform(multi_.get(), &running);
+}
+
+void Probes::wake() { curl_multi_wakeup(multi_.get()); }
+
+namespace {
+
+// What became of a request, in the words of the evidence table.
+void conclude(CURL* easy, CURLcode code, const char* error, std::chrono::milliseconds timeout,
+              RestReply& reply) {
+  long status = 0;
+  long os_error = 0;
+  curl_off_t connected = 0;
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
+  curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
+  reply.status = static_cast<int>(status);
+  curl_header* date = nullptr;
+  if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK)
+    reply.date = date->value;
+  auto end = [&](Outcome outcome, std::string detail) {
+    reply.outcome = outcome;
+    reply.detail = std::move(detail);
+  };
+  switch (code) {
+    case CURLE_OK:
+      return end(Outcome::kAnswered, std::to_string(status));
+    case CURLE_COULDNT_CONNECT:
+      if (os_error == ECONNREFUSED) return end(Outcome::kRefused, "connection refused");
+      return end(Outcome::kUnreachable,
+                 os_error ? std::strerror(static_cast<int>(os_error)) : error);
+    case CURLE_OPERATION_TIMEDOUT:
+      if (connected > 0) return end(Outcome::kSilent, "no reply within " + seconds_text(timeout));
+      return end(Outcome::kUnreachable, "no connection within " + seconds_text(timeout));
+    case CURLE_GOT_NOTHING:
+      return end(Outcome::kEmpty, "closed without a reply");
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+      if (reply.body.empty() && status == 0) return end(Outcome::kEmpty, "reset without a reply");
+      return end(Outcome::kMalformed, "reset in the middle of the reply");
+    case CURLE_WRITE_ERROR:
+      return end(Outcome::kMalformed, "reply larger than " + bytes_text(kMostBody));
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+      return end(Outcome::kTlsFailed, *error ? error : curl_easy_strerror(code));
+    default:
+      return end(Outcome::kMalformed, *error ? error : curl_easy_strerror(code));
+  }
+}
+
+}  // namespace
+
+std::vector<RestReply> Probes::collect() {
+  std::vector<RestReply> replies;
+  int left = 0;
+  while (CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    CURL* easy = message->easy_handle;
+    CURLcode code = message->data.result;
+    char* owner = nullptr;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &owner);
+    auto it = std::find_if(transfers_.begin(), transfers_.end(),
+                           [&](const auto& t) { return static_cast<void*>(t.get()) == owner; });
+    Transfer& t = **it;
+    t.reply.received = std::chrono::steady_clock::now();
+    conclude(easy, code, t.error, config_.timeout, t.reply);
+    curl_multi_remove_handle(multi_.get(), easy);
+    replies.push_back(std::move(t.reply));
+    transfers_.erase(it);
+  }
+  return replies;
+}
+
+}  // namespace pgsteer

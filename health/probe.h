@@ -1,0 +1,66 @@
+// Requests to the nodes' REST APIs, through one libcurl multi handle: HTTP/1.0, one deadline over
+// connect, request and reply, the body read to its end and bounded. Names are resolved elsewhere.
+// Owned by the checker thread; only wake() may be called from another one.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "health/judge.h"
+
+namespace pgsteer {
+
+// Where a REST API is: what the operator wrote, taken apart.
+struct RestEndpoint {
+  std::string base;  // "https://pg-1.example:8008", without a slash at the end
+  std::string host;  // name or numeric address, without brackets
+  std::uint16_t port = 0;
+};
+RestEndpoint rest_endpoint(const NodeConfig& node);
+
+struct RestReply {
+  std::size_t node = 0;
+  Ask ask = Ask::kLeader;
+  Instant sent, received;
+  Outcome outcome = Outcome::kMalformed;
+  std::string detail;  // for a person
+  int status = 0;
+  std::string date;
+  std::string body;
+};
+
+// The largest reply that is read; a real one has a few kB at most.
+inline constexpr std::size_t kMostBody = 64 * 1024;
+
+class Probes {
+ public:
+  explicit Probes(const HealthConfig& config);
+  ~Probes();
+
+  // `addresses`: what the endpoint's host resolves to.
+  void begin(std::size_t node, Ask ask, const RestEndpoint& endpoint,
+             const std::vector<Address>& addresses);
+  // Sleeps until a request or one of `sockets` makes progress, wake() is called or `timeout`
+  // passes.
+  void wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout);
+  // Every request that has ended since.
+  std::vector<RestReply> collect();
+  void wake();  // any thread
+
+ private:
+  struct Transfer;
+  struct MultiFree {
+    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+  };
+
+  const HealthConfig& config_;
+  std::unique_ptr<CURLM, MultiFree> multi_;
+  std::vector<std::unique_ptr<Transfer>> transfers_;
+};
+
+}  // namespace pgsteer
