@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "config/raw.h"
 #include "config/toml_guard.h"
@@ -80,6 +81,16 @@ Raw raw_value(const toml::node& node) {
   return raw;
 }
 
+// Puts back what ascii_form() replaced.
+void restore(Raw& raw, char marker) {
+  raw.text = original(raw.text, marker);
+  for (Raw& item : raw.items) restore(item, marker);
+  for (RawEntry& entry : raw.entries) {
+    entry.key = original(entry.key, marker);
+    restore(entry.value, marker);
+  }
+}
+
 }  // namespace
 
 const RawEntry* Raw::find(std::string_view key) const {
@@ -111,22 +122,28 @@ const char* Raw::kind_name() const {
 
 RawDocument read_toml(std::string_view toml) {
   RawDocument document;
-  if (const Stray stray = stray_character(toml); stray.line > 0) {
+  const auto refuse = [&](unsigned line, std::string why) {
     document.ok = false;
-    document.error_line = stray.line;
-    document.error = stray.what;
+    document.error_line = line;
+    document.error = std::move(why);
+  };
+  const AsciiForm form = ascii_form(toml);
+  if (form.error_line > 0) {
+    refuse(form.error_line, form.error);
     return document;
   }
   try {
-    document.root = raw_table(toml::parse(toml));
+    document.root = raw_table(toml::parse(form.text));
+    if (form.marker != 0) restore(document.root, form.marker);
   } catch (const toml::parse_error& error) {
-    document.ok = false;
-    document.error_line = error.source().begin.line;
-    document.error = std::string(error.description());
+    const std::string_view why = error.description();
+    const bool foreign =
+        form.marker != 0 && why.find(std::string{'\'', form.marker, '\''}) != why.npos;
+    refuse(error.source().begin.line,
+           foreign ? "a character outside of ASCII may stand in strings and comments only"
+                   : std::string(why));
   } catch (const Unexpected&) {
-    document.ok = false;
-    document.error_line = bad_header(toml);
-    document.error = "a table is written [name], with a name of letters, digits, _ and -";
+    refuse(bad_header(toml), "a table is written [name], with a name of letters, digits, _ and -");
   }
   return document;
 }

@@ -2,66 +2,112 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstddef>
+#include <cstdint>
 
 namespace pgsteer {
 
 namespace {
+
+constexpr std::string_view kDigits = "0123456789ABCDEF";
 
 bool begins_key(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '"' ||
          c == '\'';
 }
 
-// Where the string that begins at `at` ends (past its quotes). A string that is not ended, or not
-// on its line, runs to the end of the text: toml++ refuses it before it looks at what follows.
-std::size_t past_string(std::string_view toml, std::size_t at) {
-  const char quote = toml[at];
-  const std::string_view three = quote == '"' ? "\"\"\"" : "'''";
-  const bool lines = toml.substr(at, 3) == three;
-  for (at += lines ? 3 : 1; at < toml.size(); ++at) {
-    if (toml[at] == '\\' && quote == '"') {
-      ++at;
-    } else if (!lines && toml[at] == '\n') {
-      return toml.size();
-    } else if (!lines && toml[at] == quote) {
-      return at + 1;
-    } else if (lines && toml.substr(at, 3) == three) {
-      // Up to two more quotes belong to the string's own text: """a""""".
-      at += 3;
-      for (int more = 0; more < 2 && at < toml.size() && toml[at] == quote; ++more) ++at;
-      return at;
-    }
+bool ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+
+// Does an escape such as \u007e in the text stand for this character?
+bool escaped(std::string_view text, char marker) {
+  const auto value = static_cast<unsigned char>(marker);
+  for (std::size_t at = text.find("00"); at != std::string_view::npos;
+       at = text.find("00", at + 1)) {
+    const std::string_view code = text.substr(at + 2, 2);
+    if (code.size() < 2) continue;
+    const auto upper = [](char c) {
+      return static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    };
+    if (upper(code[0]) == kDigits[value >> 4] && upper(code[1]) == kDigits[value & 15]) return true;
   }
-  return toml.size();
+  return false;
+}
+
+// A character that means nothing in TOML and is nowhere in the text; 0: all are taken.
+char free_marker(std::string_view text) {
+  for (const char marker : std::string_view("~^`|@!$%&*;?<>()/")) {
+    if (text.find(marker) == std::string_view::npos && !escaped(text, marker)) return marker;
+  }
+  return 0;
+}
+
+// The length of the character that `text` begins with, 0 if it is not UTF-8.
+std::size_t character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(text[i] & 0xff); };
+  const std::uint32_t lead = byte(0);
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  const std::size_t size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  if (text.size() < size) return 0;
+  std::uint32_t code = lead & (0x7fU >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+    code = (code << 6) | (byte(i) & 0x3f);
+  }
+  const bool overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
+  const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+  return overlong || surrogate || code > 0x10ffff ? 0 : size;
 }
 
 }  // namespace
 
-Stray stray_character(std::string_view toml) {
+AsciiForm ascii_form(std::string_view toml) {
   constexpr std::string_view kMark = "\xef\xbb\xbf";
-  constexpr std::string_view kBeforeString = " \t\r\n=[{,.";
-  const auto stray = [&](std::size_t at, const char* what) {
-    const std::string_view before = toml.substr(0, at);
-    return Stray{1 + static_cast<unsigned>(std::count(before.begin(), before.end(), '\n')), what};
-  };
-  const std::size_t begin = toml.starts_with(kMark) ? kMark.size() : 0;
-  for (std::size_t at = begin; at < toml.size();) {
-    const char c = toml[at];
-    if (c == '#') {
-      at = std::min(toml.find('\n', at), toml.size());
-    } else if (c == '"' || c == '\'') {
-      if (at > begin && kBeforeString.find(toml[at - 1]) == std::string_view::npos) {
-        return stray(at, "a quote where no string can begin");
+  if (toml.starts_with(kMark)) toml.remove_prefix(kMark.size());
+  AsciiForm form;
+  if (std::all_of(toml.begin(), toml.end(), ascii)) {
+    form.text = toml;
+    return form;
+  }
+  form.marker = free_marker(toml);
+  if (form.marker == 0) {
+    form.error_line = 1;
+    form.error = "cannot be read: it has characters outside of ASCII and all of ~^`|@!$%&*;?<>()/";
+    return form;
+  }
+  for (std::size_t at = 0; at < toml.size();) {
+    const std::size_t size = character(toml.substr(at));
+    if (size == 0) {
+      const auto lines = std::count(form.text.begin(), form.text.end(), '\n');
+      form.error_line = 1 + static_cast<unsigned>(lines);
+      form.error = "not UTF-8; save the file in that encoding";
+      return form;
+    }
+    for (const std::size_t end = at + size; at < end; ++at) {
+      const auto value = static_cast<unsigned char>(toml[at]);
+      if (value < 0x80) {
+        form.text.push_back(toml[at]);
+      } else {
+        form.text.append({form.marker, kDigits[value >> 4], kDigits[value & 15]});
       }
-      at = past_string(toml, at);
-    } else if (static_cast<unsigned char>(c) >= 0x80) {
-      return stray(at,
-                   "a character outside of ASCII, which may stand in strings and comments only");
-    } else {
-      ++at;
     }
   }
-  return {};
+  return form;
+}
+
+std::string original(std::string_view text, char marker) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (marker == 0 || text[at] != marker || at + 2 >= text.size()) {
+      out.push_back(text[at]);
+      continue;
+    }
+    // Nothing else puts a marker there, so two digits follow.
+    const std::size_t high = kDigits.find(text[at + 1]), low = kDigits.find(text[at + 2]);
+    out.push_back(static_cast<char>((high << 4 | low) & 0xff));
+    at += 2;
+  }
+  return out;
 }
 
 unsigned bad_header(std::string_view toml) {
