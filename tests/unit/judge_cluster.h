@@ -1,0 +1,274 @@
+// A scripted cluster for the tables of judge: three nodes whose answers a test sets, and a clock
+// that the test moves. Carries out every request of judge as the checker would. No threads, no real
+// time.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "health/judge.h"
+#include "health/reason.h"
+
+namespace pgsteer {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+inline constexpr std::size_t kReadWrite = 0;
+inline constexpr std::size_t kReadOnly = 1;
+
+struct ScriptedNode {
+  Outcome outcome = Outcome::kAnswered;
+  Report reply;             // if answered
+  milliseconds latency{2};  // of an answer, or until a failure shows
+  bool dcs_loop = true;     // dcs_last_seen keeps up; otherwise it stays at `dcs_stuck`
+  std::int64_t dcs_stuck = 0;
+  bool shows_dcs = true;
+  DatabaseAnswer database = DatabaseAnswer::kAnswers;
+  TlsAnswer tls = TlsAnswer::kNo;
+  std::string store_says;        // leader's name in GET /cluster; empty: it fails
+  std::uint64_t write_rate = 0;  // bytes of WAL per second: moves the location
+  std::vector<Ask> asked;
+  std::vector<Instant> asked_at;
+};
+
+class ScriptedCluster {
+ public:
+  explicit ScriptedCluster(std::size_t size = 3) {
+    for (std::size_t i = 0; i < size; ++i) {
+      NodeConfig node;
+      node.name = "pg-" + std::to_string(i + 1);
+      node.host = "10.0.0." + std::to_string(i + 1);
+      config.nodes.push_back(node);
+    }
+    config.listen.resize(2);
+    config.listen[kReadWrite].name = "read_write";
+    config.listen[kReadOnly].name = "read_only";
+    config.listen[kReadOnly].to = Target::kReplica;
+    config.health.clock_margin = milliseconds(1'000);
+    nodes.resize(size);
+    for (std::size_t i = 0; i < size; ++i) nodes[i].reply = i == 0 ? leader(5) : replica(5);
+    times.ttl = seconds(30);
+  }
+
+  ScriptedCluster(const ScriptedCluster&) = delete;  // requests in flight point here
+  ScriptedCluster& operator=(const ScriptedCluster&) = delete;
+
+  static Report base(const char* version = "3.0.2") {
+    Report r;
+    r.outcome = Outcome::kAnswered;
+    r.status = 503;
+    r.detail = "503";
+    r.state = State::kRunning;
+    r.state_word = "running";
+    r.system_identifier = "7001";
+    r.patroni_version = version;
+    return r;
+  }
+  static Report leader(std::uint32_t timeline, std::uint64_t location = 1'000'000) {
+    Report r = base();
+    r.status = 200;
+    r.detail = "200";
+    r.lease = true;
+    r.role = Role::kPrimary;
+    r.timeline = timeline;
+    r.location = location;
+    return r;
+  }
+  static Report replica(std::uint32_t timeline, std::uint64_t replayed = 1'000'000) {
+    Report r = base();
+    r.role = Role::kReplica;
+    r.timeline = timeline;
+    r.replayed = replayed;
+    return r;
+  }
+  static Report promoting(std::uint32_t timeline) {
+    Report r = replica(timeline);
+    r.status = 200;
+    r.lease = true;
+    return r;
+  }
+  // Patroni answers, PostgreSQL was not asked: `lease` with a state such as "crashed".
+  static Report without_query(bool lease, State state, const char* state_word, Role role) {
+    Report r = base();
+    r.status = lease ? 200 : 503;
+    r.lease = lease;
+    r.state = state;
+    r.state_word = state_word;
+    r.role = role;
+    return r;
+  }
+
+  void refuse(std::size_t i, DatabaseAnswer database = DatabaseAnswer::kAnswers) {
+    nodes[i].outcome = Outcome::kRefused;
+    nodes[i].latency = milliseconds(1);
+    nodes[i].database = database;
+  }
+  void silence(std::size_t i, DatabaseAnswer database = DatabaseAnswer::kAnswers) {
+    nodes[i].outcome = Outcome::kSilent;
+    nodes[i].latency = config.health.timeout;
+    nodes[i].database = database;
+  }
+  void answer(std::size_t i, const Report& reply) {
+    nodes[i].outcome = Outcome::kAnswered;
+    nodes[i].latency = milliseconds(2);
+    nodes[i].reply = reply;
+  }
+
+  // Begins with the first judgement; then moves time, carrying out what falls due.
+  void run(std::chrono::steady_clock::duration d) {
+    Instant end = now + d;
+    start();
+    for (;;) {
+      Instant next = wake;
+      for (const Pending& p : pending) next = std::min(next, p.due);
+      if (next > end) break;
+      now = std::max(now, next);
+      std::vector<Evidence> evidence;
+      for (auto it = pending.begin(); it != pending.end();) {
+        if (it->due > now) {
+          ++it;
+          continue;
+        }
+        evidence.push_back(it->make());
+        it = pending.erase(it);
+      }
+      step(evidence);
+    }
+    now = end;
+  }
+  // Until `done`, for at most `limit`; how long it took.
+  std::chrono::steady_clock::duration run_until(const std::function<bool()>& done,
+                                                milliseconds limit) {
+    Instant from = now;
+    while (!done() && now - from < limit) run(milliseconds(1));
+    return now - from;
+  }
+  void start() {
+    if (started) return;
+    started = true;
+    state = initial_state(config, 1);
+    std::vector<Evidence> evidence;
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+      evidence.push_back(AddressEvidence{i, {address(i)}});
+    step(evidence);
+  }
+  void step(const std::vector<Evidence>& evidence) {
+    Decision d = judge(config, state, evidence, now);
+    wake = d.wake;
+    ASSERT_GT(wake, now) << "judge wants to be called without anything to do";
+    if (d.topology) {
+      ASSERT_EQ(d.topology->generation, generations + 1);
+      ++generations;
+    }
+    for (const Transition& t : d.transitions) transitions.push_back(t);
+    for (const Request& r : d.requests) carry_out(r);
+  }
+
+  const Verdict& verdict(std::size_t listener, std::size_t node) const {
+    return state.published.pools[listener].by_node[node];
+  }
+  std::string rw(std::size_t node) const { return words(verdict(kReadWrite, node)); }
+  std::string ro(std::size_t node) const { return words(verdict(kReadOnly, node)); }
+  static std::string words(const Verdict& v) {
+    return std::string(word(v.admission)) + " " + word(v.reason);
+  }
+  std::optional<std::size_t> primary() const { return state.published.primary; }
+  bool admits(std::size_t node) const {
+    return verdict(kReadWrite, node).admission == Admission::kAdmit;
+  }
+  bool cuts(std::size_t node) const {
+    return verdict(kReadWrite, node).admission == Admission::kCut;
+  }
+  bool alarm(const std::string& subject) const { return state.alarms.contains(subject); }
+  std::size_t count(TransitionKind kind) const {
+    return static_cast<std::size_t>(std::count_if(transitions.begin(), transitions.end(),
+                                                  [&](const auto& t) { return t.kind == kind; }));
+  }
+
+  Config config;
+  JudgeState state;
+  std::vector<ScriptedNode> nodes;
+  DcsTimes times;
+  Instant now = Instant{} + std::chrono::hours(1);
+  Instant wake{};
+  std::uint64_t generations = 0;
+  std::vector<Transition> transitions;
+  std::int64_t clock_offset = 1'700'000'000;  // the nodes' wall clock at Instant{}
+
+  std::int64_t wall(Instant t) const {
+    return clock_offset + std::chrono::duration_cast<seconds>(t.time_since_epoch()).count();
+  }
+  static Address address(std::size_t i) {
+    Address a;
+    a.size = sizeof(sockaddr);
+    a.storage.ss_family = AF_INET;
+    reinterpret_cast<unsigned char*>(&a.storage)[7] = static_cast<unsigned char>(i + 1);
+    return a;
+  }
+
+ private:
+  struct Pending {
+    Instant due;
+    std::function<Evidence()> make;
+  };
+
+  Report reply_of(std::size_t i, Instant at) {
+    ScriptedNode& n = nodes[i];
+    if (n.outcome != Outcome::kAnswered) return failed_report(n.outcome, word(n.outcome));
+    Report r = n.reply;
+    if (r.location && n.write_rate) {
+      auto run_for = std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count();
+      *r.location += n.write_rate * static_cast<std::uint64_t>(run_for) / 1000;
+    }
+    if (n.shows_dcs) {
+      r.date = wall(at);
+      auto loop = std::chrono::duration_cast<seconds>(times.loop_wait).count();
+      r.dcs_last_seen = n.dcs_loop ? wall(at) / loop * loop : n.dcs_stuck;
+    }
+    return r;
+  }
+
+  void carry_out(const Request& request) {
+    std::size_t i = request.node;
+    ScriptedNode& n = nodes[i];
+    n.asked.push_back(request.ask);
+    n.asked_at.push_back(now);
+    Instant sent = now;
+    bool rest = request.ask != Ask::kDatabase && request.ask != Ask::kTls;
+    Instant due = now + (rest ? n.latency : milliseconds(1));
+    bool answers = n.outcome == Outcome::kAnswered;
+    pending.push_back(
+        {due, [this, i, request, sent, due, answers]() -> Evidence {
+           switch (request.ask) {
+             case Ask::kLeader:
+               return LeaderEvidence{i, sent, due, reply_of(i, due)};
+             case Ask::kConfig:
+               return ConfigEvidence{i, sent, due, answers ? std::optional(times) : std::nullopt};
+             case Ask::kCluster: {
+               if (!answers || nodes[i].store_says.empty()) {
+                 return ClusterEvidence{i, sent, due, std::nullopt};
+               }
+               ClusterMember m;
+               m.name = nodes[i].store_says;
+               m.leader = true;
+               return ClusterEvidence{i, sent, due, ClusterReport{{m}, m, false}};
+             }
+             case Ask::kDatabase:
+               return DatabaseEvidence{i, sent, due, nodes[i].database};
+             case Ask::kTls:
+               return TlsEvidence{i, nodes[i].tls};
+           }
+           return TlsEvidence{i, TlsAnswer::kUnknown};
+         }});
+  }
+
+  bool started = false;
+  std::vector<Pending> pending;
+};
+
+}  // namespace pgsteer

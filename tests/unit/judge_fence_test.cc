@@ -1,0 +1,372 @@
+// The evidence table: what a primary that proves nothing is still believed.
+#include "health/judge_parts.h"
+#include "tests/unit/judge_cluster.h"
+
+namespace pgsteer {
+namespace {
+
+using Cluster = ScriptedCluster;
+
+// Quiet running until 2.5 s after a loop of Patroni.
+void quiet(Cluster& c) {
+  c.run(seconds(62) + milliseconds(500));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+std::chrono::steady_clock::duration until_cut(Cluster& c, milliseconds limit = seconds(90)) {
+  return c.run_until([&] { return c.cuts(0); }, limit);
+}
+
+TEST(JudgeFence, AnOrphanServesUntilItsLeaseMayPassOnAndNotLonger) {
+  Cluster c;
+  quiet(c);
+  c.refuse(0);
+  c.run(seconds(10));
+  EXPECT_EQ(c.rw(0), "admit orphaned");
+  auto took = until_cut(c) + seconds(10);
+  EXPECT_EQ(c.rw(0), "cut fenced");
+  // dcs_last_seen was 2.5 s ago; 30 - 10 - 1 = 19 s from there, less up to the second that whole
+  // seconds and the time between two rounds leave open.
+  EXPECT_GE(took, milliseconds(15'300));
+  EXPECT_LE(took, milliseconds(16'500));
+}
+
+TEST(JudgeFence, TheTimesComeFromPatronisConfiguration) {
+  Cluster c;
+  c.times.ttl = seconds(20);
+  c.times.loop_wait = seconds(2);
+  c.run(seconds(61));
+  c.refuse(0);
+  auto took = until_cut(c);
+  EXPECT_GE(took, milliseconds(14'000));
+  EXPECT_LE(took, milliseconds(17'000));
+}
+
+TEST(JudgeFence, WithoutLastSeenTheLastProofCounts) {
+  Cluster c;
+  for (auto& n : c.nodes) n.shows_dcs = false;
+  c.run(seconds(61));
+  c.refuse(0);
+  auto took = until_cut(c);  // 30 - 10 - 10 - 1 = 9 s after the last proof
+  EXPECT_GE(took, milliseconds(7'800));
+  EXPECT_LE(took, milliseconds(9'100));
+}
+
+TEST(JudgeFence, AnOldReadShortensIt) {
+  // The store has been out of reach for 15 s when Patroni dies.
+  Cluster c;
+  quiet(c);
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now);
+  c.run(seconds(15));
+  EXPECT_EQ(c.rw(0), "admit primary") << "while it proves its lease, it has it";
+  c.refuse(0);
+  auto took = until_cut(c);
+  EXPECT_LE(took, milliseconds(4'600));
+  EXPECT_GE(took, milliseconds(2'000));
+}
+
+TEST(JudgeFence, AClockThatJumpsForwardOnTheNodeOnlyShortensIt) {
+  Cluster c;
+  quiet(c);
+  c.clock_offset += 5;
+  c.run(milliseconds(1'500));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  c.refuse(0);
+  EXPECT_LE(until_cut(c), milliseconds(16'500));
+}
+
+TEST(JudgeFence, AClockThatJumpsBackOnTheNodeDoesNotLengthenIt) {
+  Cluster c;
+  quiet(c);
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now);
+  c.run(seconds(5));
+  c.clock_offset -= 3'600;  // dcs_last_seen seems to lie in the future now
+  c.run(seconds(5));
+  c.refuse(0);
+  EXPECT_LE(until_cut(c), milliseconds(10'100));
+}
+
+TEST(JudgeFence, FailsafeModeCountsFromTheLastProof) {
+  Cluster c;
+  quiet(c);
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now);
+  Report r = Cluster::leader(5);
+  r.failsafe = true;
+  r.cluster_unlocked = true;
+  c.answer(0, r);
+  c.run(seconds(120));
+  EXPECT_EQ(c.rw(0), "admit primary") << "the members agree, the store is not needed";
+  c.refuse(0);
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "admit orphaned");
+  auto took = until_cut(c);
+  EXPECT_LE(took, milliseconds(4'100));
+}
+
+TEST(JudgeFence, StoreDownWithoutFailsafeIsNoLossUntilPatroniSaysSo) {
+  Cluster c;
+  quiet(c);
+  for (auto& n : c.nodes) n.dcs_loop = false, n.dcs_stuck = c.wall(c.now);
+  Report r = Cluster::leader(5);
+  r.cluster_unlocked = true;
+  c.answer(0, r);
+  c.run(seconds(18));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  c.answer(0, Cluster::without_query(true, State::kStopping, "stopping", Role::kPrimary));
+  c.run(seconds(1) + milliseconds(110));
+  EXPECT_EQ(c.rw(0), "drain not_running");
+  c.answer(0, Cluster::replica(5));
+  c.run(milliseconds(110));
+  EXPECT_EQ(c.rw(0), "cut lost_role");
+}
+
+TEST(JudgeFence, OneFailedProbeNeverCuts) {
+  for (Outcome outcome :
+       {Outcome::kRefused, Outcome::kUnreachable, Outcome::kSilent, Outcome::kEmpty,
+        Outcome::kMalformed, Outcome::kTlsFailed, Outcome::kUnresolved}) {
+    Cluster c;
+    quiet(c);
+    c.nodes[0].outcome = outcome;
+    c.nodes[0].latency = milliseconds(3);
+    c.run_until([&] { return c.state.nodes[0].failures == 1; }, milliseconds(1'500));
+    ASSERT_EQ(c.state.nodes[0].failures, 1u) << word(outcome);
+    EXPECT_TRUE(c.admits(0)) << word(outcome);
+    c.answer(0, Cluster::leader(5));
+    c.run(milliseconds(300));
+    EXPECT_EQ(c.rw(0), "admit primary") << word(outcome);
+    EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u) << word(outcome);
+  }
+}
+
+TEST(JudgeFence, OneFailedProbePastTheFenceHoldsButDoesNotCut) {
+  Cluster c;
+  quiet(c);
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now);
+  c.run(seconds(22));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  c.refuse(0);
+  c.run_until([&] { return c.state.nodes[0].failures == 1; }, milliseconds(1'500));
+  EXPECT_EQ(c.verdict(kReadWrite, 0).admission, Admission::kDrain);
+  c.run(milliseconds(110));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgeFence, SilenceOfSixSecondsIsNoticedByNobody) {
+  Cluster c;
+  quiet(c);
+  c.silence(0);
+  c.run(seconds(6));
+  EXPECT_EQ(c.rw(0), "admit silent");
+  c.answer(0, Cluster::leader(5));
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+}
+
+TEST(JudgeFence, SilentWithARefusingDatabaseHoldsAndLeavesTheDyingAlone) {
+  Cluster c;
+  quiet(c);
+  c.refuse(0, DatabaseAnswer::kRefused);
+  c.run(milliseconds(1'500));
+  EXPECT_EQ(c.rw(0), "drain down");
+  EXPECT_EQ(c.primary(), 0u);
+  c.run(seconds(20));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgeFence, AFrozenNodeHoldsNewSessions) {
+  Cluster c;
+  quiet(c);
+  c.silence(0, DatabaseAnswer::kHung);
+  c.run(milliseconds(3'500));
+  EXPECT_EQ(c.verdict(kReadWrite, 0).admission, Admission::kDrain);
+  c.run(seconds(20));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgeFence, PoweredOffNodeHoldsNewSessions) {
+  Cluster c;
+  quiet(c);
+  c.silence(0, DatabaseAnswer::kUnreachable);
+  c.nodes[0].outcome = Outcome::kUnreachable;
+  c.run(milliseconds(3'500));
+  EXPECT_EQ(c.rw(0), "drain down");
+}
+
+TEST(JudgeFence, SomebodyElseWithTheLeaseEndsTheBelief) {
+  Cluster c;
+  quiet(c);
+  c.silence(0);
+  c.run(seconds(4));
+  EXPECT_TRUE(c.admits(0));
+  c.answer(1, Cluster::promoting(5));
+  auto took = until_cut(c, seconds(2));
+  EXPECT_LE(took, milliseconds(300));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+  EXPECT_EQ(c.rw(1), "drain promoting");
+}
+
+TEST(JudgeFence, AProvenLeaderIsNotCutBecauseAnotherShowsTheLeaseInRecovery) {
+  Cluster c;
+  quiet(c);
+  c.answer(1, Cluster::promoting(5));
+  c.run(seconds(10));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+void pause(Cluster& c, std::size_t i, Report r) {
+  r.pause = true;
+  c.answer(i, r);
+}
+
+TEST(JudgeMaintenance, APausedClusterKeepsASilentPrimaryForever) {
+  Cluster c;
+  quiet(c);
+  pause(c, 0, Cluster::leader(5));
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.run(seconds(3));
+  c.refuse(0);
+  c.run(seconds(300));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+}
+
+TEST(JudgeMaintenance, OneMemberThatDoesNotSayPauseIsEnoughToFence) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  c.refuse(0);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgeMaintenance, SomebodyElseLeadingEndsIt) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.refuse(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  pause(c, 1, Cluster::leader(6));
+  c.run(milliseconds(600));
+  EXPECT_EQ(c.rw(0), "cut superseded");
+  EXPECT_EQ(c.rw(1), "admit primary");
+}
+
+TEST(JudgeMaintenance, AStoppedDatabaseIsHeld) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.refuse(0, DatabaseAnswer::kRefused);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "drain down");
+}
+
+TEST(JudgeMaintenance, SeveralClaimsWithTheStoreDownKeepTheCurrentOne) {
+  Cluster c;
+  quiet(c);
+  pause(c, 0, Cluster::leader(5));
+  pause(c, 1, Cluster::leader(5));
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.alarm("claimants"));
+}
+
+TEST(JudgeMaintenance, ALoneNodeThatWasPausedIsKept) {
+  Cluster c(1);
+  pause(c, 0, Cluster::leader(5));
+  c.run(seconds(5));
+  c.refuse(0);
+  c.run(seconds(120));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+}
+
+TEST(JudgeWitness, AHungApiIsKeptWhileTheStoreNamesIt) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-2";
+  EXPECT_LE(until_cut(c), milliseconds(1'100));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgeWitness, WithoutAnAnswerItIsFenced) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(40));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  c.nodes[1].store_says = c.nodes[2].store_says = "";
+  EXPECT_LE(until_cut(c), milliseconds(2'300));
+}
+
+TEST(JudgeWitness, OneOfTwoWitnessesIsEnough) {
+  Cluster c;
+  quiet(c);
+  c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+}
+
+TEST(JudgeWitness, ADeadPatroniIsNotWitnessed) {
+  // Refused is not hung: the key still names it, but nobody renews it.
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.refuse(0);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgeWitness, AHungDatabaseIsNotWitnessed) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0, DatabaseAnswer::kHung);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgeWitness, ANewLeaderEndsItAtOnce) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(25));
+  c.answer(1, Cluster::leader(6));
+  auto took = c.run_until([&] { return c.admits(1); }, milliseconds(1'000));
+  EXPECT_LE(took, milliseconds(110));
+  EXPECT_TRUE(c.cuts(0));
+}
+
+TEST(JudgeWitness, MembersAreMatchedByAddressBeforePatroniTellsNames) {
+  Cluster c;
+  c.run(seconds(1));
+  ClusterMember m;
+  m.name = "some-pod-0";
+  m.api_url = "http://10.0.0.1:8008/patroni";
+  EXPECT_TRUE(names_node(c.config, c.state, m, 0));
+  EXPECT_FALSE(names_node(c.config, c.state, m, 1));
+  m.api_url = "";
+  m.host = "10.0.0.2";
+  m.port = 5432;
+  EXPECT_TRUE(names_node(c.config, c.state, m, 1));
+  m.port = 5433;
+  EXPECT_FALSE(names_node(c.config, c.state, m, 1));
+}
+
+}  // namespace
+}  // namespace pgsteer

@@ -1,0 +1,355 @@
+// The evidence table: who may be written to. One test for each row, named for what it says.
+#include "tests/unit/judge_cluster.h"
+
+namespace pgsteer {
+namespace {
+
+using Cluster = ScriptedCluster;
+
+TEST(JudgePrimary, NothingIsAdmittedBeforeTheFirstRoundIsIn) {
+  Cluster c;
+  c.nodes[2].latency = milliseconds(900);
+  c.run(milliseconds(800));
+  EXPECT_EQ(c.rw(0), "drain unknown");
+  EXPECT_FALSE(c.state.published.first_round_done);
+  c.run(milliseconds(200));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.state.published.first_round_done);
+}
+
+TEST(JudgePrimary, LeaseAndWritePositionMakeThePrimary) {
+  Cluster c;
+  c.run(seconds(1));
+  EXPECT_EQ(c.primary(), 0u);
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.rw(1), "cut not_primary");
+  EXPECT_EQ(c.state.published.timeline, 5u);
+  EXPECT_EQ(c.state.published.no_primary_why, "");
+}
+
+TEST(JudgePrimary, StatusCodeAloneIsNotEnough) {
+  for (auto [state, text] : {std::pair{State::kStarting, "starting"},
+                             {State::kCrashed, "crashed"},
+                             {State::kStopping, "stopping"},
+                             {State::kRestarting, "restarting"}}) {
+    Cluster c;
+    c.answer(0, Cluster::without_query(true, state, text, Role::kPrimary));
+    c.run(seconds(2));
+    EXPECT_FALSE(c.primary()) << text;
+    EXPECT_EQ(c.rw(0), "drain not_running") << text;
+    EXPECT_NE(c.state.published.no_primary_why, "");
+  }
+}
+
+TEST(JudgePrimary, PromotingHoldsUntilItIsWritable) {
+  Cluster c;
+  c.answer(0, Cluster::promoting(5));
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "drain promoting");
+  c.answer(0, Cluster::leader(6));
+  auto took = c.run_until([&] { return c.admits(0); }, milliseconds(500));
+  EXPECT_LE(took, milliseconds(60)) << "promotion is imminent: looked at twice as often";
+}
+
+TEST(JudgePrimary, CrashedLeaderHoldsNewAndKeepsLiveSessions) {
+  Cluster c;
+  c.run(seconds(2));
+  for (auto [state, text] : {std::pair{State::kCrashed, "crashed"},
+                             {State::kStarting, "starting"},
+                             {State::kStopping, "stopping"}}) {
+    c.answer(0, Cluster::without_query(true, state, text, Role::kPrimary));
+    c.run(seconds(40));
+    EXPECT_EQ(c.rw(0), "drain not_running") << text;
+    EXPECT_EQ(c.primary(), 0u) << text;
+  }
+  c.answer(0, Cluster::leader(5));
+  c.run(milliseconds(1'200));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgePrimary, LeaderInRecoveryHoldsNewAndKeepsLiveSessions) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(0, Cluster::promoting(5));
+  c.run(milliseconds(1'500));
+  EXPECT_EQ(c.rw(0), "drain promoting");
+}
+
+TEST(JudgePrimary, OneOddReplyChangesNothing) {
+  Cluster c;
+  c.run(seconds(2));
+  auto lost = c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld);
+  c.answer(0, Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary));
+  c.run_until([&] { return c.state.nodes[0].odd_replies == 1; }, milliseconds(1'500));
+  EXPECT_EQ(c.rw(0), "admit degraded");
+  c.answer(0, Cluster::leader(5));
+  c.run(milliseconds(500));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), lost);
+}
+
+TEST(JudgePrimary, SlowQueriesWithTheLeaseNeverCut) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(0, Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary));
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "drain degraded");
+}
+
+TEST(JudgePrimary, ReplicaBySelfReportIsCutAtOnce) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(0, Cluster::replica(5));
+  auto took = c.run_until([&] { return c.cuts(0); }, milliseconds(3'000));
+  EXPECT_LE(took, milliseconds(1'110)) << "the steady round sees it";
+  EXPECT_FALSE(c.primary());
+}
+
+TEST(JudgePrimary, NoLeaseAndNoWritePositionIsCutAtOnce) {
+  for (auto [state, text, role] : {std::tuple{State::kStopping, "stopping", Role::kDemoted},
+                                   {State::kStopped, "stopped", Role::kPrimary},
+                                   {State::kStarting, "starting", Role::kReplica},
+                                   {State::kStopped, "start failed", Role::kUninitialized}}) {
+    Cluster c;
+    c.run(seconds(2));
+    c.answer(0, Cluster::without_query(false, state, text, role));
+    c.run(milliseconds(1'110));
+    EXPECT_EQ(c.rw(0), "cut lost_role") << text;
+  }
+}
+
+TEST(JudgePrimary, ADoubtFromASessionFindsLossOfRoleAtOnce) {
+  Cluster c;
+  c.run(seconds(5));
+  c.answer(0, Cluster::replica(5));
+  c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  auto took = c.run_until([&] { return c.cuts(0); }, milliseconds(3'000));
+  EXPECT_LE(took, milliseconds(5));
+}
+
+TEST(JudgePrimary, NoLeaseButAWritePositionIsBelievedUntilTheFence) {
+  // Patroni was restarted and has not taken its key again yet.
+  Cluster c;
+  c.run(seconds(2));
+  Report r = Cluster::leader(5);
+  r.status = 503;
+  r.lease = false;
+  c.answer(0, r);
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "admit silent");
+  c.run(seconds(30));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST(JudgePrimary, OneOddReplyWithoutTheLeaseDoesNotCutTheSecondDoes) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(0, Cluster::without_query(false, State::kUnknown, "unknown", Role::kPrimary));
+  c.run_until([&] { return c.state.nodes[0].odd_replies == 1; }, milliseconds(1'500));
+  EXPECT_EQ(c.rw(0), "admit silent");
+  c.run(milliseconds(150));
+  EXPECT_EQ(c.rw(0), "cut lost_role");
+}
+
+TEST(JudgePrimary, HigherTimelineTakesOverAndTheOtherIsCut) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(1, Cluster::leader(6));  // the old one still claims
+  c.run(milliseconds(1'110));
+  EXPECT_EQ(c.primary(), 1u);
+  EXPECT_EQ(c.rw(0), "cut superseded");
+  EXPECT_EQ(c.rw(1), "admit primary");
+}
+
+TEST(JudgePrimary, HigherTimelineTakesOverFromASilentOne) {
+  Cluster c;
+  c.run(seconds(2));
+  c.silence(0);
+  c.run(seconds(3));
+  EXPECT_TRUE(c.admits(0));
+  c.answer(1, Cluster::leader(6));
+  auto took = c.run_until([&] { return c.admits(1); }, milliseconds(1'000));
+  EXPECT_LE(took, milliseconds(110)) << "hunting";
+  EXPECT_EQ(c.rw(0), "cut superseded");
+}
+
+TEST(JudgePrimary, TwoClaimantsOnOneTimelineKeepTheCurrentOneAndAlarm) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(1, Cluster::leader(5));
+  c.run(seconds(3));
+  EXPECT_EQ(c.primary(), 0u);
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.cuts(1));
+  EXPECT_TRUE(c.alarm("claimants"));
+  c.answer(1, Cluster::replica(5));
+  c.run(seconds(2));
+  EXPECT_FALSE(c.alarm("claimants"));
+}
+
+TEST(JudgePrimary, TwoClaimantsAtStartLeaveNobodyUntilOneGivesWay) {
+  Cluster c;
+  c.answer(1, Cluster::leader(5));
+  c.run(seconds(2));
+  EXPECT_FALSE(c.primary());
+  EXPECT_TRUE(c.alarm("claimants"));
+  c.answer(1, Cluster::replica(5));
+  c.run(milliseconds(200));
+  EXPECT_EQ(c.primary(), 0u);
+}
+
+TEST(JudgePrimary, ALowerClaimIsIgnoredWhileTheCurrentOneLeads) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(1, Cluster::leader(4));
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.cuts(1));
+}
+
+TEST(JudgePrimary, AThawedLeaderOnALowerTimelineIsHeldWhileTheHigherIsInSight) {
+  Cluster c;
+  c.run(seconds(2));
+  c.silence(0, DatabaseAnswer::kHung);
+  c.answer(1, Cluster::leader(6));
+  c.run(seconds(5));
+  ASSERT_EQ(c.primary(), 1u);
+  // The frozen one wakes up, takes the key on its old timeline; the other one has lost it.
+  c.answer(0, Cluster::leader(5));
+  c.answer(1, Cluster::replica(6));
+  c.run(seconds(5));
+  EXPECT_FALSE(c.primary());
+  EXPECT_EQ(c.rw(0), "cut stale_timeline");
+  EXPECT_EQ(c.rw(1), "cut not_primary");
+  EXPECT_TRUE(c.alarm("stale timeline"));
+  // Patroni rewinds the other one: nobody shows the higher timeline any more.
+  c.answer(1, Cluster::replica(5));
+  c.run(milliseconds(200));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.alarm("timeline went back")) << "the alarm stays";
+  c.run(seconds(600));
+  EXPECT_TRUE(c.alarm("timeline went back"));
+}
+
+TEST(JudgePrimary, ALowerTimelineIsAcceptedOnceTheHigherIsOutOfSight) {
+  Cluster c;
+  c.answer(0, Cluster::leader(6));
+  c.run(seconds(2));
+  c.answer(0, Cluster::replica(6));
+  c.run(seconds(2));
+  c.refuse(0, DatabaseAnswer::kRefused);
+  c.answer(1, Cluster::leader(5));
+  c.run(seconds(2));
+  EXPECT_FALSE(c.admits(1));
+  c.run(seconds(5));
+  EXPECT_TRUE(c.admits(1));
+  EXPECT_TRUE(c.alarm("timeline went back"));
+}
+
+TEST(JudgePrimary, AnotherClusterIsNeverLedTo) {
+  Cluster c;
+  Report stranger = Cluster::leader(99);
+  stranger.system_identifier = "9009";
+  c.answer(2, stranger);
+  c.run(seconds(3));
+  EXPECT_EQ(c.primary(), 0u);
+  EXPECT_EQ(c.rw(2), "cut foreign");
+  EXPECT_EQ(c.ro(2), "cut foreign");
+  EXPECT_TRUE(c.alarm("foreign pg-3"));
+  // Not even when nobody else is left.
+  c.refuse(0, DatabaseAnswer::kRefused);
+  c.refuse(1, DatabaseAnswer::kRefused);
+  c.run(seconds(60));
+  EXPECT_FALSE(c.primary());
+  EXPECT_EQ(c.rw(2), "cut foreign");
+}
+
+TEST(JudgePrimary, TwoClustersWithoutAMajorityGoByTheLeader) {
+  Cluster c(2);
+  Report stranger = Cluster::replica(5);
+  stranger.system_identifier = "9009";
+  c.answer(1, stranger);
+  c.run(seconds(1));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.rw(1), "cut foreign");
+}
+
+TEST(JudgePrimary, TwoClustersWithALeaderEachLeadNowhere) {
+  Cluster c(2);
+  Report stranger = Cluster::leader(7);
+  stranger.system_identifier = "9009";
+  c.answer(1, stranger);
+  c.run(seconds(5));
+  EXPECT_FALSE(c.primary());
+  EXPECT_TRUE(c.alarm("identity"));
+}
+
+TEST(JudgePrimary, ANodeThatWasInitialisedAnewIsForeign) {
+  Cluster c;
+  c.run(seconds(2));
+  Report r = Cluster::leader(1);
+  r.system_identifier = "9009";
+  c.answer(0, r);
+  c.run(milliseconds(1'110));
+  EXPECT_EQ(c.rw(0), "cut foreign");
+}
+
+TEST(JudgePrimary, TheSameNodeOnAHigherTimelineIsANewPrimary) {
+  Cluster c;
+  c.run(seconds(2));
+  auto before = c.generations;
+  c.answer(0, Cluster::leader(6));
+  c.run(milliseconds(1'110));
+  EXPECT_EQ(c.state.published.timeline, 6u);
+  EXPECT_GT(c.generations, before);
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgePrimary, StandbyClustersHaveNoPrimaryAndNoHunting) {
+  Cluster c;
+  Report r = Cluster::replica(5);
+  r.status = 200;
+  r.lease = true;
+  r.role = Role::kStandbyLeader;
+  c.answer(0, r);
+  c.run(seconds(10));
+  EXPECT_FALSE(c.primary());
+  EXPECT_EQ(c.rw(0), "cut standby_leader");
+  EXPECT_EQ(c.ro(0), "drain standby_leader");
+  EXPECT_EQ(c.ro(1), "admit replica");
+  EXPECT_FALSE(c.state.hunting);
+  // Promoted: standby_cluster was removed from the configuration.
+  c.answer(0, Cluster::leader(6));
+  c.run(milliseconds(1'110));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgePrimary, APrimaryThatBecomesAStandbyLeaderIsCut) {
+  Cluster c;
+  c.run(seconds(2));
+  Report r = Cluster::replica(5);
+  r.status = 200;
+  r.lease = true;
+  r.role = Role::kStandbyLeader;
+  c.answer(0, r);
+  c.run(milliseconds(1'110));
+  EXPECT_EQ(c.rw(0), "cut standby_leader");
+}
+
+TEST(JudgePrimary, ALoneNodeIsACluster) {
+  Cluster c(1);
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgePrimary, GenerationsChangeOnlyWithWhatTheProxyActsOn) {
+  Cluster c;
+  c.nodes[0].write_rate = 1'000'000;
+  c.run(seconds(5));
+  auto generation = c.generations;
+  c.run(seconds(300));
+  EXPECT_EQ(c.generations, generation) << "five minutes of quiet rounds";
+}
+
+}  // namespace
+}  // namespace pgsteer

@@ -1,0 +1,220 @@
+// How often each node is asked, and what.
+#include "tests/unit/judge_cluster.h"
+
+namespace pgsteer {
+namespace {
+
+using Cluster = ScriptedCluster;
+
+bool is_rest(Ask ask) { return ask != Ask::kDatabase && ask != Ask::kTls; }
+
+std::vector<Instant> rest_times(const ScriptedNode& n, Instant from) {
+  std::vector<Instant> times;
+  for (std::size_t k = 0; k < n.asked.size(); ++k) {
+    if (is_rest(n.asked[k]) && n.asked_at[k] >= from) times.push_back(n.asked_at[k]);
+  }
+  return times;
+}
+
+std::size_t asked(const ScriptedNode& n, Ask what, Instant from) {
+  std::size_t count = 0;
+  for (std::size_t k = 0; k < n.asked.size(); ++k)
+    count += n.asked[k] == what && n.asked_at[k] >= from;
+  return count;
+}
+
+TEST(JudgeRounds, SteadyStateAsksEachNodeAtMostOnceASecond) {
+  Cluster c;
+  c.run(seconds(10));
+  Instant from = c.now;
+  c.run(seconds(300));
+  for (const auto& n : c.nodes) {
+    auto times = rest_times(n, from);
+    EXPECT_GE(times.size(), 270u);
+    EXPECT_LE(times.size(), 300u);
+    for (std::size_t k = 1; k < times.size(); ++k) EXPECT_GE(times[k] - times[k - 1], seconds(1));
+    EXPECT_EQ(asked(n, Ask::kDatabase, from), 0u)
+        << "PostgreSQL is left alone while Patroni answers";
+    EXPECT_EQ(asked(n, Ask::kCluster, from), 0u);
+  }
+}
+
+TEST(JudgeRounds, RoundsHaveJitter) {
+  Cluster c;
+  c.run(seconds(60));
+  auto times = rest_times(c.nodes[2], c.now - seconds(50));
+  auto shortest = seconds(10) + std::chrono::nanoseconds(0), longest = shortest * 0;
+  for (std::size_t k = 1; k < times.size(); ++k) {
+    shortest = std::min(shortest, std::chrono::nanoseconds(times[k] - times[k - 1]));
+    longest = std::max(longest, std::chrono::nanoseconds(times[k] - times[k - 1]));
+  }
+  EXPECT_GT(longest - shortest, milliseconds(30));
+  EXPECT_LE(longest, milliseconds(1'101));
+}
+
+TEST(JudgeRounds, ConfigurationIsLookedUpEveryHalfMinuteFromAReplica) {
+  Cluster c;
+  c.run(seconds(5));
+  EXPECT_TRUE(c.state.dcs_known);
+  Instant from = c.now;
+  c.run(seconds(300));
+  EXPECT_EQ(asked(c.nodes[0], Ask::kConfig, from), 0u);
+  auto times = asked(c.nodes[1], Ask::kConfig, from) + asked(c.nodes[2], Ask::kConfig, from);
+  EXPECT_GE(times, 9u);
+  EXPECT_LE(times, 10u);
+}
+
+TEST(JudgeRounds, DoubtIsAnsweredAtOnceAndHuntsForASecond) {
+  Cluster c;
+  c.run(milliseconds(10'400));
+  Instant from = c.now;
+  c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}}});
+  for (const auto& n : c.nodes) EXPECT_EQ(rest_times(n, from).size(), 1u) << "at once, every node";
+  c.run(seconds(1));
+  for (const auto& n : c.nodes) {
+    EXPECT_GE(rest_times(n, from).size(), 9u);
+    EXPECT_LE(rest_times(n, from).size(), 12u);
+  }
+  from = c.now;
+  c.run(seconds(5));
+  for (const auto& n : c.nodes) EXPECT_LE(rest_times(n, from).size(), 6u) << "calm again";
+}
+
+TEST(JudgeRounds, DoubtsThatComeToNothingAreHeardLessAndLess) {
+  Cluster c;
+  c.run(seconds(10));
+  Instant from = c.now;
+  for (int i = 0; i < 600; ++i) {  // a client that fails ten times a second, for a minute
+    c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}}});
+    c.run(milliseconds(100));
+  }
+  EXPECT_LE(rest_times(c.nodes[0], from).size(), 60u + 10u * 12u);
+}
+
+TEST(JudgeRounds, DoubtAboutANodeThatDoesNotExistIsIgnored) {
+  Cluster c;
+  c.run(seconds(2));
+  c.step({DoubtEvidence{{99, DoubtKind::kServerEnded}}});
+  EXPECT_FALSE(c.state.hunting);
+}
+
+TEST(JudgeRounds, HuntingCoversAllNodesEvery100Milliseconds) {
+  Cluster c;
+  c.run(seconds(10));
+  c.answer(0, Cluster::replica(5));
+  c.run(seconds(2));
+  ASSERT_TRUE(c.state.hunting);
+  Instant from = c.now;
+  c.run(seconds(10));
+  for (const auto& n : c.nodes) {
+    EXPECT_GE(rest_times(n, from).size(), 95u);
+    EXPECT_LE(rest_times(n, from).size(), 105u);
+  }
+}
+
+TEST(JudgeRounds, HuntingBacksOff) {
+  Cluster c;
+  c.run(seconds(10));
+  c.answer(0, Cluster::replica(5));
+  c.run(seconds(40));
+  Instant from = c.now;
+  c.run(seconds(10));
+  EXPECT_LE(rest_times(c.nodes[1], from).size(), 42u);
+  c.run(seconds(30));
+  from = c.now;
+  c.run(seconds(10));
+  EXPECT_LE(rest_times(c.nodes[1], from).size(), 22u);
+  c.run(seconds(60));
+  from = c.now;
+  c.run(seconds(10));
+  EXPECT_LE(rest_times(c.nodes[1], from).size(), 12u);
+}
+
+TEST(JudgeRounds, NewsWakesAHuntThatHadBackedOff) {
+  Cluster c;
+  c.run(seconds(10));
+  c.answer(0, Cluster::replica(5));
+  c.run(seconds(300));
+  c.refuse(2, DatabaseAnswer::kRefused);
+  c.run(seconds(3));
+  Instant from = c.now;
+  c.run(seconds(1));
+  EXPECT_GE(rest_times(c.nodes[1], from).size(), 9u);
+}
+
+TEST(JudgeRounds, NeverMoreThanOneRequestInFlightPerNode) {
+  Cluster c;
+  c.run(seconds(10));
+  c.silence(0);
+  c.nodes[1].latency = milliseconds(700);
+  c.run(seconds(30));
+  auto slow = rest_times(c.nodes[1], c.now - seconds(20));
+  for (std::size_t k = 1; k < slow.size(); ++k) EXPECT_GE(slow[k] - slow[k - 1], milliseconds(700));
+  auto silent = rest_times(c.nodes[0], c.now - seconds(20));
+  for (std::size_t k = 1; k < silent.size(); ++k) EXPECT_GE(silent[k] - silent[k - 1], seconds(2));
+}
+
+TEST(JudgeRounds, ASlowReplyOfThePrimaryStartsTheHuntBeforeItsDeadline) {
+  Cluster c;
+  c.run(seconds(10));
+  c.silence(0);
+  c.run(milliseconds(1'700));  // the next round plus the half second that is still patience
+  EXPECT_TRUE(c.state.hunting);
+  EXPECT_EQ(c.state.nodes[0].failures, 0u);
+}
+
+TEST(JudgeRounds, ADeadReplicaIsNoReasonToHunt) {
+  Cluster c;
+  c.run(seconds(10));
+  c.refuse(2, DatabaseAnswer::kRefused);
+  c.run(seconds(10));
+  EXPECT_FALSE(c.state.hunting);
+  Instant from = c.now;
+  c.run(seconds(60));
+  EXPECT_LE(rest_times(c.nodes[0], from).size(), 60u);
+  EXPECT_LE(rest_times(c.nodes[2], from).size(), 60u);
+  EXPECT_LE(asked(c.nodes[2], Ask::kDatabase, from), 13u) << "its port is looked at now and then";
+}
+
+TEST(JudgeRounds, TlsIsLearntOnceAndAskedAgainWhenTheAddressChanges) {
+  Cluster c;
+  c.nodes[0].tls = TlsAnswer::kYes;
+  c.run(seconds(300));
+  EXPECT_EQ(c.state.published.nodes[0].tls, TlsAnswer::kYes);
+  EXPECT_EQ(asked(c.nodes[0], Ask::kTls, Instant{}), 1u);
+  c.step({AddressEvidence{0, {Cluster::address(7)}}});
+  EXPECT_EQ(c.state.published.nodes[0].tls, TlsAnswer::kUnknown);
+  c.run(seconds(2));
+  EXPECT_EQ(asked(c.nodes[0], Ask::kTls, Instant{}), 2u);
+  EXPECT_EQ(c.state.published.nodes[0].addresses.front(), Cluster::address(7));
+}
+
+TEST(JudgeRounds, UnknownTlsIsAskedOnceAMinute) {
+  Cluster c;
+  c.nodes[0].tls = TlsAnswer::kUnknown;
+  c.run(seconds(301));
+  EXPECT_LE(asked(c.nodes[0], Ask::kTls, Instant{}), 6u);
+  EXPECT_GE(asked(c.nodes[0], Ask::kTls, Instant{}), 5u);
+}
+
+TEST(JudgeRounds, TheSameSeedAsksAtTheSameTimes) {
+  Cluster a;
+  Cluster b;
+  a.run(seconds(60));
+  b.run(seconds(60));
+  EXPECT_EQ(a.nodes[1].asked_at, b.nodes[1].asked_at);
+}
+
+TEST(JudgeRounds, CallingAgainAtTheSameTimeAsksAndPublishesNothing) {
+  Cluster c;
+  c.run(seconds(10));
+  auto generations = c.generations;
+  auto requests = c.nodes[0].asked.size();
+  c.step({});
+  c.step({});
+  EXPECT_EQ(c.generations, generations);
+  EXPECT_EQ(c.nodes[0].asked.size(), requests);
+}
+
+}  // namespace
+}  // namespace pgsteer
