@@ -59,6 +59,15 @@ TEST(ConfigReference, ParsesWithoutAFaultOrAWarning) {
   EXPECT_TRUE(parsed.ok());
 }
 
+TEST(ConfigReference, TheExamplesParseWithoutAFaultOrAWarning) {
+  const auto top = std::filesystem::path(__FILE__).parent_path() / "../..";
+  for (const char* example : {"deploy/pgsteer.toml", "deploy/container/pgsteer.toml"}) {
+    const Parsed parsed = parse_file((top / example).string());
+    for (const Fault& fault : parsed.faults) ADD_FAILURE() << fault.text();
+    EXPECT_EQ(parsed.config.nodes.size(), 3U) << example;
+  }
+}
+
 TEST(ConfigReference, NamesEverySettingAndNoOther) {
   const auto written = written_settings(reference_text());
   ASSERT_GT(written.size(), 50U);
