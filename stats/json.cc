@@ -184,7 +184,8 @@ Json status_json(const StatsSnapshot& snapshot) {
   }
   Json events = Json::array();
   for (const EventView& event : snapshot.events) {
-    events.push_back({{"at", time_or_null(event.at)}, {"level", event.level}, {"text", event.text}});
+    events.push_back(
+        {{"at", time_or_null(event.at)}, {"level", event.level}, {"text", event.text}});
   }
   return {{"version", snapshot.version},
           {"started_at", time_or_null(snapshot.started)},

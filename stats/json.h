@@ -1,6 +1,6 @@
 // Views to JSON, for the page and for programs. Pure. Names are stable: a field may be added, none
-// changes its meaning. Units stand in the names (seconds, bytes), times are RFC 3339 in UTC, what is
-// not known is null.
+// changes its meaning. Units stand in the names (seconds, bytes), times are RFC 3339 in UTC, what
+// is not known is null.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

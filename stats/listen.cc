@@ -63,9 +63,8 @@ ListenSocket open_one(const BindAddress& bind, const SocketAddress& address) {
 bool has_ipv6() {
   const ListenSocket probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const SocketAddress loopback = socket_address("::1", 0);
-  return probe.fd() >= 0 &&
-         ::bind(probe.fd(), reinterpret_cast<const sockaddr*>(&loopback.storage), loopback.size) ==
-             0;
+  return probe.fd() >= 0 && ::bind(probe.fd(), reinterpret_cast<const sockaddr*>(&loopback.storage),
+                                   loopback.size) == 0;
 }
 
 }  // namespace
@@ -85,7 +84,8 @@ std::uint16_t ListenSocket::port() const {
 }
 
 std::vector<ListenSocket> open_listen_sockets(const BindAddress& bind) {
-  if (!bind.unix_path.empty()) fail(bind, "the page is not served on a Unix socket; give HOST:PORT");
+  if (!bind.unix_path.empty())
+    fail(bind, "the page is not served on a Unix socket; give HOST:PORT");
   std::vector<ListenSocket> sockets;
   if (bind.host != "*") {
     const SocketAddress address = socket_address(bind.host, bind.port);

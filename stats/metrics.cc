@@ -46,8 +46,8 @@ void add_process_families(Families& families, const StatsSnapshot& snapshot) {
 
 // A family with one series per listener.
 template <typename Value>
-void per_listener(Families& families, const TrafficView& traffic, MetricType type,
-                  const char* name, const char* help, Value value) {
+void per_listener(Families& families, const TrafficView& traffic, MetricType type, const char* name,
+                  const char* help, Value value) {
   Family family(type, name, help);
   for (const ListenerView& listener : traffic.listeners) {
     family.add({{"listener", listener.name}}, value(listener));
@@ -76,7 +76,8 @@ void add_client_families(Families& families, const TrafficView& traffic) {
                "1 while the listener accepts; 0 while it is closed because no node may serve it.",
                [](L l) { return l.open ? 1 : 0; });
   per_listener(families, traffic, gauge, "pgsteer_clients",
-               "Connected clients, those that wait for a node included.", [](L l) { return l.now; });
+               "Connected clients, those that wait for a node included.",
+               [](L l) { return l.now; });
   per_listener(families, traffic, gauge, "pgsteer_clients_most",
                "Most clients connected at the same time since the start.",
                [](L l) { return l.most; });
@@ -124,8 +125,7 @@ void add_session_families(Families& families, const TrafficView& traffic) {
   for (const ListenerView& listener : traffic.listeners) {
     for (const NodeTrafficView& node : listener.nodes) {
       const auto labels = [&](const char* direction) {
-        return Labels{
-            {"listener", listener.name}, {"node", node.node}, {"direction", direction}};
+        return Labels{{"listener", listener.name}, {"node", node.node}, {"direction", direction}};
       };
       bytes.add(labels("in"), node.bytes_in);
       bytes.add(labels("out"), node.bytes_out);

@@ -83,8 +83,7 @@ void add_cluster_families(Families& families, const ClusterView& cluster) {
              "1 once every node has been checked since the start.",
              cluster.first_round_done ? 1 : 0);
   add_single(families, gauge, "pgsteer_topology_generation",
-             "Number of the routing decision in force; each change raises it.",
-             cluster.generation);
+             "Number of the routing decision in force; each change raises it.", cluster.generation);
   add_single(families, gauge, "pgsteer_has_primary", "1 while there is a node to write to.",
              cluster.primary.empty() ? 0 : 1);
   if (cluster.primary_since != WallTime{} && !cluster.primary.empty()) {

@@ -48,8 +48,8 @@ class Family {
 };
 
 template <typename Number>
-void add_single(Families& families, prometheus::MetricType type, std::string name,
-                std::string help, Number value) {
+void add_single(Families& families, prometheus::MetricType type, std::string name, std::string help,
+                Number value) {
   Family family(type, std::move(name), std::move(help));
   family.add({}, value);
   std::move(family).to(families);

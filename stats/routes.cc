@@ -41,9 +41,15 @@ HttpAnswer Routes::ready(const std::optional<std::string>& listener) const {
   HttpAnswer answer;
   answer.body = std::move(state.text);
   switch (state.answer) {
-    case Readiness::Answer::kReady: answer.status = 200; break;
-    case Readiness::Answer::kNotReady: answer.status = 503; break;
-    case Readiness::Answer::kNoSuchListener: answer.status = 404; break;
+    case Readiness::Answer::kReady:
+      answer.status = 200;
+      break;
+    case Readiness::Answer::kNotReady:
+      answer.status = 503;
+      break;
+    case Readiness::Answer::kNoSuchListener:
+      answer.status = 404;
+      break;
   }
   return answer;
 }

@@ -13,8 +13,8 @@ namespace pgsteer {
 namespace {
 
 // A silent or slow peer is let go after this; an idle connection costs no thread meanwhile.
-constexpr unsigned kTimeoutSeconds = 10;
-constexpr unsigned kConnectionLimit = 256;          // per listening socket
+constexpr unsigned kTimeoutSeconds = 5;
+constexpr unsigned kConnectionLimit = 256;           // per listening socket
 constexpr std::size_t kConnectionMemory = 16 << 10;  // request line and headers must fit
 
 struct Header {
@@ -40,7 +40,8 @@ MHD_Result send(MHD_Connection* connection, const HttpAnswer& answer) {
       answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY);
   if (response == nullptr) return MHD_NO;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.type.c_str());
-  for (const Header& header : kHeaders) MHD_add_response_header(response, header.name, header.value);
+  for (const Header& header : kHeaders)
+    MHD_add_response_header(response, header.name, header.value);
   if (answer.status == MHD_HTTP_METHOD_NOT_ALLOWED) {
     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
   }
@@ -52,9 +53,9 @@ MHD_Result send(MHD_Connection* connection, const HttpAnswer& answer) {
 
 // MHD_AccessHandlerCallback: called first with the headers, then with each piece of a body, then
 // once more. noexcept: an exception here would be a bug, and must not unwind through C.
-MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url,
-                      const char* method, const char* /*version*/, const char* /*upload*/,
-                      std::size_t* upload_size, void** state) noexcept {
+MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url, const char* method,
+                      const char* /*version*/, const char* /*upload*/, std::size_t* upload_size,
+                      void** state) noexcept {
   static char headers_seen;
   const std::string_view verb = method;
   const bool served = verb == MHD_HTTP_METHOD_GET || verb == MHD_HTTP_METHOD_HEAD;
@@ -79,13 +80,14 @@ MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url,
 void ignore_log(void* /*unused*/, const char* /*format*/, va_list /*arguments*/) {}
 
 MHD_Daemon* start_daemon(int fd, unsigned threads, Routes& routes) {
-  // A pool has at least two threads, so that one slow session table leaves the other questions alone.
-  return MHD_start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, nullptr, nullptr, &on_request, &routes,
-      MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr, MHD_OPTION_LISTEN_SOCKET, fd,
-      MHD_OPTION_THREAD_POOL_SIZE, std::clamp(threads, 2u, 64u), MHD_OPTION_CONNECTION_LIMIT,
-      kConnectionLimit, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
+  // A pool has at least two threads, so that one slow session table leaves the other questions
+  // alone.
+  return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, nullptr, nullptr,
+                          &on_request, &routes, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr,
+                          MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+                          std::clamp(threads, 2u, 64u), MHD_OPTION_CONNECTION_LIMIT,
+                          kConnectionLimit, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
+                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
 }
 
 }  // namespace

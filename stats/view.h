@@ -24,21 +24,22 @@ struct VerdictView {
 
 struct NodeView {
   std::string name;
-  std::string address;   // PostgreSQL, resolved; empty: does not resolve
-  std::string host;      // as configured, with port
-  std::string rest;      // URL
-  std::string role;      // primary, promoting, replica, sync_replica, standby_leader, stopped, silent, down, foreign, unknown
+  std::string address;  // PostgreSQL, resolved; empty: does not resolve
+  std::string host;     // as configured, with port
+  std::string rest;     // URL
+  std::string role;  // primary, promoting, replica, sync_replica, standby_leader, stopped, silent,
+                     // down, foreign, unknown
   WallTime role_since{};
-  std::string state;     // Patroni's word: running, starting, ...
+  std::string state;  // Patroni's word: running, starting, ...
   bool lease = false;
   std::uint32_t timeline = 0;
-  std::uint64_t lsn = 0;            // written by the primary, replayed by a replica; bytes
+  std::uint64_t lsn = 0;             // written by the primary, replayed by a replica; bytes
   std::optional<std::uint64_t> lag;  // bytes, replicas only
   std::string replication_state;
-  std::string server_version;       // "15.4"
+  std::string server_version;  // "15.4"
   std::string patroni_version;
   std::vector<std::pair<std::string, std::string>> tags;
-  std::string tls;                  // yes, no, unknown
+  std::string tls;  // yes, no, unknown
   unsigned weight = 1;
   // Last checks, newest in bit 0, 1 = passed; `checks_kept` of them are meaningful.
   std::uint64_t check_history = 0;
@@ -46,9 +47,9 @@ struct NodeView {
   std::uint64_t checks_total = 0;
   std::uint64_t checks_failed = 0;
   WallTime last_check{};
-  double last_check_seconds = 0;    // how long it took
-  std::string last_check_result;    // "200", "503", "timed out after 2 s", "connection refused"
-  std::string database_answers;     // port 5432: yes, refused, silent, unknown
+  double last_check_seconds = 0;      // how long it took
+  std::string last_check_result;      // "200", "503", "timed out after 2 s", "connection refused"
+  std::string database_answers;       // port 5432: yes, refused, silent, unknown
   std::vector<VerdictView> verdicts;  // one per listener
 };
 
@@ -62,21 +63,21 @@ struct EventView {
 // One step of a failover, seconds counted from its first doubt.
 struct FailoverStep {
   double at = 0;
-  std::string what;   // first_doubt, proof, cut, new_primary, first_session, held_released, done
+  std::string what;  // first_doubt, proof, cut, new_primary, first_session, held_released, done
   std::string text;
 };
 
 struct FailoverView {
   std::uint64_t id = 0;
   WallTime began{};
-  std::string kind;          // failover, interruption (same node came back)
-  std::string from;          // node, may be empty
-  std::string to;            // node, empty while there is none
+  std::string kind;  // failover, interruption (same node came back)
+  std::string from;  // node, may be empty
+  std::string to;    // node, empty while there is none
   bool finished = false;
-  double no_primary_seconds = 0;   // how long no node was admitted
-  std::uint64_t cut = 0;           // sessions ended
-  std::uint64_t cut_told = 0;      // of those, with an ErrorResponse
-  std::uint64_t held = 0;          // clients that waited
+  double no_primary_seconds = 0;  // how long no node was admitted
+  std::uint64_t cut = 0;          // sessions ended
+  std::uint64_t cut_told = 0;     // of those, with an ErrorResponse
+  std::uint64_t held = 0;         // clients that waited
   double held_longest_seconds = 0;
   std::vector<FailoverStep> steps;
 };
@@ -85,17 +86,17 @@ struct ClusterView {
   std::uint64_t generation = 0;
   std::string scope;
   std::string system_identifier;
-  std::string primary;              // node name, empty: none
+  std::string primary;  // node name, empty: none
   WallTime primary_since{};
   std::uint32_t timeline = 0;
   std::string no_primary_why;
   bool first_round_done = false;
-  bool paused = false;              // maintenance mode
-  bool dcs_ok = true;               // the members reach their store
+  bool paused = false;  // maintenance mode
+  bool dcs_ok = true;   // the members reach their store
   bool failsafe = false;
-  bool hunting = false;             // checking fast because something is in doubt
+  bool hunting = false;                 // checking fast because something is in doubt
   std::optional<double> fence_seconds;  // until an unproven primary is cut; unset: proven
-  std::vector<std::string> alarms;  // in words; empty: none
+  std::vector<std::string> alarms;      // in words; empty: none
   std::vector<NodeView> nodes;
   std::vector<FailoverView> failovers;  // newest first, at most 20
 };
@@ -112,7 +113,8 @@ struct NodeTrafficView {
   std::uint64_t connect_errors = 0;
 };
 
-// A cumulative histogram; bounds in seconds, counts per bucket (not cumulated), the last one is +Inf.
+// A cumulative histogram; bounds in seconds, counts per bucket (not cumulated), the last one is
+// +Inf.
 struct HistogramView {
   std::vector<double> bounds;
   std::vector<std::uint64_t> counts;  // bounds.size() + 1
@@ -123,24 +125,24 @@ struct ListenerView {
   std::string name;
   std::string to;
   std::vector<std::string> bind;
-  bool open = true;                // false: closed because there is no node
-  std::uint64_t now = 0;           // sessions, waiting ones included
+  bool open = true;       // false: closed because there is no node
+  std::uint64_t now = 0;  // sessions, waiting ones included
   std::uint64_t most = 0;
   std::uint64_t total = 0;
-  std::uint64_t held = 0;          // waiting for a node now
+  std::uint64_t held = 0;  // waiting for a node now
   std::uint64_t held_total = 0;
-  std::uint64_t cancels = 0;       // CancelRequests passed on
+  std::uint64_t cancels = 0;  // CancelRequests passed on
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::vector<std::pair<std::string, std::uint64_t>> ends;  // every End word, zero included
-  std::vector<NodeTrafficView> nodes;  // in the order of the config
-  HistogramView connect;           // to the node
-  HistogramView hold;              // time held, of those that were
+  std::vector<NodeTrafficView> nodes;                       // in the order of the config
+  HistogramView connect;                                    // to the node
+  HistogramView hold;                                       // time held, of those that were
 };
 
 struct TrafficView {
   std::vector<ListenerView> listeners;
-  std::uint64_t accept_errors = 0;   // descriptors exhausted and the like
+  std::uint64_t accept_errors = 0;  // descriptors exhausted and the like
   unsigned workers = 0;
 };
 
@@ -148,15 +150,16 @@ struct TrafficView {
 struct SessionView {
   std::uint64_t id = 0;
   std::string listener;
-  std::string client;      // address and port (behind a PROXY header: the header's)
-  std::string node;        // empty: waiting
-  std::string local;       // pgsteer's address and port as the node sees it: pg_stat_activity.client_port
-  std::string phase;       // greeting, held, connecting, login, relay
-  std::string user;        // where visible
+  std::string client;  // address and port (behind a PROXY header: the header's)
+  std::string node;    // empty: waiting
+  std::string
+      local;  // pgsteer's address and port as the node sees it: pg_stat_activity.client_port
+  std::string phase;  // greeting, held, connecting, login, relay
+  std::string user;   // where visible
   std::string database;
   std::string application;
-  std::string tls;         // off, pass, terminate
-  bool busy = false;       // a statement is running, where visible
+  std::string tls;    // off, pass, terminate
+  bool busy = false;  // a statement is running, where visible
   double age_seconds = 0;
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;

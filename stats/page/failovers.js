@@ -1,6 +1,6 @@
 // The last failovers, each with its steps, and the last events.
 import {h} from './dom.js';
-import {age, clock, duration, plural, secondsBetween} from './format.js';
+import {ago, clock, duration, plural, secondsBetween} from './format.js';
 
 const kStepWords = {
   first_doubt: 'first doubt', proof: 'proof', cut: 'sessions cut', new_primary: 'new primary',
@@ -54,7 +54,7 @@ function entry(failover, index, now) {
              h('span', {class: 'failover-title'}, title(failover),
                failover.finished ? null : h('span', {class: 'chip warn'}, '◐ under way')),
              when ? h('span', {class: 'when', title: when},
-                      age(secondsBetween(when, now)) + ' ago') : null,
+                      ago(secondsBetween(when, now))) : null,
              h('span', {class: 'failover-summary'}, summary(failover))),
            picture(failover),
            h('ol', {class: 'steps'}, failover.steps.map((step) =>

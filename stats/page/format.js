@@ -29,10 +29,14 @@ export function bytes(number) {
   return (unit === 0 ? Math.round(value) : digits(value)) + ' ' + units[unit];
 }
 
+function millis(value) {
+  return String(Number(value.toPrecision(2)));
+}
+
 // 0.31 ms, 3.1 ms, 0.85 s, 41 s, 12 min 5 s, 4 h 12 min, 3 d 4 h.
 export function duration(seconds) {
   const s = Math.max(0, seconds);
-  if (s < 0.0995) return digits(s * 1000).replace(/\.0+$/, '') + ' ms';
+  if (s < 0.0995) return millis(s * 1000) + ' ms';
   if (s < 10) return s.toFixed(2) + ' s';
   if (s < 60) return Math.floor(s) + ' s';
   const parts = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
@@ -46,6 +50,10 @@ export function duration(seconds) {
 // Whole seconds below a minute, so that it does not flicker.
 export function age(seconds) {
   return seconds < 60 ? Math.max(0, Math.floor(seconds)) + ' s' : duration(seconds);
+}
+
+export function ago(seconds) {
+  return seconds < 1 ? 'just now' : age(seconds) + ' ago';
 }
 
 export function secondsBetween(earlier, later) {

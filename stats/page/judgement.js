@@ -40,8 +40,8 @@ export function banners(status) {
   } else if (!cluster.primary) {
     const held = status.listeners.reduce((sum, listener) => sum + listener.held_now, 0);
     add('bad', 'no-primary',
-        'There is no primary' + (cluster.no_primary_reason ? ': ' + cluster.no_primary_reason : '') +
-            '. Clients that want to write wait for one.',
+        'No primary' + (cluster.no_primary_reason ? ': ' + cluster.no_primary_reason : '') +
+            '. Clients that want to write wait.',
         held ? held + ' waiting' : '');
   }
   cluster.alarms.forEach((alarm) => add('bad', 'alarm ' + alarm, alarm));

@@ -10,8 +10,8 @@ function quantileBound(histogram, share) {
   for (let i = 0; i < histogram.counts.length; i += 1) {
     seen += histogram.counts[i];
     if (seen >= share * total) return i < histogram.bounds_seconds.length
-      ? 'within ' + duration(histogram.bounds_seconds[i])
-      : 'over ' + duration(histogram.bounds_seconds.at(-1));
+      ? '≤ ' + duration(histogram.bounds_seconds[i])
+      : '> ' + duration(histogram.bounds_seconds.at(-1));
   }
   return null;
 }
@@ -36,21 +36,22 @@ function figures(listener, rates) {
                   bytes(listener.bytes_out)));
 }
 
-function nodeRow(node, busiest) {
+function nodeRow(node, busiest, errors) {
   const share = busiest ? node.sessions_now / busiest : 0;
   return h('tr', {key: node.node},
            h('th', {scope: 'row', title: node.node}, node.node),
-           h('td', {class: 'with-bar'},
+           h('td', {class: 'now'},
              h('svg', {class: 'share', viewBox: '0 0 100 6', preserveAspectRatio: 'none',
                        'aria-hidden': 'true'},
                h('rect', {class: 'track', x: 0, y: 0, width: 100, height: 6}),
                h('rect', {class: 'level', x: 0, y: 0, width: (share * 100).toFixed(1), height: 6})),
              h('span', {}, count(node.sessions_now))),
-           h('td', {}, count(node.sessions_most)),
+           h('td', {class: 'most'}, count(node.sessions_most)),
            h('td', {title: exact(node.sessions_total)}, count(node.sessions_total)),
            h('td', {title: exact(node.bytes_in) + ' bytes'}, bytes(node.bytes_in)),
            h('td', {title: exact(node.bytes_out) + ' bytes'}, bytes(node.bytes_out)),
-           h('td', {class: node.connect_errors ? 'notable' : null}, count(node.connect_errors)));
+           errors ? h('td', {class: node.connect_errors ? 'notable' : null},
+                      count(node.connect_errors)) : null);
 }
 
 function nodeTable(listener) {
@@ -58,37 +59,47 @@ function nodeTable(listener) {
   if (!used.length) return h('p', {class: 'empty'}, 'No session has reached a node yet.');
   const busiest = Math.max(...used.map((node) => node.sessions_now));
   const unused = listener.nodes.length - used.length;
-  const head = ['Node', 'Now', 'Most', 'Total', 'From clients', 'To clients', 'Connect errors'];
+  const errors = used.some((node) => node.connect_errors);
+  const head = ['Node', 'Now', 'Most', 'Total', 'From clients', 'To clients'];
+  if (errors) head.push('Connect errors');
   return [
     h('div', {class: 'scroll', key: 'table', role: 'region', tabindex: 0,
               'aria-label': 'Sessions of ' + listener.name + ' by node'},
       h('table', {},
-        h('thead', {}, h('tr', {}, head.map((name) => h('th', {scope: 'col'}, name)))),
-        h('tbody', {}, used.map((node) => nodeRow(node, busiest))))),
+        h('thead', {}, h('tr', {}, head.map((name) =>
+          h('th', {scope: 'col', class: name === 'Most' ? 'most' : null}, name)))),
+        h('tbody', {}, used.map((node) => nodeRow(node, busiest, errors))))),
     unused ? h('p', {class: 'note', key: 'unused'},
                plural(unused, 'more node') + ' without a session so far.') : null,
   ];
+}
+
+function row(name, items) {
+  return h('div', {class: 'listener-row', key: name}, h('h4', {}, name), h('ul', {}, items));
 }
 
 function ends(listener) {
   const some = Object.entries(listener.ends).filter(([, number]) => number > 0)
       .sort(([, a], [, b]) => b - a);
   if (!some.length) return null;
-  return h('div', {class: 'ends', key: 'ends'}, h('h4', {}, 'Ended'),
-           h('ul', {}, some.map(([reason, number]) =>
-             h('li', {key: reason, title: exact(number)}, words(reason), ' ',
-               h('b', {}, count(number))))));
+  return row('Ended', some.map(([reason, number]) =>
+    h('li', {key: reason, title: exact(number)}, words(reason), ' ', h('b', {}, count(number)))));
 }
 
 function timing(listener) {
-  const half = quantileBound(listener.connect, 0.5);
-  const most = quantileBound(listener.connect, 0.99);
-  const held = quantileBound(listener.hold, 0.5);
-  const parts = [];
-  if (half) parts.push('Half of the connects to a node ' + half + ', 99 of 100 ' + most + '.');
-  if (held) parts.push('Half of those that had to wait for a node did so ' + held + '.');
-  if (listener.cancels) parts.push(plural(listener.cancels, 'cancel request') + ' passed on.');
-  return parts.length ? h('p', {class: 'note', key: 'timing'}, parts.join(' ')) : null;
+  const line = (name, histogram) => {
+    const half = quantileBound(histogram, 0.5);
+    const most = quantileBound(histogram, 0.99);
+    if (!half) return null;
+    return h('li', {key: name}, name + ': half ', h('b', {}, half),
+             most !== half ? [', 99\u00a0% ', h('b', {}, most)] : null);
+  };
+  const lines = [line('connects to nodes', listener.connect), line('waits', listener.hold),
+                 listener.cancels
+                   ? h('li', {key: 'cancels', title: exact(listener.cancels)}, 'cancels passed on ',
+                       h('b', {}, count(listener.cancels)))
+                   : null].filter(Boolean);
+  return lines.length ? row('Timing', lines) : null;
 }
 
 const kTargets = {primary: 'the primary', replica: 'replicas', any: 'replicas and the primary',

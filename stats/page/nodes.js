@@ -1,6 +1,6 @@
 // One card per node: what it is, how its checks went, and what each listener makes of it.
 import {h} from './dom.js';
-import {age, bytes, count, duration, exact, plural, secondsBetween, words} from './format.js';
+import {age, ago, bytes, count, duration, exact, plural, secondsBetween, words} from './format.js';
 import {admissionWord, nodeLevel, verdictLevel} from './judgement.js';
 
 const kChecksShown = 64;
@@ -32,7 +32,7 @@ function lastCheck(node, now) {
     ? 'answered ' + checks.last_result + ' in ' + duration(checks.last_seconds)
     : checks.last_result;
   return [text, ', ', h('span', {class: 'nowrap', title: checks.last_at},
-                        age(secondsBetween(checks.last_at, now)) + ' ago')];
+                        ago(secondsBetween(checks.last_at, now)))];
 }
 
 // Listeners that say the same about the node share a line.
@@ -55,6 +55,17 @@ function verdictLine(group) {
              h('p', {class: 'verdict-head'}, h('b', {}, group.listeners.join(', ')), ' ',
                h('span', {title: group.reason}, admissionWord(group.admission))),
              h('p', {class: 'why'}, group.why)));
+}
+
+// The same in one line, for many nodes at a glance.
+function verdictsInShort(groups) {
+  return h('ul', {class: 'verdicts-short'}, groups.map((group) =>
+    h('li', {class: 'verdict ' + group.level, key: group.listeners.join(' '),
+             title: group.listeners.join(', ') + ' ' + admissionWord(group.admission) + ': ' +
+                    group.why},
+      h('span', {class: 'mark', 'aria-hidden': 'true'}, kMarks[group.level]),
+      h('span', {}, group.listeners.join(', '),
+        h('span', {class: 'visually-hidden'}, ' ' + admissionWord(group.admission))))));
 }
 
 function fact(name, value, title) {
@@ -107,19 +118,18 @@ function roleChip(node, level, now) {
 function card(node, status, dense) {
   const now = status.generated_at;
   const level = nodeLevel(node);
-  const quiet = dense && level === 'none' && node.name !== status.cluster.primary;
-  const groups = verdictGroups(node).map(verdictLine);
-  const verdicts = h('ul', {class: 'verdicts'}, groups);
-  return h('article', {class: 'card node ' + level + (quiet ? ' quiet-card' : '') +
-                              (node.name === status.cluster.primary ? ' is-primary' : ''),
+  const quiet = dense && level === 'none';
+  const groups = verdictGroups(node);
+  const verdicts = h('ul', {class: 'verdicts'}, groups.map(verdictLine));
+  return h('article', {class: 'card node ' + level + (node.name === status.cluster.primary ? ' is-primary' : ''),
                        key: node.name},
            h('header', {}, h('h3', {title: node.name}, node.name),
              h('p', {class: 'role'}, roleChip(node, level, now))),
            mainFacts(node),
            checksPicture(node),
-           h('p', {class: 'last-check'}, 'Last check: ', lastCheck(node, now)),
-           quiet ? null : verdicts,
-           h('details', {}, h('summary', {}, quiet ? 'Eligibility and details' : 'Details'),
+           h('p', {class: 'last-check'}, quiet ? null : 'Last check: ', lastCheck(node, now)),
+           quiet ? verdictsInShort(groups) : verdicts,
+           h('details', {}, h('summary', {}, 'Details'),
              quiet ? verdicts : null, moreFacts(node)));
 }
 

@@ -1,8 +1,9 @@
 // The first thing to read: who is the primary, and how much is going on.
 import {h} from './dom.js';
-import {age, bytes, count, duration, exact, plural, secondsBetween} from './format.js';
+import {bytes, count, duration, exact, plural, secondsBetween} from './format.js';
 
-const kSamples = 120;
+const kWindow = 120;   // seconds of traffic that the pictures show
+const kSpacing = 0.9;  // seconds between two samples at least: shorter ones say little
 
 // The last two minutes of what passes through, from the differences between refreshes.
 export class Traffic {
@@ -14,23 +15,25 @@ export class Traffic {
 
   add(status) {
     const last = this.last;
-    this.last = status;
-    const seconds = last ? secondsBetween(last.generated_at, status.generated_at) : 0;
     if (last && last.started_at !== status.started_at) this.samples = [];
-    const sum = {in: 0, out: 0, sessions: 0};
+    const seconds = last ? secondsBetween(last.generated_at, status.generated_at) : 0;
+    if (last && seconds >= 0 && seconds < kSpacing) return;
+    this.last = status;
+    if (!last) return;
+    const at = Date.parse(status.generated_at) / 1000;
+    const sample = {at, in: 0, out: 0, sessions: 0};
     for (const listener of status.listeners) {
-      const before = last && last.listeners.find((other) => other.name === listener.name);
+      const before = last.listeners.find((other) => other.name === listener.name);
       const rate = (name) =>
         before && seconds > 0 ? Math.max(0, listener[name] - before[name]) / seconds : 0;
       const rates = {in: rate('bytes_in'), out: rate('bytes_out')};
       this.rates.set(listener.name, rates);
-      sum.in += rates.in;
-      sum.out += rates.out;
-      sum.sessions += listener.sessions_now;
+      sample.in += rates.in;
+      sample.out += rates.out;
+      sample.sessions += listener.sessions_now;
     }
-    if (!last) return;
-    this.samples.push(sum);
-    if (this.samples.length > kSamples) this.samples.shift();
+    this.samples.push(sample);
+    this.samples = this.samples.filter((one) => one.at > at - kWindow && one.at <= at);
   }
 
   now() {
@@ -40,15 +43,15 @@ export class Traffic {
 
 function sparkline(samples, name) {
   const top = Math.max(...samples.map((sample) => sample[name]), 1);
-  const step = 120 / (kSamples - 1);
-  const start = kSamples - samples.length;
-  const points = samples.map((sample, i) =>
-    ((start + i) * step).toFixed(1) + ',' + (27 - (sample[name] / top) * 24).toFixed(1));
-  const area = points.length > 1
-    ? [(start * step).toFixed(1) + ',28', ...points, '120,28'].join(' ') : '';
+  const end = samples.length ? samples.at(-1).at : 0;
+  const x = (sample) => (120 * (1 - (end - sample.at) / kWindow)).toFixed(1);
+  const points = samples.map((sample) => x(sample) + ',' + (27 - (sample[name] / top) * 24).toFixed(1));
+  const area = points.length > 1 ? [x(samples[0]) + ',28', ...points, '120,28'].join(' ') : '';
   return h('svg', {class: 'spark', viewBox: '0 0 120 28', preserveAspectRatio: 'none',
                    'aria-hidden': 'true'},
-           h('polygon', {points: area}), h('polyline', {points: points.join(' ')}));
+           h('line', {x1: 0, y1: 27.5, x2: 120, y2: 27.5}),
+           h('polygon', {points: area}),
+           h('polyline', {points: points.length > 1 ? points.join(' ') : ''}));
 }
 
 function figure(label, value, title, spark, extra) {
@@ -71,7 +74,7 @@ function subline(status) {
   }
   if (cluster.timeline) parts.push(h('span', {}, 'timeline ' + cluster.timeline));
   const answering = status.nodes.filter((node) => node.checks.history.endsWith('1')).length;
-  if (status.nodes.length) {
+  if (status.nodes.some((node) => node.checks.history)) {
     parts.push(h('span', {}, answering === status.nodes.length
       ? (answering === 1 ? 'its node answers' : 'all ' + answering + ' nodes answer')
       : answering + ' of ' + plural(status.nodes.length, 'node') + ' answer'));
@@ -84,7 +87,6 @@ export function overview(status, traffic) {
   const now = traffic.now();
   const held = status.listeners.reduce((sum, listener) => sum + listener.held_now, 0);
   const sessions = status.listeners.reduce((sum, listener) => sum + listener.sessions_now, 0);
-  const uptime = status.started_at ? secondsBetween(status.started_at, status.generated_at) : 0;
   return [
     h('div', {class: 'headline', key: 'headline'},
       h('p', {class: 'eyebrow'}, status.cluster.scope ? 'Cluster ' : 'Cluster',
@@ -99,6 +101,5 @@ export function overview(status, traffic) {
              sparkline(traffic.samples, 'in')),
       figure('To clients', bytes(now.out) + '/s', exact(Math.round(now.out)) + ' bytes per second',
              sparkline(traffic.samples, 'out'))),
-    h('p', {class: 'visually-hidden', key: 'uptime'}, 'pgsteer has run for ' + age(uptime)),
   ];
 }

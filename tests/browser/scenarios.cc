@@ -90,14 +90,13 @@ FailoverView past_failover(WallTime now) {
   past.cut_told = 13;
   past.held = 22;
   past.held_longest_seconds = 1.198;
-  past.steps = {
-      {0, "first_doubt", "pg-2 ended sessions that nobody asked to end"},
-      {0.021, "proof", "pg-2 answers 503 and shows no write position"},
-      {0.024, "cut", "14 sessions on pg-2 ended, 13 of them told with 57P01"},
-      {1.242, "new_primary", "pg-1 holds the lease and is writable on timeline 7"},
-      {1.246, "first_session", "the first session reached pg-1"},
-      {1.31, "held_released", "22 clients had waited, the longest 1.2 s"},
-      {1.311, "done", "sessions are back"}};
+  past.steps = {{0, "first_doubt", "pg-2 ended sessions that nobody asked to end"},
+                {0.021, "proof", "pg-2 answers 503 and shows no write position"},
+                {0.024, "cut", "14 sessions on pg-2 ended, 13 of them told with 57P01"},
+                {1.242, "new_primary", "pg-1 holds the lease and is writable on timeline 7"},
+                {1.246, "first_session", "the first session reached pg-1"},
+                {1.31, "held_released", "22 clients had waited, the longest 1.2 s"},
+                {1.311, "done", "sessions are back"}};
   return past;
 }
 
@@ -272,7 +271,8 @@ ClusterView hostile(WallTime now) {
 HistogramView histogram(double scale) {
   HistogramView view;
   view.bounds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1};
-  view.counts = {812, 4210, 377, 41, 6, 2, 1, 0};
+  view.counts.assign(8, 0);
+  if (scale > 0) view.counts = {812, 4210, 377, 41, 6, 2, 1, 0};
   view.sum = 4.2 * scale;
   return view;
 }
@@ -294,10 +294,10 @@ ListenerView listener_view(const ClusterView& cluster, const std::string& name,
     traffic.now = admitted ? (to == "primary" ? 48 : 14 + share) : 0;
     traffic.most = traffic.now ? traffic.now + 31 : index == 1 ? 12 : 0;
     traffic.total = traffic.most * 977 + static_cast<std::uint64_t>(admitted ? elapsed * 3 : 0);
-    traffic.bytes_in = traffic.total * 91'733 +
-                       static_cast<std::uint64_t>(admitted ? flow * 812'000 : 0);
-    traffic.bytes_out = traffic.total * 641'733 +
-                        static_cast<std::uint64_t>(admitted ? flow * 9'412'000 : 0);
+    traffic.bytes_in =
+        traffic.total * 91'733 + static_cast<std::uint64_t>(admitted ? flow * 812'000 : 0);
+    traffic.bytes_out =
+        traffic.total * 641'733 + static_cast<std::uint64_t>(admitted ? flow * 9'412'000 : 0);
     traffic.connect_errors = index == 1 ? 3 : 0;
     listener.now += traffic.now;
     listener.most += traffic.most;
@@ -309,9 +309,12 @@ ListenerView listener_view(const ClusterView& cluster, const std::string& name,
   }
   listener.cancels = 12;
   listener.held_total = to == "primary" ? 53 : 0;
-  listener.ends = {{"client_closed", listener.total - 89}, {"server_closed", 3},
-                   {"role_lost", to == "primary" ? 71 : 0}, {"no_node", 0},
-                   {"first_packet_timeout", 14}, {"garbage", 1}};
+  listener.ends = {{"client_closed", listener.total - 89},
+                   {"server_closed", 3},
+                   {"role_lost", to == "primary" ? 71 : 0},
+                   {"no_node", 0},
+                   {"first_packet_timeout", 14},
+                   {"garbage", 1}};
   listener.connect = histogram(1);
   listener.hold = histogram(to == "primary" ? 10 : 0);
   return listener;
@@ -358,22 +361,20 @@ ClusterView cluster_of(const std::string& name, WallTime now, double elapsed) {
 
 std::vector<EventView> some_events(WallTime now) {
   const double t = 3 * 86400 + 4 * 3600;
-  return {
-      {ago(now, t + 2400), "info", "pgsteer started: 3 nodes, 2 listeners"},
-      {ago(now, t + 701), "warn", "pg-2: primary -> stopped: PostgreSQL is stopping"},
-      {ago(now, t + 701), "warn", "no primary: pg-2 answers 503 and shows no write position"},
-      {ago(now, t + 700), "info", "primary: pg-1 on timeline 7, 1.24 s after pg-2 was lost"},
-      {ago(now, t + 650), "info", "pg-2: stopped -> replica"},
-      {ago(now, 4520), "error", "pg-3: its REST API did not answer for 2 s"},
-      {ago(now, 4519), "info", "pg-3: answers again"}};
+  return {{ago(now, t + 2400), "info", "pgsteer started: 3 nodes, 2 listeners"},
+          {ago(now, t + 701), "warn", "pg-2: primary -> stopped: PostgreSQL is stopping"},
+          {ago(now, t + 701), "warn", "no primary: pg-2 answers 503 and shows no write position"},
+          {ago(now, t + 700), "info", "primary: pg-1 on timeline 7, 1.24 s after pg-2 was lost"},
+          {ago(now, t + 650), "info", "pg-2: stopped -> replica"},
+          {ago(now, 4520), "error", "pg-3: its REST API did not answer for 2 s"},
+          {ago(now, 4519), "info", "pg-3: answers again"}};
 }
 
 }  // namespace
 
 const std::vector<std::string>& scene_names() {
-  static const std::vector<std::string> kNames = {"healthy", "failover", "paused",
-                                                  "alarm",   "trouble",  "nothing",
-                                                  "many",    "single",   "hostile"};
+  static const std::vector<std::string> kNames = {
+      "healthy", "failover", "paused", "alarm", "trouble", "nothing", "many", "single", "hostile"};
   return kNames;
 }
 

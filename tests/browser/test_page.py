@@ -1,0 +1,283 @@
+"""The status page in headless Chromium, served by a real stats server with canned states."""
+
+import json
+
+import pytest
+
+from chromium import Chromium
+from demo import Demo
+
+STATES = ["healthy", "failover", "paused", "alarm", "trouble", "nothing", "many", "single",
+          "hostile"]
+
+# Every element that shows text of its own: its colour against what lies behind it, WCAG 2.1.
+LOW_CONTRAST = """
+(() => {
+  const channel = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const parse = (text) => {
+    const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
+    return {rgb: [r, g, b], a};
+  };
+  const luminance = ([r, g, b]) =>
+    0.2126 * channel(r / 255) + 0.7152 * channel(g / 255) + 0.0722 * channel(b / 255);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const {rgb, a} = parse(getComputedStyle(e).backgroundColor);
+      if (a === 1) return rgb;
+    }
+    return [255, 255, 255];
+  };
+  const low = [];
+  let looked = 0;
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !element.checkVisibility() || element instanceof SVGElement) continue;
+    looked += 1;
+    const ink = luminance(parse(getComputedStyle(element).color).rgb);
+    const paper = luminance(behind(element));
+    const ratio = (Math.max(ink, paper) + 0.05) / (Math.min(ink, paper) + 0.05);
+    if (ratio < 4.5) low.push(element.className + ': ' + element.textContent.slice(0, 40) +
+                              ' ' + ratio.toFixed(2));
+  }
+  return {low, looked};
+})()
+"""
+
+
+def is_red(page, expression):
+    """Whether anything in the element has the colour of trouble, as text, border or fill."""
+    return page.js(f"""
+      (() => {{
+        const root = {expression};
+        const probe = document.createElement('i');
+        document.body.append(probe);
+        const colours = ['--bad', '--bad-line', '--bad-soft'].map((name) => {{
+          probe.style.setProperty('color', 'var(' + name + ')');
+          return getComputedStyle(probe).color;
+        }});
+        probe.remove();
+        const shown = ['color', 'fill', 'stroke', 'borderTopColor', 'backgroundColor'];
+        return [root, ...root.querySelectorAll('*')].some((element) =>
+          shown.some((name) => colours.includes(getComputedStyle(element)[name])));
+      }})()""")
+
+
+def test_names_the_primary_and_every_node(page):
+    page.show("healthy")
+    assert page.text("h1") == ["pg-1 is the primary"]
+    assert page.text(".node h3") == ["pg-1", "pg-2", "pg-3"]
+    assert page.text(".node .chip") == ["primary", "sync replica", "replica"]
+    assert page.text(".eyebrow") == ["Cluster orders"]
+    assert "timeline 7" in page.text(".sub")[0]
+    assert "for 3 d 4 h" in page.text(".sub")[0]
+
+
+def test_says_in_a_sentence_why_each_listener_uses_a_node_or_not(page):
+    page.show("healthy")
+    verdicts = page.text('.node[data-key="pg-2"] .verdict')
+    assert len(verdicts) == 2
+    assert "read_write not used" in verdicts[0] and "It is a replica" in verdicts[0]
+    assert "read_only serves" in verdicts[1]
+
+
+def test_a_healthy_replica_is_not_red(page):
+    page.show("healthy")
+    assert not is_red(page, page.card("pg-2"))
+    page.show("trouble")
+    assert is_red(page, page.card("pg-2")), "the check itself would notice red"
+
+
+def test_failed_checks_show_in_form_and_in_words(page):
+    page.show("healthy")
+    checks = page.card("pg-3") + ".querySelector('.checks')"
+    assert page.js(checks + ".getAttribute('aria-label')") == "Last 64 checks: 2 failed"
+    heights = page.js(f"""[...{checks}.querySelectorAll('rect')]
+        .map((bar) => [bar.getAttribute('class'), bar.getAttribute('height')].join(' '))""")
+    assert len(heights) == 64
+    assert heights.count("failed 7") == 2 and heights.count("passed 16") == 62
+    assert heights[64 - 1 - 17] == "failed 7", "oldest on the left"
+
+
+def test_goes_on_without_a_reload(page):
+    page.show("healthy")
+    page.js("window.stillTheSamePage = true")
+    total = "document.querySelector('.listener td[title]').title"
+    before = page.js(total)
+    page.wait_for(f"{total} !== {json.dumps(before)}", "the total to rise")
+    page.demo.show("failover")
+    page.wait_until("failover")
+    assert page.text("h1") == ["There is no primary"]
+    assert page.js("window.stillTheSamePage")
+    page.demo.show("healthy")
+    page.wait_for("document.querySelector('h1').innerText === 'pg-1 is the primary'", "the primary")
+
+
+def test_opened_details_and_focus_survive_a_refresh(page):
+    page.show("healthy")
+    page.js(page.card("pg-2") + ".querySelector('details').open = true")
+    page.js(page.card("pg-2") + ".querySelector('summary').focus()")
+    total = "document.querySelector('.listener td[title]').title"
+    before = page.js(total)
+    page.wait_for(f"{total} !== {json.dumps(before)}", "a refresh")
+    assert page.js(page.card("pg-2") + ".querySelector('details').open")
+    assert page.js("document.activeElement.tagName") == "SUMMARY"
+    assert "http://10.131.0.38:8008" in page.text('.node[data-key="pg-2"] .more-facts')[0]
+
+
+def test_no_primary_is_said_at_the_top_with_the_reason(page):
+    page.show("failover")
+    banners = page.text("#banners .banner")
+    assert "No primary: pg-2 holds the lease and is being promoted" in banners[0]
+    assert "17 waiting" in banners[0]
+    assert page.js("document.getElementById('banners').getAttribute('aria-live')") == "polite"
+    assert page.js("document.title").startswith("▲ no primary")
+
+
+def test_a_failover_shows_its_steps_in_time(page):
+    page.show("healthy")
+    assert page.text(".failover-title")[0].strip() == "pg-2 → pg-1"
+    steps = page.text(".failover[open] .steps li")
+    assert len(steps) == 7
+    assert "+0.024 s" in steps[2] and "sessions cut" in steps[2]
+    assert "1.24 s without a primary" in page.text(".failover-summary")[0]
+
+
+def test_maintenance_mode_and_alarms_are_said(page):
+    page.show("paused")
+    assert any("Maintenance mode" in text for text in page.text(".banner.warn"))
+    page.show("alarm")
+    assert any("timeline 6" in text for text in page.text(".banner.bad"))
+    page.wait_for("[...document.querySelectorAll('.banner .aside')]"
+                  ".some((e) => /\\d+ s left/.test(e.innerText))", "the fence's countdown")
+
+
+def test_nothing_known_yet_is_a_state_of_its_own(page):
+    page.show("nothing")
+    assert page.text("h1") == ["Nothing is known yet"]
+    assert page.text("#nodes .empty") == ["No node has been checked yet."]
+    assert page.js("document.querySelectorAll('.listener').length") == 2
+
+
+def test_sixty_four_nodes_fit(page):
+    page.show("many")
+    assert page.js("document.querySelectorAll('.node').length") == 64
+    assert not is_red(page, page.card("pg-4"))
+
+
+def test_hostile_names_stay_text(page):
+    page.show("hostile")
+    page.js("document.getElementById('sessions-toggle').click()")
+    page.wait_for("document.querySelector('table.sessions tbody tr')", "the session table")
+    evil = '<img src=x onerror="window.hacked=1">'
+    assert evil in page.text(".node h3")
+    assert page.text(".eyebrow b") == ["<script>window.hacked=1</script>"]
+    assert any(evil in row for row in page.text("table.sessions tr"))
+    assert page.js("window.hacked") is None
+    assert page.js("document.querySelectorAll('main img, main script, svg[onload]').length") == 0
+
+
+def test_session_table_filters_and_sorts(page):
+    page.show("healthy")
+    assert not page.js("document.querySelector('table.sessions') !== null")
+    page.js("document.getElementById('sessions-toggle').click()")
+    page.wait_for("document.querySelectorAll('table.sessions tbody tr').length === 62", "62 rows")
+    page.js("""(() => { const filter = document.getElementById('sessions-filter');
+        filter.value = 'billing busy'; filter.dispatchEvent(new Event('input')); })()""")
+    rows = page.text("table.sessions tbody tr")
+    assert rows and all("billing" in row and "busy" in row for row in rows)
+    assert page.text("#sessions-count") == [f"{len(rows)} of 62 sessions"]
+    page.js("document.getElementById('sessions-filter').value = ''")
+    page.js("document.querySelector('button[data-column=bytes_out]').click()")
+    page.js("document.querySelector('button[data-column=bytes_out]').click()")
+    assert page.js("document.querySelector('th[aria-sort]').getAttribute('aria-sort')") == "descending"
+    sizes = page.js("[...document.querySelectorAll('table.sessions tbody tr')].map((row) =>"
+                    "Number(row.cells[9].title.replaceAll(',', '')))")
+    assert len(sizes) == 62 and sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_fits_a_phone_without_sideways_scroll(page, state):
+    page.show(state, width=390, height=844)
+    page.js("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    widths = page.js("[document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths == [390, 390]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", STATES)
+def test_text_stands_out_from_its_background(page, state, scheme):
+    page.show(state, scheme=scheme)
+    page.js("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    found = page.js(LOW_CONTRAST)
+    assert found["looked"] > 30
+    assert found["low"] == []
+
+
+def test_theme_button_overrides_the_system(page):
+    page.show("healthy", scheme="light")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.js(background)
+    page.js("localStorage.clear()")
+    for _ in range(2):
+        page.js("document.getElementById('theme').click()")
+    assert page.text("#theme") == ["Theme: dark"]
+    assert page.js(background) != light
+    page.browser.open(page.demo.url)
+    assert page.text("#theme") == ["Theme: dark"], "remembered"
+    page.js("localStorage.clear()")
+
+
+def test_asks_nobody_but_pgsteer_and_breaks_no_rule(page):
+    page.show("healthy")
+    page.js("document.getElementById('sessions-toggle').click()")
+    page.wait_for("document.querySelector('table.sessions')", "the session table")
+    requests = page.browser.requests()
+    assert len(requests) > 5
+    assert [url for url in requests if not url.startswith(page.demo.url)] == []
+    assert page.browser.complaints() == []
+
+
+def test_headings_landmarks_and_labels(page):
+    page.show("healthy")
+    levels = page.js("[...document.querySelectorAll('h1,h2,h3,h4')].map((e) => +e.tagName[1])")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:]))
+    assert page.js("document.querySelectorAll('main, header.top, footer').length") == 3
+    assert page.js("[...document.querySelectorAll('main section')].every((s) =>"
+                   "s.getAttribute('aria-label') || s.getAttribute('aria-labelledby'))")
+    assert page.js("[...document.querySelectorAll('svg')].every((s) =>"
+                   "s.getAttribute('aria-hidden') || s.getAttribute('aria-label'))")
+
+
+def test_lost_contact_is_said_and_forgotten_when_it_is_back():
+    with Chromium() as browser:
+        with Demo("healthy") as first:
+            port = first.port
+            browser.open(first.url)
+            browser.wait_for("document.getElementById('contact').innerText === 'live'", "contact")
+            assert browser.js("document.querySelector('.banner') === null")
+        browser.wait_for("/last heard \\d+ s ago/.test(document.getElementById('contact').innerText)",
+                         "the loss of contact to be said")
+        assert "No contact with pgsteer" in browser.js("document.querySelector('.banner').innerText")
+        assert browser.js("document.querySelector('h1').innerText") == "pg-1 is the primary"
+        with Demo("healthy", port):
+            browser.wait_for("document.getElementById('contact').innerText === 'live'",
+                             "contact again")
+            assert browser.js("document.querySelector('.banner') === null")
+
+
+def test_numbers_read_well(page):
+    page.show("healthy")
+    page.js("import('./format.js').then((module) => { window.format = module; })")
+    cases = {
+        "bytes(0)": "0 B", "bytes(999)": "999 B", "bytes(1024)": "1.00 kB",
+        "bytes(16*1024*1024)": "16.0 MB", "bytes(5e15)": "4.44 PB",
+        "duration(0)": "0 ms", "duration(0.00031)": "0.31 ms", "duration(0.0031)": "3.1 ms",
+        "duration(0.85)": "0.85 s", "duration(41.7)": "41 s", "duration(125)": "2 min 5 s",
+        "duration(120)": "2 min", "duration(15120)": "4 h 12 min", "duration(273600)": "3 d 4 h",
+        "count(999999)": "999,999", "count(1234567)": "1.23 M", "age(59.9)": "59 s",
+        "ago(0.4)": "just now", "plural(1, 'node')": "1 node", "plural(2, 'node')": "2 nodes",
+        "words('no_load_balance')": "no load balance",
+    }
+    for expression, wanted in cases.items():
+        assert page.js(f"format.{expression}") == wanted, expression
