@@ -169,19 +169,15 @@ def clean_up_leftovers(say):
 def booted(settings, directory, say):
     """A cluster with its proxy, gone again after the block, come what may."""
     clean_up_leftovers(say)
+    settings.check_ports()
+    if directory and os.path.exists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
+        raise LabError(f"{directory} is not empty; --dir wants an empty or a new directory")
     prepare(settings, say)
     from . import proxy
     from .cluster import Cluster
-    if directory:
-        settings.root = os.path.realpath(directory)
-        if os.path.isdir(settings.root) and os.listdir(settings.root):
-            raise LabError(f"{settings.root} is not empty; --dir wants an empty or a new directory")
-        os.makedirs(settings.root, exist_ok=True)
-    else:
-        settings.root = os.path.realpath(tempfile.mkdtemp(prefix="pgsteer-demo-"))
+    settings.root = os.path.realpath(directory or tempfile.mkdtemp(prefix="pgsteer-demo-"))
     cluster = Cluster(settings)
     try:
-        settings.check_ports()
         cluster.claim()
         point_to(settings.root)
         say(f"everything lies in {settings.root}")
@@ -221,10 +217,10 @@ def heading(settings):
     lines = [f"{settings.nodes} nodes, {store}, synchronous mode {'on' if settings.sync else 'off'}, "
              f"everything in {settings.root}; Ctrl-C ends it", ""]
     if settings.proxy != "none":
-        lines += [f"  psql -h {at} -p {settings.write_port} -U app app     writes, to the primary",
-                  f"  psql -h {at} -p {settings.read_port} -U app app     reads, to each replica in turn",
-                  f"  http://{at}:{settings.page_port}/                        the page; /metrics beside it"]
-    lines += ["  deploy/demo switchover | kill NODE | start NODE | drill switchover | --help     in another terminal"]
+        lines += [f"  {f'psql -h {at} -p {settings.write_port} -U app app':39} writes, to the primary",
+                  f"  {f'psql -h {at} -p {settings.read_port} -U app app':39} reads, to each replica in turn",
+                  f"  {f'http://{at}:{settings.page_port}/':39} the page; /metrics beside it"]
+    lines += ["  in another terminal: deploy/demo switchover, kill NODE, start NODE, drill switchover, --help"]
     return "\n".join(lines)
 
 

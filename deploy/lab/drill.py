@@ -93,7 +93,7 @@ def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None
     new = cluster[found[0]].address if found else None
     lost = clients.lost_rows(cluster, group.books, run)
     seen = report.summarize(group.books, fault_at, leader.address, new, found and found[1:], in_sight, lost)
-    return {"drill": name, "via": proxy.name, "sync": str(cluster.settings.sync).lower()} | seen
+    return {"drill": name, "via": proxy.name, "sync": cluster.settings.sync} | report.rounded(seen)
 
 
 def _change_of_leader(cluster, drill, leader, group, say):

@@ -43,6 +43,10 @@ def summarize(books, fault_at, old, new, found, in_sight, lost):
     return seen
 
 
+def rounded(seen):
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in seen.items()}
+
+
 def median_of(rounds):
     """The medians of the numbers, the sum of lost and stale rows, the errors of all rounds together."""
     result = {}
@@ -52,7 +56,7 @@ def median_of(rounds):
             result[key] = sum(values)
         elif isinstance(value, dict):
             result[key] = dict(sum((collections.Counter(v) for v in values), collections.Counter()))
-        elif isinstance(value, str):
+        elif isinstance(value, (str, bool)):
             result[key] = value
         else:
             result[key] = statistics.median(values) if values else None
