@@ -27,6 +27,7 @@ Window window_from_now(const ClientOptions& options) {
 json describe(const Charge& charge, double took) {
   return {{"seconds", took},
           {"proxy_cpu_s", static_cast<double>(charge.watched_ns) / 1e9},
+          {"load_cpu_s", static_cast<double>(charge.load_ns) / 1e9},
           {"system_cpu_s", static_cast<double>(charge.busy_ns) / 1e9},
           {"stolen_s", static_cast<double>(charge.stolen_ns) / 1e9}};
 }
@@ -35,10 +36,10 @@ json describe(const Charge& charge, double took) {
 json account(const ClientOptions& options, const Window& window) {
   std::this_thread::sleep_until(window.begin);
   const auto begin = Clock::now();
-  const Charge before = read_charge(options.watched);
+  const Charge before = read_charge(options.watched, options.load);
   std::this_thread::sleep_until(window.end);
   const auto end = Clock::now();
-  return describe(read_charge(options.watched) - before, to_seconds(end - begin));
+  return describe(read_charge(options.watched, options.load) - before, to_seconds(end - begin));
 }
 
 void add_latencies(json& result, Latencies& latencies) {
@@ -70,7 +71,8 @@ json measure_round_trips(const ClientOptions& options) {
   }
   std::future<Streamed> stream;
   if (options.beside_stream) {
-    const StreamPlan copy{.receive = options.receive, .row_bytes = options.row_bytes};
+    const StreamPlan copy{
+        .receive = options.receive, .row_bytes = options.row_bytes, .yielding = true};
     stream = std::async(std::launch::async, run_stream, std::cref(beside[0]), copy, window);
   }
   json result = account(options, window);
@@ -101,11 +103,12 @@ json measure_logins(const ClientOptions& options) {
                  .deadline = Clock::now() + seconds(options.warm_up)};
   log_in(plan);
   const auto begin = Clock::now();
-  const Charge before = read_charge(options.watched);
+  const Charge before = read_charge(options.watched, options.load);
   plan.deadline = begin + seconds(options.seconds);
   Logins logins = log_in(plan);
   const auto end = Clock::now();
-  json result = describe(read_charge(options.watched) - before, to_seconds(end - begin));
+  json result =
+      describe(read_charge(options.watched, options.load) - before, to_seconds(end - begin));
   add_latencies(result, logins.latencies);
   result["failed"] = logins.failed;
   result["first_error"] = logins.first_error;
@@ -114,14 +117,15 @@ json measure_logins(const ClientOptions& options) {
 
 json measure_storm(const ClientOptions& options) {
   const auto begin = Clock::now();
-  const Charge before = read_charge(options.watched);
+  const Charge before = read_charge(options.watched, options.load);
   Logins logins = log_in({.target = options.target,
                           .in_flight = options.sessions,
                           .count = options.sessions,
                           .keep = true,
                           .deadline = begin + std::chrono::seconds(30)});
   const auto end = Clock::now();
-  json result = describe(read_charge(options.watched) - before, to_seconds(end - begin));
+  json result =
+      describe(read_charge(options.watched, options.load) - before, to_seconds(end - begin));
   add_latencies(result, logins.latencies);
   result["failed"] = options.sessions - logins.sessions.size();
   result["first_error"] = logins.first_error;

@@ -15,6 +15,7 @@ namespace pgsteer {
 struct ClientOptions {
   Address target{};
   std::vector<pid_t> watched;  // the proxy's processes
+  std::vector<pid_t> load;     // the source's, to tell what else kept the machine busy
   std::size_t sessions = 16;
   std::size_t threads = 1;
   double seconds = 3;

@@ -3,24 +3,41 @@
 #include <unistd.h>
 
 #include <array>
-#include <filesystem>
+#include <cerrno>
+#include <ctime>
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace pgsteer {
 
-Charge read_charge(const std::vector<pid_t>& watched) {
-  Charge charge;
-  for (pid_t pid : watched) {
-    for (const auto& task :
-         std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task")) {
-      // A task may end between the listing and the read; its time is then lost to the window.
-      std::uint64_t run_ns = 0;
-      std::ifstream(task.path() / "schedstat") >> run_ns;
-      charge.watched_ns += run_ns;
-    }
+namespace {
+
+std::uint64_t nanoseconds(clockid_t clock) {
+  timespec spent{};
+  if (clock_gettime(clock, &spent) < 0) {
+    throw std::system_error(errno, std::generic_category(), "a process's clock");
   }
+  return static_cast<std::uint64_t>(spent.tv_sec) * 1'000'000'000ULL +
+         static_cast<std::uint64_t>(spent.tv_nsec);
+}
+
+// All threads, those that have ended included.
+std::uint64_t run_ns(pid_t pid) {
+  clockid_t clock{};
+  const int error = clock_getcpuclockid(pid, &clock);
+  if (error != 0) throw std::system_error(error, std::generic_category(), "a process's clock");
+  return nanoseconds(clock);
+}
+
+}  // namespace
+
+Charge read_charge(const std::vector<pid_t>& watched, const std::vector<pid_t>& load) {
+  Charge charge;
+  for (pid_t pid : watched) charge.watched_ns += run_ns(pid);
+  for (pid_t pid : load) charge.load_ns += run_ns(pid);
+  charge.load_ns += nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
   // user nice system idle iowait irq softirq steal, in ticks (proc(5)).
   std::string cpu;
   std::array<std::uint64_t, 8> ticks{};
@@ -35,6 +52,7 @@ Charge read_charge(const std::vector<pid_t>& watched) {
 
 Charge operator-(const Charge& later, const Charge& earlier) {
   return {.watched_ns = later.watched_ns - earlier.watched_ns,
+          .load_ns = later.load_ns - earlier.load_ns,
           .busy_ns = later.busy_ns - earlier.busy_ns,
           .stolen_ns = later.stolen_ns - earlier.stolen_ns};
 }

@@ -1,5 +1,5 @@
 // What the kernel has charged: processor time of watched processes and of the whole machine, and
-// resident memory. Read from /proc at the two edges of a measured window and never within it.
+// resident memory. Read at the two edges of a measured window and never within it.
 #pragma once
 
 #include <sys/types.h>
@@ -10,12 +10,13 @@
 namespace pgsteer {
 
 struct Charge {
-  std::uint64_t watched_ns = 0;  // all threads of the watched processes (task/*/schedstat)
+  std::uint64_t watched_ns = 0;  // the watched processes (their CPU clocks, clock_getcpuclockid(3))
+  std::uint64_t load_ns = 0;     // this process and the source
   std::uint64_t busy_ns = 0;     // the machine: all but idle, iowait and steal (/proc/stat)
   std::uint64_t stolen_ns = 0;   // taken by the hypervisor; large means: do not trust this round
 };
 
-Charge read_charge(const std::vector<pid_t>& watched);
+Charge read_charge(const std::vector<pid_t>& watched, const std::vector<pid_t>& load);
 Charge operator-(const Charge& later, const Charge& earlier);
 
 // Sum of Rss over the processes' smaps_rollup, in KiB. Shared pages count in each process.

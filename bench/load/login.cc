@@ -19,6 +19,7 @@ struct Attempt {
   Hopper hopper;
   Clock::time_point since;
   bool greeted = false;
+  bool asked = false;
 };
 
 class Engine {
@@ -48,6 +49,7 @@ class Engine {
         continue;
       }
       attempt.hopper = Hopper();
+      attempt.asked = !plan_.ask_once;
       // Over loopback the connection usually stands by now: one system call less than asking.
       attempt.greeted = greet(attempt);
       const std::uint32_t wanted = attempt.greeted ? EPOLLIN : EPOLLOUT;
@@ -80,7 +82,12 @@ class Engine {
           refused = refused || type == 'E';
         });
     if (refused || !sound) return fail(attempt, {buffer.data(), static_cast<std::size_t>(got)});
-    if (ready) succeed(attempt);
+    if (!ready) return;
+    if (attempt.asked) return succeed(attempt);
+    attempt.asked = true;
+    if (send(attempt.fd.get(), query_.data(), query_.size(), MSG_NOSIGNAL) < 0) {
+      fail(attempt, std::strerror(errno));
+    }
   }
 
   void succeed(Attempt& attempt) {
@@ -113,6 +120,7 @@ class Engine {
   const LoginPlan plan_;
   const std::string startup_ = startup_packet();
   const std::string goodbye_ = terminate();
+  const std::string query_ = query("SELECT 1;");
   std::vector<Attempt> attempts_;
   std::size_t started_ = 0;
   std::size_t busy_ = 0;
@@ -129,6 +137,7 @@ std::vector<Fd> open_sessions(const Address& target, std::size_t count) {
                           .in_flight = std::min<std::size_t>(count, 64),
                           .count = count,
                           .keep = true,
+                          .ask_once = true,
                           .deadline = Clock::now() + std::chrono::seconds(30)});
   if (logins.sessions.size() == count) return std::move(logins.sessions);
   throw std::runtime_error(

@@ -16,6 +16,7 @@ struct LoginPlan {
   std::size_t in_flight = 64;
   std::size_t count = 1;  // how many in all; with keep == false the deadline usually comes first
   bool keep = true;       // false: say goodbye at once, as a client without a pool does
+  bool ask_once = false;  // one query each: a pooler connects to the server no earlier
   Clock::time_point deadline{};
 };
 
@@ -28,7 +29,7 @@ struct Logins {
 
 Logins log_in(const LoginPlan& plan);
 
-// All of `count` or an exception that says why not.
+// All of `count`, each having asked one query, or an exception that says why not.
 std::vector<Fd> open_sessions(const Address& target, std::size_t count);
 
 }  // namespace pgsteer

@@ -49,6 +49,7 @@ int run(int argc, char** argv) {
     auto* command = app.add_subcommand(name, measure.second);
     add_address(command, "--target", client.target, "what is measured");
     command->add_option("--watch", client.watched, "the proxy's process ids");
+    command->add_option("--load", client.load, "the source's process ids");
     command->add_option("--sessions", client.sessions)->check(CLI::Range(1, 20000));
     command->add_option("--threads", client.threads)->check(CLI::Range(1, 64));
     command->add_option("--seconds", client.seconds, "the measured window")

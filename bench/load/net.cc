@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -73,6 +74,10 @@ void make_blocking(int fd) {
 }
 
 void set_no_delay(int fd) { set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+void yield_to_others() {
+  check(setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), 19), "setpriority");
+}
 
 Epoll::Epoll() : fd_(epoll_create1(EPOLL_CLOEXEC)) { check(fd_.get(), "epoll_create1"); }
 

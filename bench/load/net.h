@@ -44,6 +44,9 @@ void make_blocking(int fd);
 
 void set_no_delay(int fd);
 
+// Gives the calling thread the lowest ordinary priority.
+void yield_to_others();
+
 class Epoll {
  public:
   Epoll();

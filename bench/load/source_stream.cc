@@ -63,6 +63,7 @@ std::optional<StreamRequest> next_request(int fd) {
 
 void serve(int fd, StreamRequest first) {
   make_blocking(fd);
+  if (first.yielding) yield_to_others();
   std::vector<char> buffer(kBlock);
   std::optional<StreamRequest> request = first;
   while (request) {
@@ -90,6 +91,7 @@ std::optional<StreamRequest> parse_stream_request(std::string_view sql) {
   if (rows.ec != std::errc{} || rows.ptr == end) return std::nullopt;
   const auto bytes = std::from_chars(rows.ptr + 1, end, request.shape.row_bytes);
   if (bytes.ec != std::errc{}) return std::nullopt;
+  request.yielding = std::string_view(bytes.ptr, end) == " yielding";
   return request;
 }
 

@@ -14,10 +14,11 @@ namespace pgsteer {
 
 struct StreamRequest {
   bool towards_client = true;
+  bool yielding = false;
   StreamShape shape;
 };
 
-// Understands "STREAM rows bytes" and "SINK rows bytes"; nothing for any other query.
+// Understands "STREAM rows bytes [yielding]" and the same with SINK; nothing for any other query.
 std::optional<StreamRequest> parse_stream_request(std::string_view sql);
 
 // The sessions that stream. Owned and called by one loop of the source.

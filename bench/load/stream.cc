@@ -28,7 +28,9 @@ class Stream {
   Streamed run() {
     const std::string verb = plan_.receive ? "STREAM " : "SINK ";
     const std::string request =
-        query(verb + std::to_string(shape_.rows) + " " + std::to_string(shape_.row_bytes));
+        query(verb + std::to_string(shape_.rows) + " " + std::to_string(shape_.row_bytes) +
+              (plan_.yielding ? " yielding" : ""));
+    if (plan_.yielding) yield_to_others();
     while (!over_) {
       write(request, false);
       if (plan_.receive) {

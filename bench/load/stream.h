@@ -11,6 +11,7 @@ namespace pgsteer {
 struct StreamPlan {
   bool receive = true;  // false: the client sends (COPY FROM STDIN)
   std::uint32_t row_bytes = 120;
+  bool yielding = false;  // both ends at the lowest priority
 };
 
 struct Streamed {

@@ -1,0 +1,1 @@
+"""The parts of bench/run: who is measured, what is measured, and how it is told."""

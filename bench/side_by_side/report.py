@@ -1,0 +1,95 @@
+"""The table: plain for a terminal, Markdown for the READMEs."""
+
+import re
+
+BEGIN = "<!-- bench: the table below is written by bench/run --markdown -->"
+END = "<!-- bench: end -->"
+
+
+def _cell(group, measure, contender, figure):
+    values = group.values(measure, contender, figure)
+    if not values:
+        return "-"
+    middle = group.median(measure, contender, figure)
+    if len(values) == 1 or middle == 0:
+        return f"{middle:,.{figure.digits}f}"
+    return (f"{middle:,.{figure.digits}f} "
+            f"({min(values):,.{figure.digits}f}–{max(values):,.{figure.digits}f})")
+
+
+def _verdict(group, measure, ours, contenders, figure):
+    """pgsteer against the best peer, and whether that is what it is held to."""
+    peer = group.best_peer(measure, contenders, figure)
+    ratio = peer and group.ratio(measure, ours, peer, figure)
+    if not ratio:
+        return "-"
+    said = f"{ratio[0]:.2f} ({ratio[1]:.2f}–{ratio[2]:.2f}) of {peer.label}"
+    goal = group.goal(figure)
+    if goal is None:
+        return said
+    met = ratio[0] >= goal if figure.more_is_better else ratio[0] <= goal
+    return f"{said}; {'≥' if figure.more_is_better else '≤'} {goal:.2f} {'met' if met else 'MISSED'}"
+
+
+def rows(group, measures, contenders):
+    """The header and, per measure and figure, one row of text cells."""
+    ours = next((one for one in contenders if one.name == "pgsteer"), None)
+    shown = [one for one in contenders
+             if any(group.values(measure, one, figure)
+                    for measure in measures for figure in measure.figures)]
+    yield ["measure", "figure", *(one.label for one in shown), "pgsteer : best peer"]
+    for measure in measures:
+        if not group.has(measure):
+            continue
+        title = measure.title
+        for figure in measure.figures:
+            cells = [_cell(group, measure, one, figure) for one in shown]
+            if all(cell == "-" for cell in cells):
+                continue
+            unit = f", {figure.unit}" if figure.unit else ""
+            verdict = _verdict(group, measure, ours, contenders, figure) if ours else "-"
+            yield [title, figure.title + unit, *cells, verdict]
+            title = ""
+
+
+def plain(results, measures, contenders):
+    text = []
+    for group in results.groups():
+        table = list(rows(group, measures, contenders))
+        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+        text.append(f"\n{group.heading()}")
+        for row in table:
+            if row[0]:
+                text.append("")
+            text.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    return "\n".join(text)
+
+
+def markdown(results, measures, contenders):
+    machine = results.document["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
+    text = [BEGIN, "",
+            f"Measured {results.document['when']} on {machine['cores']} cores of {machine['processor']}"
+            f"{' (a virtual machine)' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, "
+            f"{machine['system']}, Linux {machine['kernel']}; {versions}. "
+            f"{results.document['rounds']} interleaved rounds of {results.document['seconds']:g} s: "
+            "median (least–most)."]
+    for group in results.groups():
+        table = list(rows(group, measures, contenders))
+        text += ["", f"**{group.heading()}**", "", _line(table[0]),
+                 _line(["---"] * 2 + ["---:"] * (len(table[0]) - 3) + ["---"])]
+        text += [_line(row) for row in table[1:]]
+    return "\n".join([*text, "", END])
+
+
+def _line(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def put_into(path, table):
+    """Replaces what stands between the two marks in a Markdown file."""
+    text = path.read_text(encoding="utf-8")
+    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    if not marked.search(text):
+        raise ValueError(f"{path} has no place for the table:\n{BEGIN}\n{END}")
+    path.write_text(marked.sub(lambda _: table, text), encoding="utf-8")

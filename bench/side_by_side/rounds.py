@@ -1,0 +1,143 @@
+"""Rounds: every contender takes its turn in each, and starts afresh for it.
+
+One proxy runs at a time. It is started for its turn and ended after it, so that no turn inherits the
+memory or the warm caches of another, and nothing else of the benchmark runs beside it than the source
+and the client.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import time
+
+from . import postgres
+from .contenders import Setting
+from .processes import Failed, Missing, Process, system_cpu_seconds, wait_until
+
+SOURCE = "127.0.0.41:16000"
+REST = "127.0.0.41:16008"
+QUIET_CORES = 0.12  # what others may take of the machine during a turn; a quiet machine stays below
+ATTEMPTS = 3
+PATIENCE = 30  # seconds per turn to wait for a busy machine to come to rest
+
+
+@dataclasses.dataclass
+class Bench:
+    """What every turn of one group (one worker, or as many as cores) shares."""
+
+    load: pathlib.Path
+    folder: pathlib.Path
+    seconds: float
+    warm_up: float
+    workers: int
+    pinned: bool
+    source: Process = None
+    database: Process = None
+    disturbance: float = 0  # of the turn under way: processor time taken by others, in cores
+
+    def __post_init__(self):
+        cores = sorted(os.sched_getaffinity(0))
+        split = self.pinned and len(cores) > 1
+        self.proxy_cores = frozenset(cores[-1:]) if split else None
+        self.load_cores = frozenset(cores[:-1]) if split else None
+        self.load_threads = max(1, (len(cores) - (1 if split else 0)) // 2)
+
+    def client_threads(self, sessions):
+        return min(sessions, self.load_threads)
+
+    def note_disturbance(self, cpu_seconds, seconds):
+        self.disturbance = max(self.disturbance, cpu_seconds / seconds)
+
+
+@contextlib.contextmanager
+def source(bench):
+    """The project's own server, and Patroni's REST API for every measure."""
+    log = bench.folder / "source.log"
+    process = Process([bench.load, "source", "--listen", SOURCE, "--rest", REST, "--loops",
+                       bench.load_threads], log, cores=bench.load_cores)
+    try:
+        wait_until(lambda: "ready" in log.read_text(), 10, "the source", [process])
+        bench.source = process
+        yield
+    finally:
+        process.stop()
+        log.unlink(missing_ok=True)
+
+
+def run_group(bench, measures, contenders, rounds, say, keep):
+    """Runs the measures in order; hands every turn's figures to `keep(measure, contender, figures)`,
+    and a word instead of figures where there are none."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(source(bench))
+        without = None
+        for measure in measures:
+            if measure.needs_postgres and bench.database is None and without is None:
+                try:
+                    say("starting a PostgreSQL for pgbench")
+                    bench.database = stack.enter_context(postgres.postgres(bench.folder, bench.load_cores))
+                except Missing as why:
+                    without = str(why)
+            if measure.needs_postgres and bench.database is None:
+                say(f"{measure.title}: skipped, {without}")
+                continue
+            server = postgres.ADDRESS if measure.needs_postgres else SOURCE
+            _run_measure(bench, measure, contenders, rounds, server, say, keep)
+
+
+def _run_measure(bench, measure, contenders, rounds, server, say, keep):
+    say(f"{measure.title} ({bench.workers} worker{'s' if bench.workers > 1 else ''} each)")
+    able = [one for one in contenders if measure.streams or not one.streams_only]
+    for number in range(rounds):
+        turn = number % len(able)
+        for contender in able[turn:] + able[:turn]:
+            setting = Setting(server=server, rest=REST, folder=bench.folder, workers=bench.workers,
+                              cores=bench.proxy_cores, tls=measure.tls,
+                              certificate=bench.folder / "server.crt", key=bench.folder / "server.key")
+            try:
+                figures = _quietest(bench, measure, contender, setting)
+            except Missing as why:
+                keep(measure, contender, str(why))
+                able = [one for one in able if one is not contender]
+                say(f"  {contender.label}: left out, {why}")
+                continue
+            except Failed as why:
+                keep(measure, contender, f"failed: {why}")
+                say(f"  {contender.label}: FAILED, {why}")
+                continue
+            keep(measure, contender, figures)
+            shown = "  ".join(f"{figure.title} {figures[figure.key]:.{figure.digits}f} {figure.unit}"
+                              for figure in measure.figures if figure.key in figures)
+            say(f"  {number + 1}/{rounds} {contender.label:<20} {shown}  "
+                f"(others {figures['others_cores']:.2f} cores, {figures['attempts']} tries)")
+
+
+def await_quiet(patience):
+    """Waits until others leave the machine alone; what is left of the patience."""
+    while patience > 0:
+        begin, busy = time.monotonic(), system_cpu_seconds()
+        time.sleep(0.2)
+        took = time.monotonic() - begin
+        if (system_cpu_seconds() - busy) / took <= QUIET_CORES:
+            break
+        patience -= took
+    return patience
+
+
+def _quietest(bench, measure, contender, setting):
+    """One turn; taken again when something else kept the machine busy meanwhile. When no try was
+    quiet the quietest counts, whatever its figures."""
+    best = None
+    patience = PATIENCE
+    for attempt in range(1, ATTEMPTS + 1):
+        bench.disturbance = 0
+        with contender.running(setting) as proxy:
+            patience = await_quiet(patience)
+            figures = measure.run(bench, proxy)
+        figures["others_cores"] = bench.disturbance
+        if best is None or bench.disturbance < best["others_cores"]:
+            best = figures
+        best["attempts"] = attempt
+        if best["others_cores"] <= QUIET_CORES:
+            break
+    return best
