@@ -120,9 +120,14 @@ void read_positions(const json& body, Report& report) {
   }
 }
 
+// Copying and printing a document recurse once per level, so deep ones are cut short. Patroni's own
+// replies have five levels at most.
 json parse_object(std::string_view body) {
-  json parsed = json::parse(body.begin(), body.end(), nullptr, false);
-  return parsed.is_object() ? parsed : json();
+  static constexpr int kDeepest = 32;
+  auto shallow = [](int depth, json::parse_event_t, json&) { return depth < kDeepest; };
+  json parsed = json::parse(body.begin(), body.end(), shallow, false);
+  if (!parsed.is_object()) return json();
+  return parsed;
 }
 
 std::uint16_t port_of(const json& value) {

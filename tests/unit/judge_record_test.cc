@@ -1,0 +1,203 @@
+// The failover record and the view, fed by a scripted cluster.
+#include "health/cluster_view.h"
+#include "health/failover_record.h"
+#include "tests/unit/judge_cluster.h"
+
+namespace pgsteer {
+namespace {
+
+using Cluster = ScriptedCluster;
+
+struct Recorded {
+  Cluster c;
+  FailoverRecord record{c.config};
+  std::size_t told = 0;
+  WallTime epoch = WallTime{} + std::chrono::hours(24 * 365 * 50);
+
+  WallTime wall() const {
+    return epoch + std::chrono::duration_cast<WallTime::duration>(c.now.time_since_epoch());
+  }
+  void observe() {
+    for (; told < c.transitions.size(); ++told) record.observe(c.transitions[told], c.now, wall());
+  }
+  void run(milliseconds d) {
+    Instant end = c.now + d;
+    while (c.now < end) {
+      c.run(std::min<std::chrono::steady_clock::duration>(end - c.now, milliseconds(20)));
+      observe();
+      for (auto& line : record.tick(c.now)) lines.push_back(line);
+    }
+  }
+  void feedback(std::uint64_t cut, std::uint64_t told_why, std::uint64_t held, bool first) {
+    Feedback f;
+    f.generation = c.state.published.generation;
+    f.at = c.now;
+    f.cut = cut;
+    f.cut_told = told_why;
+    f.held = held;
+    f.held_longest = milliseconds(held ? 1'500 : 0);
+    f.first_primary_session = first;
+    record.observe(f);
+  }
+  std::vector<std::string> steps(const FailoverView& v) const {
+    std::vector<std::string> words;
+    for (const auto& s : v.steps) words.push_back(s.what);
+    return words;
+  }
+  std::vector<std::string> lines;
+};
+
+TEST(FailoverRecord, StartingUpIsNone) {
+  Recorded r;
+  r.run(seconds(20));
+  EXPECT_TRUE(r.record.views(r.c.now).empty());
+}
+
+TEST(FailoverRecord, ASwitchoverHasItsSteps) {
+  Recorded r;
+  r.run(seconds(10));
+  r.c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  r.observe();
+  r.c.answer(0, Cluster::without_query(true, State::kStopping, "stopping", Role::kPrimary));
+  r.run(milliseconds(900));
+  r.c.answer(0, Cluster::without_query(false, State::kStopped, "stopped", Role::kDemoted));
+  r.run(milliseconds(300));
+  r.feedback(5, 4, 0, false);
+  r.feedback(3, 3, 0, false);
+  r.c.answer(1, Cluster::leader(6));
+  r.run(milliseconds(300));
+  r.feedback(0, 0, 2, true);
+  r.feedback(0, 0, 7, true);
+  ASSERT_EQ(r.record.views(r.c.now).size(), 1u);
+  EXPECT_FALSE(r.record.views(r.c.now)[0].finished);
+  r.run(seconds(6));
+  ASSERT_EQ(r.record.views(r.c.now).size(), 1u);
+  FailoverView v = r.record.views(r.c.now)[0];
+  EXPECT_TRUE(v.finished);
+  EXPECT_EQ(v.kind, "failover");
+  EXPECT_EQ(v.from, "pg-1");
+  EXPECT_EQ(v.to, "pg-2");
+  EXPECT_EQ(v.cut, 8u);
+  EXPECT_EQ(v.cut_told, 7u);
+  EXPECT_EQ(v.held, 9u);
+  EXPECT_DOUBLE_EQ(v.held_longest_seconds, 1.5);
+  EXPECT_GT(v.no_primary_seconds, 1.0);
+  EXPECT_LT(v.no_primary_seconds, 1.6);
+  EXPECT_EQ(r.steps(v),
+            (std::vector<std::string>{"first_doubt", "proof", "proof", "cut", "new_primary",
+                                      "first_session", "held_released", "done"}));
+  EXPECT_DOUBLE_EQ(v.steps.front().at, 0);
+  EXPECT_NE(v.steps.front().text.find("shutting_down"), std::string::npos);
+  ASSERT_EQ(r.lines.size(), 1u);
+  EXPECT_NE(r.lines[0].find("pg-1 -> pg-2"), std::string::npos);
+  EXPECT_NE(r.lines[0].find("8 sessions cut (7 told why)"), std::string::npos);
+}
+
+TEST(FailoverRecord, TheSameNodeComingBackIsAnInterruption) {
+  Recorded r;
+  r.run(seconds(10));
+  r.c.answer(0, Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary));
+  r.run(seconds(3));
+  r.c.answer(0, Cluster::leader(5));
+  r.run(seconds(10));
+  auto views = r.record.views(r.c.now);
+  ASSERT_EQ(views.size(), 1u);
+  EXPECT_EQ(views[0].kind, "interruption");
+  EXPECT_EQ(views[0].to, "pg-1");
+  EXPECT_TRUE(views[0].finished);
+}
+
+TEST(FailoverRecord, ADoubtThatComesToNothingLeavesNone) {
+  Recorded r;
+  r.run(seconds(10));
+  r.c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}}});
+  r.run(seconds(20));
+  EXPECT_TRUE(r.record.views(r.c.now).empty());
+  // And it is not taken for the beginning of a later one.
+  r.c.answer(0, Cluster::replica(5));
+  r.run(seconds(2));
+  r.c.answer(1, Cluster::leader(6));
+  r.run(seconds(8));
+  auto views = r.record.views(r.c.now);
+  ASSERT_EQ(views.size(), 1u);
+  EXPECT_LT(views[0].no_primary_seconds, 3);
+  EXPECT_LT(views[0].steps.back().at, 10);
+}
+
+TEST(FailoverRecord, TheFirstDoubtOfALongSilenceIsItsBeginning) {
+  Recorded r;
+  r.run(seconds(62));
+  r.c.refuse(0);
+  r.run(seconds(25));
+  ASSERT_TRUE(r.c.cuts(0));
+  auto views = r.record.views(r.c.now);
+  ASSERT_EQ(views.size(), 1u);
+  EXPECT_EQ(views[0].steps[0].what, "first_doubt");
+  EXPECT_EQ(views[0].steps[1].what, "proof");
+  EXPECT_GT(views[0].steps[1].at, 5) << "it was believed until the fence deadline";
+}
+
+TEST(FailoverRecord, KeepsTwenty) {
+  Recorded r;
+  r.run(seconds(5));
+  for (int i = 0; i < 22; ++i) {
+    r.c.answer(0, Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary));
+    r.run(seconds(2));
+    r.c.answer(0, Cluster::leader(5));
+    r.run(seconds(8));
+  }
+  auto views = r.record.views(r.c.now);
+  ASSERT_EQ(views.size(), 20u);
+  EXPECT_EQ(views.front().id, 22u);
+}
+
+TEST(ClusterViewOf, ShowsNodesRolesAndVerdicts) {
+  Recorded r;
+  r.c.nodes[0].reply.scope = "main";
+  r.c.nodes[2].reply.sync = true;
+  r.run(seconds(5));
+  ClusterView v = cluster_view(r.c.config, r.c.state, r.c.now, r.wall());
+  EXPECT_EQ(v.primary, "pg-1");
+  EXPECT_EQ(v.scope, "main");
+  EXPECT_EQ(v.timeline, 5u);
+  EXPECT_TRUE(v.first_round_done);
+  EXPECT_TRUE(v.dcs_ok);
+  EXPECT_FALSE(v.fence_seconds);
+  ASSERT_EQ(v.nodes.size(), 3u);
+  EXPECT_EQ(v.nodes[0].role, "primary");
+  EXPECT_EQ(v.nodes[1].role, "replica");
+  EXPECT_EQ(v.nodes[2].role, "sync_replica");
+  EXPECT_EQ(v.nodes[1].lag, 0u);
+  EXPECT_EQ(v.nodes[0].tls, "no");
+  EXPECT_EQ(v.nodes[0].database_answers, "yes");
+  EXPECT_EQ(v.nodes[0].checks_total, v.nodes[0].checks_kept);
+  ASSERT_EQ(v.nodes[1].verdicts.size(), 2u);
+  EXPECT_EQ(v.nodes[1].verdicts[1].listener, "read_only");
+  EXPECT_EQ(v.nodes[1].verdicts[1].admission, "admit");
+}
+
+TEST(ClusterViewOf, ShowsTheFenceAndFailures) {
+  Recorded r;
+  r.run(seconds(62));
+  r.c.refuse(0);
+  r.run(seconds(3));
+  ClusterView v = cluster_view(r.c.config, r.c.state, r.c.now, r.wall());
+  ASSERT_TRUE(v.fence_seconds);
+  EXPECT_GT(*v.fence_seconds, 2);
+  EXPECT_LT(*v.fence_seconds, 19);
+  EXPECT_TRUE(v.hunting);
+  EXPECT_EQ(v.nodes[0].role, "silent");
+  EXPECT_EQ(v.nodes[0].database_answers, "yes");
+  EXPECT_GT(v.nodes[0].checks_failed, 3u);
+  EXPECT_EQ(v.nodes[0].check_history & 7, 0u);
+}
+
+TEST(ClusterViewOf, TellsAStoreOutOfReach) {
+  Recorded r;
+  for (auto& n : r.c.nodes) n.reply.cluster_unlocked = true;
+  r.run(seconds(5));
+  EXPECT_FALSE(cluster_view(r.c.config, r.c.state, r.c.now, r.wall()).dcs_ok);
+}
+
+}  // namespace
+}  // namespace pgsteer

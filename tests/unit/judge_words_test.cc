@@ -1,0 +1,56 @@
+// Every enumerator has its word, and no two share one.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "health/judge.h"
+#include "health/reason.h"
+
+namespace pgsteer {
+namespace {
+
+TEST(Words, EveryReasonHasARowInOrder) {
+  auto table = reason_table();
+  std::set<std::string> words;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    EXPECT_EQ(static_cast<std::size_t>(table[i].reason), i);
+    EXPECT_TRUE(words.insert(table[i].word).second) << table[i].word;
+    EXPECT_STREQ(word(static_cast<Reason>(i)), table[i].word);
+  }
+  // The last enumerator: one more would have no row.
+  EXPECT_EQ(static_cast<std::size_t>(Reason::kDegraded) + 1, table.size());
+}
+
+TEST(Words, OtherEnumsHaveOneEach) {
+  std::set<std::string> words;
+  for (auto a : {Admission::kAdmit, Admission::kDrain, Admission::kCut}) words.insert(word(a));
+  for (auto t : {TlsAnswer::kUnknown, TlsAnswer::kYes, TlsAnswer::kNo}) words.insert(word(t));
+  for (auto d : {DoubtKind::kConnectRefused, DoubtKind::kConnectTimedOut, DoubtKind::kServerEnded,
+                 DoubtKind::kShuttingDown, DoubtKind::kInHotStandby}) {
+    words.insert(word(d));
+  }
+  EXPECT_EQ(words.size(), 11u);
+  EXPECT_FALSE(words.contains("?"));
+  std::set<std::string> outcomes;
+  for (int i = 0; i <= static_cast<int>(Outcome::kUnresolved); ++i) {
+    outcomes.insert(word(static_cast<Outcome>(i)));
+  }
+  EXPECT_EQ(outcomes.size(), 8u);
+  EXPECT_FALSE(outcomes.contains("?"));
+}
+
+TEST(AddressText, ShowsBothFamilies) {
+  Address a;
+  EXPECT_EQ(a.text(), "");
+  a.storage.ss_family = AF_INET;
+  a.size = 16;
+  EXPECT_EQ(a.text(), "0.0.0.0:0");
+  a.storage.ss_family = AF_INET6;
+  a.size = 28;
+  EXPECT_EQ(a.text(), "[::]:0");
+  EXPECT_TRUE(a == a);
+  EXPECT_FALSE(a == Address{});
+}
+
+}  // namespace
+}  // namespace pgsteer
