@@ -1,0 +1,13 @@
+// Sets up spdlog: lines to stderr, as text or as one JSON object each, written by a thread of its
+// own so that no session ever waits for a terminal or a full pipe.
+#pragma once
+
+#include "config/config.h"
+
+namespace pgsteer {
+
+void start_logging(const LogConfig& config);
+// Writes what is queued. Lines logged later go nowhere.
+void stop_logging();
+
+}  // namespace pgsteer

@@ -1,0 +1,168 @@
+// pgsteer: the program. Reads the command line and the configuration, wires the parts, waits for a
+// signal.
+//
+// Exit codes: 0 stopped by a signal, or a check that found nothing; 1 could not start (a port in
+// use, a certificate that cannot be read); 2 the configuration or the command line is wrong.
+#include <openssl/crypto.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "config/parse.h"
+#include "health/checker.h"
+#include "proxy/logging.h"
+#include "proxy/server.h"
+#include "stats/server.h"
+
+namespace pgsteer {
+namespace {
+
+constexpr int kCannotStart = 1;
+constexpr int kBadConfig = 2;
+
+void print_faults(const Parsed& parsed) {
+  for (const Fault& fault : parsed.faults) std::fprintf(stderr, "%s\n", fault.text().c_str());
+}
+
+int check(const std::string& path) {
+  const Parsed parsed = parse_file(path);
+  print_faults(parsed);
+  if (!parsed.ok()) return kBadConfig;
+  try {
+    make_tls_contexts(parsed.config);
+  } catch (const std::exception& problem) {
+    std::fprintf(stderr, "%s: %s\n", path.c_str(), problem.what());
+    return kBadConfig;
+  }
+  std::printf("%s: no faults: %zu nodes, %zu listeners\n", path.c_str(),
+              parsed.config.nodes.size(), parsed.config.listen.size());
+  return 0;
+}
+
+// Two descriptors per session: the soft limit of 1024 that most systems start with is too few.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  spdlog::info("descriptor limit {}: about {} sessions", limit.rlim_cur, limit.rlim_cur / 2);
+}
+
+// The parts in the order in which they need each other; destroyed the other way round.
+class Program {
+ public:
+  explicit Program(const Config& config)
+      : config_(config),
+        stats_(config.stats, {.traffic = [this] { return server_->traffic(); },
+                              .sessions = [this] { return server_->sessions(); },
+                              .version = PGSTEER_VERSION,
+                              .started = std::chrono::system_clock::now()}),
+        checker_(config, {.topology = [this](const TopologyPtr& t) { server_->adopt(t); },
+                          .cluster = [this](ClusterViewPtr v) { stats_.publish(std::move(v)); },
+                          .event = [this](EventView e) { stats_.event(std::move(e)); }}) {
+    server_ = std::make_unique<Server>(
+        config, ServerOutput{.doubt = [this](const Doubt& d) { checker_.doubt(d); },
+                             .feedback = [this](const Feedback& f) { checker_.feedback(f); },
+                             .event = [this](EventView e) { told(std::move(e)); }});
+  }
+
+  void run() {
+    if (!config_.stats.bind.empty()) stats_.start();
+    server_->start();
+    checker_.start();
+    announce();
+    asio::signal_set signals(io_, SIGTERM, SIGINT, SIGHUP);
+    wait(signals);
+    io_.run();
+    spdlog::info("stopping: no new connections; sessions may finish for {} s",
+                 static_cast<double>(config_.server.shutdown_timeout.count()) / 1000);
+    // The checker goes on until the last session is gone: they stay fenced.
+    server_->stop(config_.server.shutdown_timeout);
+    checker_.stop();
+    stats_.stop();
+  }
+
+ private:
+  void told(EventView event) {
+    spdlog::warn("{}", event.text);
+    stats_.event(std::move(event));
+  }
+
+  void wait(asio::signal_set& signals) {
+    signals.async_wait([this, &signals](const std::error_code& error, int signal) {
+      if (error || signal != SIGHUP) return;
+      if (server_->reload_tls()) spdlog::info("certificates read again");
+      wait(signals);
+    });
+  }
+
+  void announce() const {
+    for (const ListenConfig& listen : config_.listen) {
+      for (const BindAddress& bind : listen.bind) {
+        spdlog::info("listener {} on {} leads to: {}", listen.name, bind.text, word(listen.to));
+      }
+    }
+    for (const BindAddress& bind : config_.stats.bind) {
+      spdlog::info("page and metrics on http://{}/", bind.text);
+    }
+  }
+
+  const Config& config_;
+  asio::io_context io_{1};
+  StatsServer stats_;
+  Checker checker_;
+  std::unique_ptr<Server> server_;
+};
+
+int run(const std::string& path) {
+  const Parsed parsed = parse_file(path);
+  print_faults(parsed);
+  if (!parsed.ok()) return kBadConfig;
+  start_logging(parsed.config.log);
+  ::signal(SIGPIPE, SIG_IGN);
+  int code = 0;
+  try {
+    raise_descriptor_limit();
+    spdlog::info("pgsteer {} starts with {}", PGSTEER_VERSION, path);
+    Program program(parsed.config);
+    program.run();
+    spdlog::info("stopped");
+  } catch (const std::exception& problem) {
+    spdlog::error("cannot start: {}", problem.what());
+    code = kCannotStart;
+  }
+  stop_logging();
+  return code;
+}
+
+}  // namespace
+}  // namespace pgsteer
+
+int main(int argc, char** argv) {
+  CLI::App app{"pgsteer: the one address of a PostgreSQL cluster run by Patroni"};
+  std::string config;
+  std::string to_check;
+  app.set_version_flag("--version", std::string("pgsteer ") + PGSTEER_VERSION);
+  app.add_option("-c,--config", config, "Run with this configuration file");
+  CLI::App* check = app.add_subcommand("check", "Say what is wrong with a configuration file");
+  check->add_option("FILE", to_check, "The file")->required();
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& problem) {
+    return app.exit(problem) == 0 ? 0 : pgsteer::kBadConfig;
+  }
+  if (check->parsed()) return pgsteer::check(to_check);
+  if (config.empty()) {
+    std::fprintf(stderr, "pgsteer: which configuration? Run: pgsteer -c FILE\n");
+    return pgsteer::kBadConfig;
+  }
+  return pgsteer::run(config);
+}

@@ -1,0 +1,51 @@
+// The worker's set of descriptors: one epoll instance, level-triggered. Owned by a worker and used
+// on its thread alone.
+//
+// Why not asio's own reactor: a session's two sockets are watched for their whole life, and asio
+// would want an operation object and, to wait again, an epoll_ctl for every message that passes.
+// Here a message costs the kernel's receive and send, and one epoll_wait shared by all that is ready.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <cstdint>
+
+#include "proxy/unique_fd.h"
+
+namespace pgsteer {
+
+// A watched descriptor. Lives in its owner, at a fixed address while it is watched.
+struct Watch {
+  // Called with the ready events; `owner` is what the owner stored. Null: events are dropped.
+  using Ready = void (*)(void* owner, Watch& watch, std::uint32_t events);
+
+  UniqueFd fd;
+  std::uint32_t interest = 0;  // EPOLLIN, EPOLLOUT, EPOLLRDHUP; errors and hang-ups always come
+  bool added = false;
+  Ready ready = nullptr;
+  void* owner = nullptr;
+};
+
+class Poller {
+ public:
+  Poller();
+
+  // Watches `watch.fd` for `events` from now on. False if the kernel refuses (out of memory).
+  bool want(Watch& watch, std::uint32_t events);
+
+  // Stops watching and closes the descriptor. Events already fetched for it are dropped.
+  void close(Watch& watch);
+
+  // Waits up to `timeout_ms` (-1: without limit) and calls what is ready, each descriptor once.
+  void wait(int timeout_ms);
+
+ private:
+  static constexpr int kBatch = 128;
+
+  UniqueFd epoll_;
+  std::array<epoll_event, kBatch> events_{};
+  int fetched_ = 0;
+};
+
+}  // namespace pgsteer

@@ -1,0 +1,279 @@
+#include "proxy/relay.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace pgsteer {
+
+namespace {
+
+// Reads that filled the buffer, in a row, before a direction counts as a stream. A result set of a
+// few hundred kilobytes is over before that and never pays for a pipe.
+constexpr std::uint8_t kStreamReads = 4;
+// Turns that moved little, in a row, after which a splicing direction is copied again.
+constexpr std::uint8_t kThinTurns = 3;
+constexpr std::size_t kThin = 16 << 10;
+// What one direction may move before its neighbours have their turn.
+constexpr std::size_t kSpliceTurn = 512 << 10;
+constexpr int kTlsReads = 4;  // buffers decrypted in one turn
+
+// Reading is off, but a reset must still be noticed, once: edge-triggered, or it would be reported
+// again and again while there is nothing to be done about it.
+constexpr std::uint32_t kNotReading = EPOLLET;
+
+}  // namespace
+
+Relay::~Relay() {
+  for (Flow* flow : {&to_server_, &to_client_}) {
+    if (flow->pipe) context_.pipes.give_back(std::move(flow->pipe));
+  }
+}
+
+bool Relay::begin(bool visible, ByteCounters::Pair* bytes) {
+  visible_ = visible;
+  bytes_ = bytes;
+  if (!visible) {
+    from_client_.make_opaque();
+    from_server_.make_opaque();
+    from_server_.release_login();
+  }
+  return watch();
+}
+
+// Asks for exactly the readiness that the state can use.
+bool Relay::watch() {
+  const auto interest = [this](const Flow& in, const Flow& out) {
+    const bool reads = !in.eof && !blocked(in);
+    return (reads ? static_cast<std::uint32_t>(EPOLLIN) : kNotReading) |
+           (blocked(out) ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
+  };
+  return context_.poller.want(client_.watch, interest(to_server_, to_client_)) &&
+         context_.poller.want(server_.watch, interest(to_client_, to_server_));
+}
+
+End Relay::feed_from_server(std::span<const std::byte> bytes) {
+  const End end = deliver(to_client_, bytes);
+  if (end == End::kNone && !watch()) return End::kNoResources;
+  return end;
+}
+
+End Relay::on_ready(bool client_side, std::uint32_t events) {
+  Flow& in = client_side ? to_server_ : to_client_;
+  Flow& out = client_side ? to_client_ : to_server_;
+  const bool was_blocked = blocked(in) || blocked(out);
+  End end = End::kNone;
+  if ((events & EPOLLERR) != 0 && (in.eof || blocked(in))) return broken(client_side);
+  if ((events & EPOLLOUT) != 0 && blocked(out)) {
+    end = drain(out);
+    if (end == End::kNone && !blocked(out) && source(out).has_buffered()) end = pump(out);
+  }
+  if (end == End::kNone && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !in.eof &&
+      !blocked(in)) {
+    end = pump(in);
+  }
+  if (end != End::kNone) return end;
+  // Nothing changes between two ordinary messages, so nothing is asked of the kernel.
+  if (was_blocked || blocked(in) || in.eof || out.eof) {
+    if (!watch()) return End::kNoResources;
+  }
+  return End::kNone;
+}
+
+End Relay::pump(Flow& flow) {
+  if (flow.pipe) return splice_turn(flow);
+  bool more = true;
+  End end = End::kNone;
+  for (int turn = 0; end == End::kNone && more; ++turn) {
+    end = copy_turn(flow, more);
+    // Level-triggered readiness brings a plain socket back; decrypted bytes it knows nothing of.
+    more = more && turn + 1 < kTlsReads && source(flow).tls;
+  }
+  while (end == End::kNone && !flow.eof && !blocked(flow) && source(flow).has_buffered()) {
+    end = copy_turn(flow, more);
+  }
+  return end;
+}
+
+// One receive, one send. `more`: the source may hold more.
+End Relay::copy_turn(Flow& flow, bool& more) {
+  const IoResult got = source(flow).read(context_.buffer);
+  more = false;
+  switch (got.io) {
+    case Io::kAgain:
+      return End::kNone;
+    case Io::kEof:
+      return source_finished(flow);
+    case Io::kError:
+      return broken(&flow == &to_server_);
+    case Io::kSome:
+      break;
+  }
+  const End end = deliver(flow, std::span(context_.buffer).first(got.size));
+  if (end != End::kNone) return end;
+  more = !blocked(flow);
+  if (more && starts_splicing(flow, got.size)) return splice_turn(flow);
+  return End::kNone;
+}
+
+// Forwards bytes, and keeps aside what the receiver does not take.
+End Relay::deliver(Flow& flow, std::span<const std::byte> bytes) {
+  count(flow, bytes.size());
+  if (visible_) follow(flow, bytes, bytes.size() < RelayContext::kBuffer);
+  std::size_t sent = 0;
+  while (sent < bytes.size()) {
+    const IoResult put = sink(flow).write(bytes.subspan(sent));
+    if (put.io == Io::kSome) {
+      sent += put.size;
+      if (!sink(flow).tls) break;  // the kernel took what it has room for
+      continue;
+    }
+    if (put.io == Io::kAgain) break;
+    return broken(&flow != &to_server_);
+  }
+  if (sent < bytes.size()) {
+    flow.backlog = std::make_unique<Backlog>();
+    flow.backlog->bytes.assign(bytes.begin() + static_cast<std::ptrdiff_t>(sent), bytes.end());
+  }
+  return End::kNone;
+}
+
+void Relay::follow(Flow& flow, std::span<const std::byte> bytes, bool last) {
+  if (&flow == &to_server_) {
+    if (flow.gap && from_client_.opaque()) {
+      if (from_client_.resync_after_gap(bytes)) flow.gap = false;
+    } else {
+      from_client_.advance(bytes);
+    }
+  } else if (flow.gap && from_server_.opaque()) {
+    if (last) from_server_.resync_after_gap(bytes, from_client_);
+    flow.gap = from_server_.opaque();
+  } else {
+    from_server_.advance(bytes, from_client_);
+  }
+}
+
+void Relay::count(const Flow& flow, std::size_t size) {
+  if (&flow == &to_server_) {
+    bytes_in_ += size;
+    bytes_->in.add(size);
+  } else {
+    bytes_out_ += size;
+    bytes_->out.add(size);
+  }
+}
+
+bool Relay::starts_splicing(Flow& flow, std::size_t size) {
+  if (size < RelayContext::kBuffer) {
+    flow.full_reads = 0;
+    return false;
+  }
+  if (flow.full_reads < kStreamReads) ++flow.full_reads;
+  if (flow.full_reads < kStreamReads || client_.tls || server_.tls || flow.no_pipe) return false;
+  // Login facts are still being gathered, or the stream's owner wants every message: copy.
+  if (visible_ && !from_server_.login_done()) return false;
+  flow.pipe = context_.pipes.take();
+  flow.no_pipe = !flow.pipe;
+  flow.thin_turns = 0;
+  return flow.pipe != nullptr;
+}
+
+void Relay::stop_splicing(Flow& flow) {
+  context_.pipes.give_back(std::move(flow.pipe));
+  flow.full_reads = 0;
+}
+
+End Relay::splice_turn(Flow& flow) {
+  const bool from_client = &flow == &to_server_;
+  std::size_t moved = 0;
+  while (moved < kSpliceTurn) {
+    const ssize_t n = ::splice(source(flow).fd(), nullptr, flow.pipe->write.get(), nullptr,
+                               std::min(kSpliceTurn, flow.pipe->capacity),
+                               SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    if (n == 0) return source_finished(flow);
+    if (n < 0) {
+      if (errno == EAGAIN || errno == EINTR) break;
+      return broken(from_client);
+    }
+    flow.pipe->filled += static_cast<std::size_t>(n);
+    moved += static_cast<std::size_t>(n);
+    count(flow, static_cast<std::size_t>(n));
+    if (visible_) {
+      if (from_client) {
+        from_client_.skip(static_cast<std::uint64_t>(n));
+        flow.gap = from_client_.opaque();
+      } else {
+        from_server_.skip(static_cast<std::uint64_t>(n));
+        flow.gap = from_server_.opaque();
+      }
+    }
+    const End end = drain_pipe(flow);
+    if (end != End::kNone || blocked(flow)) return end;
+  }
+  flow.thin_turns = moved >= kThin ? std::uint8_t{0} : static_cast<std::uint8_t>(flow.thin_turns + 1);
+  if (flow.thin_turns >= kThinTurns) stop_splicing(flow);
+  return End::kNone;
+}
+
+End Relay::drain_pipe(Flow& flow) {
+  while (flow.pipe->filled > 0) {
+    const ssize_t n = ::splice(flow.pipe->read.get(), nullptr, sink(flow).fd(), nullptr,
+                               flow.pipe->filled, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return End::kNone;
+    if (n <= 0) return broken(&flow != &to_server_);
+    flow.pipe->filled -= static_cast<std::size_t>(n);
+  }
+  return End::kNone;
+}
+
+End Relay::drain(Flow& flow) {
+  if (flow.pipe) {
+    const End end = drain_pipe(flow);
+    if (end != End::kNone) return end;
+  } else {
+    Backlog& backlog = *flow.backlog;
+    const IoResult put = sink(flow).write(std::span(backlog.bytes).subspan(backlog.sent));
+    if (put.io == Io::kAgain) return End::kNone;
+    if (put.io != Io::kSome) return broken(&flow != &to_server_);
+    backlog.sent += put.size;
+    if (backlog.sent == backlog.bytes.size()) flow.backlog.reset();
+  }
+  return flow.eof && !blocked(flow) ? pass_on_eof(flow) : End::kNone;
+}
+
+End Relay::source_finished(Flow& flow) {
+  flow.eof = true;
+  return blocked(flow) ? End::kNone : pass_on_eof(flow);
+}
+
+// A client may finish sending and still want its answers, so its end is passed on and the server's
+// bytes go on. A server that has finished has closed: PostgreSQL does not half-close.
+End Relay::pass_on_eof(Flow& flow) {
+  flow.passed_on = true;
+  if (&flow == &to_client_) return server_end();
+  sink(flow).finish_writing();
+  return to_client_.eof ? End::kClientClosed : End::kNone;
+}
+
+End Relay::server_end() const {
+  if (client_finished()) return End::kClientClosed;
+  if (from_server_.ending() == ServerStream::Ending::kLoginError) return End::kServerRefused;
+  // Out of sight the server may well have said why.
+  const bool said_why = !visible_ || from_server_.ending() != ServerStream::Ending::kNone;
+  return said_why ? End::kServerClosed : End::kServerAborted;
+}
+
+End Relay::broken(bool client_side) const {
+  if (client_side) return client_finished() ? End::kClientClosed : End::kClientAborted;
+  // A server that was told goodbye may reset the connection; it owes nobody anything.
+  if (client_finished()) return End::kClientClosed;
+  return from_server_.ending() == ServerStream::Ending::kNone ? End::kServerAborted : server_end();
+}
+
+bool Relay::can_tell() const {
+  return visible_ && !blocked(to_client_) && from_server_.can_tell();
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,198 @@
+#include "proxy/server.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <future>
+#include <string>
+#include <utility>
+
+namespace pgsteer {
+
+namespace {
+
+constexpr std::chrono::milliseconds kAnswerTime{200};
+
+unsigned worker_count(const ServerConfig& config) {
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  return config.workers != 0 ? config.workers : cores;
+}
+
+std::uint64_t get(const std::atomic<std::uint64_t>& counter) {
+  return counter.load(std::memory_order_relaxed);
+}
+
+HistogramView view_of(const Histogram& histogram) {
+  HistogramView view;
+  view.bounds.assign(Histogram::kBounds.begin(), Histogram::kBounds.end());
+  for (const auto& count : histogram.counts) view.counts.push_back(get(count));
+  view.sum = static_cast<double>(get(histogram.sum_us)) / 1e6;
+  return view;
+}
+
+}  // namespace
+
+Server::Server(const Config& config, ServerOutput output)
+    : config_(config),
+      output_(std::move(output)),
+      counters_(config.listen.size(), config.nodes.size()) {
+  const TlsContextsPtr tls = make_tls_contexts(config);
+  for (std::size_t i = 0; i < worker_count(config.server); ++i) {
+    workers_.push_back(std::make_unique<Worker>(config, i, counters_, links(), tls));
+  }
+  door_ = std::make_unique<Door>(config, *workers_[0], workers_.size(), counters_,
+                                 [this](std::size_t worker, Arrival arrival) {
+                                   if (worker == 0) return workers_[0]->take(std::move(arrival));
+                                   auto shared = std::make_shared<Arrival>(std::move(arrival));
+                                   workers_[worker]->post([this, worker, shared] {
+                                     workers_[worker]->take(std::move(*shared));
+                                   });
+                                 });
+}
+
+Server::~Server() {
+  if (!threads_.empty()) stop(std::chrono::milliseconds(0));
+}
+
+// What happens on worker 0's thread already is done at once; the rest is posted there.
+WorkerLinks Server::links() {
+  WorkerLinks links;
+  links.doubt = output_.doubt;
+  links.feedback = output_.feedback;
+  links.event = output_.event;
+  links.left = [this](std::size_t worker, std::size_t listener, const Peer& peer, bool counted) {
+    if (worker == 0) return door_->left(worker, listener, peer, counted);
+    workers_[0]->post(
+        [this, worker, listener, peer, counted] { door_->left(worker, listener, peer, counted); });
+  };
+  links.ask_admission = [this](std::size_t worker, std::uint64_t session, std::size_t listener,
+                               const Peer& peer) {
+    workers_[0]->post([this, worker, session, listener, peer] {
+      const End refuse = door_->admit_behind(listener, peer);
+      workers_[worker]->post(
+          [this, worker, session, refuse] { workers_[worker]->answer_admission(session, refuse); });
+    });
+  };
+  links.ask_key = [this](std::size_t worker, std::uint64_t session, std::uint32_t pid,
+                         std::vector<std::byte> key) { search_key(worker, session, pid, key); };
+  return links;
+}
+
+// From worker to worker until one has it; the last answer is nobody.
+void Server::search_key(std::size_t asking, std::uint64_t session, std::uint32_t pid,
+                        const std::vector<std::byte>& key) {
+  const auto visit = [this, asking, session, pid, key](const auto& self, std::size_t step) -> void {
+    const std::size_t at = (asking + step) % workers_.size();
+    if (at == asking) {
+      workers_[asking]->post(
+          [this, asking, session] { workers_[asking]->answer_key(session, std::nullopt); });
+      return;
+    }
+    workers_[at]->post([this, asking, session, pid, key, self, step, at] {
+      const auto found = workers_[at]->find_key(pid, key);
+      if (!found) return self(self, step + 1);
+      workers_[asking]->post(
+          [this, asking, session, found] { workers_[asking]->answer_key(session, found); });
+    });
+  };
+  visit(visit, 1);
+}
+
+void Server::start() {
+  workers_[0]->post([this] { door_->open(); });
+  for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
+}
+
+void Server::adopt(const TopologyPtr& topology) {
+  for (auto& worker : workers_) {
+    worker->post([&worker, topology] { worker->adopt(topology); });
+  }
+  workers_[0]->post([this, topology] { door_->adopt(topology); });
+}
+
+bool Server::reload_tls() {
+  try {
+    const TlsContextsPtr tls = make_tls_contexts(config_);
+    for (auto& worker : workers_) worker->post([&worker, tls] { worker->use(tls); });
+    return true;
+  } catch (const std::exception& problem) {
+    spdlog::error("certificates are kept as they were: {}", problem.what());
+    return false;
+  }
+}
+
+void Server::stop(std::chrono::milliseconds limit) {
+  const auto until = Worker::Clock::now() + limit;
+  // Worker 0 carries the door, and other workers' clients give their places back there: it stops
+  // last.
+  workers_[0]->post([this] { door_->close(); });
+  for (auto& worker : workers_) worker->post([&worker, until] { worker->stop(until); });
+  for (auto& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+ListenerView Server::listener_view(std::size_t listener) const {
+  const ListenConfig& config = config_.listen[listener];
+  const ListenerCounters& from = *counters_.by_listener[listener];
+  ListenerView view;
+  view.name = config.name;
+  view.to = word(config.to);
+  for (const BindAddress& bind : config.bind) view.bind.push_back(bind.text);
+  view.open = from.open.load(std::memory_order_relaxed);
+  view.now = get(from.sessions.now);
+  view.most = get(from.sessions.most);
+  view.total = get(from.sessions.total);
+  view.held = get(from.held.now);
+  view.held_total = get(from.held.total);
+  view.cancels = get(from.cancels);
+  for (const EndRow& end : end_table()) {
+    if (end.end == End::kNone) continue;
+    view.ends.emplace_back(end.word, get(from.ends[static_cast<std::size_t>(end.end)]));
+  }
+  for (std::size_t node = 0; node < config_.nodes.size(); ++node) {
+    const PairCounters& pair = from.by_node[node];
+    NodeTrafficView traffic;
+    traffic.node = config_.nodes[node].name;
+    traffic.now = get(pair.sessions.now);
+    traffic.most = get(pair.sessions.most);
+    traffic.total = get(pair.sessions.total);
+    traffic.connect_errors = get(pair.connect_errors);
+    for (const auto& worker : workers_) {
+      traffic.bytes_in += worker->bytes().at(listener, node).in.get();
+      traffic.bytes_out += worker->bytes().at(listener, node).out.get();
+    }
+    view.bytes_in += traffic.bytes_in;
+    view.bytes_out += traffic.bytes_out;
+    view.nodes.push_back(std::move(traffic));
+  }
+  view.connect = view_of(from.connect);
+  view.hold = view_of(from.hold);
+  return view;
+}
+
+TrafficView Server::traffic() const {
+  TrafficView view;
+  for (std::size_t i = 0; i < config_.listen.size(); ++i) view.listeners.push_back(listener_view(i));
+  view.accept_errors = get(counters_.accept_errors);
+  view.workers = static_cast<unsigned>(workers_.size());
+  return view;
+}
+
+std::vector<SessionView> Server::sessions() {
+  std::vector<std::future<std::vector<SessionView>>> answers;
+  for (auto& worker : workers_) {
+    auto promise = std::make_shared<std::promise<std::vector<SessionView>>>();
+    answers.push_back(promise->get_future());
+    worker->post([&worker, promise] { promise->set_value(worker->sessions()); });
+  }
+  const auto until = std::chrono::steady_clock::now() + kAnswerTime;
+  std::vector<SessionView> all;
+  for (auto& answer : answers) {
+    if (answer.wait_until(until) != std::future_status::ready) continue;
+    std::vector<SessionView> some = answer.get();
+    std::move(some.begin(), some.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace pgsteer

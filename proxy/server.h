@@ -1,0 +1,63 @@
+// The data plane as a whole: the workers' threads, the door, what passes between them. Wiring only.
+// Made, started and stopped by main; adopt() and the views from any thread.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "config/config.h"
+#include "health/topology.h"
+#include "proxy/counters.h"
+#include "proxy/door.h"
+#include "proxy/worker.h"
+#include "stats/view.h"
+
+namespace pgsteer {
+
+// What the data plane tells the rest. Called on worker threads; must return at once.
+struct ServerOutput {
+  std::function<void(const Doubt&)> doubt;
+  std::function<void(const Feedback&)> feedback;
+  std::function<void(EventView)> event;
+};
+
+class Server {
+ public:
+  // Opens the listening sockets and reads the certificates: throws std::runtime_error with one
+  // clear line. `config` outlives the server.
+  Server(const Config& config, ServerOutput output);
+  ~Server();
+
+  void start();
+  // Every worker adopts it, soon.
+  void adopt(const TopologyPtr& topology);
+  // Reads the certificate files again. False, with the reason in the log, if they cannot be used:
+  // the old ones stay.
+  bool reload_tls();
+  // Stops accepting, lets sessions finish until `limit`, ends the rest; returns when all are gone.
+  void stop(std::chrono::milliseconds limit);
+
+  TrafficView traffic() const;
+  // Asks every worker; one that does not answer within 200 ms is left out.
+  std::vector<SessionView> sessions();
+  // The port that a listener is bound to; for tests.
+  std::uint16_t port(std::size_t listener) const { return door_->port(listener); }
+
+ private:
+  WorkerLinks links();
+  void search_key(std::size_t asking, std::uint64_t session, std::uint32_t pid,
+                  const std::vector<std::byte>& key);
+  ListenerView listener_view(std::size_t listener) const;
+
+  const Config& config_;
+  ServerOutput output_;
+  Counters counters_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Door> door_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace pgsteer

@@ -1,0 +1,285 @@
+#include "proxy/session.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "proxy/error_response.h"
+#include "proxy/worker.h"
+
+namespace pgsteer {
+
+namespace {
+
+// How long a client may take to read its last bytes before the socket is closed under it.
+constexpr Duration kLinger{1'000};
+
+double seconds(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration<double>(d).count();
+}
+
+}  // namespace
+
+Session::Session(Worker& worker, Arrival arrival, std::uint64_t id)
+    : worker_(worker),
+      id_(id),
+      peer_(arrival.peer),
+      relay_(worker.context(), client_, server_),
+      listener_(static_cast<std::uint16_t>(arrival.listener)),
+      refuse_(arrival.refuse),
+      counted_(arrival.counted),
+      behind_balancer_(arrival.behind_balancer),
+      began_(Clock::now()) {
+  client_.watch.fd = std::move(arrival.fd);
+  for (Watch* watch : {&client_.watch, &server_.watch}) {
+    watch->ready = ready_callback;
+    watch->owner = this;
+  }
+  life_ = live();
+}
+
+const ListenConfig& Session::config() const { return worker_.config().listen[listener_]; }
+
+Task<bool> Session::live() {
+  const End why = co_await run();
+  if (end_ == End::kNone) end_ = why;
+  co_await finish();
+  worker_.bury(*this);
+  co_return true;
+}
+
+Task<End> Session::run() {
+  worker_.greeting_begun();
+  const End greeted = co_await greet();
+  worker_.greeting_over();
+  if (greeted != End::kNone) co_return greeted;
+  if (End e = co_await reach(); e != End::kNone) co_return e;
+  co_return co_await relay();
+}
+
+Task<End> Session::relay() {
+  phase_ = Phase::kRelay;
+  while (co_await woken()) {
+  }
+  co_return end_;
+}
+
+// The last words, the accounts, and a moment for the client to read what it was sent.
+Task<bool> Session::finish() {
+  const Phase from = std::exchange(phase_, Phase::kEnding);
+  const bool client_gone = end_ == End::kClientClosed || end_ == End::kClientAborted ||
+                           end_ == End::kClientLeft || end_ == End::kCancelDone;
+  if (!client_gone) tell();
+  if (end_ == End::kRoleLost && from == Phase::kRelay) stop_statement();
+  worker_.context().poller.close(server_.watch);
+  cancel_.reset();
+  log_end();
+  let_go();
+  worker_.counters(listener_).ends[static_cast<std::size_t>(end_)].fetch_add(
+      1, std::memory_order_relaxed);
+  worker_.counters(listener_).sessions.leave();
+  // Closing a socket with unread bytes in it resets the connection, and the reset overtakes what
+  // was sent last. So: say that nothing follows, and read until the client has seen it.
+  if (!client_gone && from != Phase::kGreeting) {
+    client_.finish_writing();
+    worker_.set_deadline(*this, Clock::now() + kLinger);
+    timed_out_ = false;
+    for (bool open = true; open && !timed_out_;) {
+      if (!worker_.context().poller.want(client_.watch, EPOLLIN)) break;
+      struct Pause {  // ready() would not wait: the session has ended
+        Session& session;
+        bool await_ready() const { return false; }
+        void await_suspend(std::coroutine_handle<> waiting) { session.waiting_ = waiting; }
+        void await_resume() const {}
+      };
+      co_await Pause{*this};
+      const ssize_t n = ::recv(client_.fd(), worker_.context().buffer.data(),
+                               worker_.context().buffer.size(), MSG_DONTWAIT);
+      open = n > 0 || (n < 0 && errno == EAGAIN);
+    }
+  }
+  worker_.clear_deadline(*this);
+  worker_.context().poller.close(client_.watch);
+  co_return true;
+}
+
+// Says why to a client that waits for a message, if the end has words for it.
+void Session::tell() {
+  const EndRow& text = row(end_);
+  if (text.sqlstate.empty()) return;
+  const bool relaying = relay_.visible();
+  if (relaying ? !relay_.can_tell() : !can_speak_) return;
+  const std::string detail = why();
+  const std::vector<std::byte> packet =
+      encode_error_response({"FATAL", text.sqlstate, text.message, detail, {}});
+  told_ = client_.write(packet).size == packet.size();
+}
+
+std::string Session::why() const {
+  if (detail_) return *detail_;
+  const Topology* topology = worker_.topology().get();
+  if ((end_ == End::kNoNode || end_ == End::kHoldFull || end_ == End::kConnectFailed) && topology) {
+    if (!topology->no_primary_why.empty()) return "pgsteer: " + topology->no_primary_why;
+    return "pgsteer: no node of \"" + config().name + "\" takes connections now";
+  }
+  if (end_ == End::kShutdown) return "pgsteer is shutting down";
+  if (end_ == End::kBadPacket) return {};
+  return row(end_).sqlstate == "53300" ? "pgsteer: " + std::string(word(end_)) : std::string();
+}
+
+// Closing a connection does not stop its statement, and a write on a node that lost its role could
+// still be committed there.
+void Session::stop_statement() {
+  if (key_.bytes.empty() || relay_.idle()) return;
+  if (const auto address = server_address()) {
+    worker_.send_cancel(*address, encode_cancel_request(key_.pid, key_.bytes));
+  }
+}
+
+void Session::end(End why, std::string detail) {
+  if (end_ != End::kNone) return;
+  end_ = why;
+  if (!detail.empty()) detail_ = std::make_unique<std::string>(std::move(detail));
+  worker_.enqueue(*this);
+}
+
+void Session::wake() {
+  if (waiting_) std::exchange(waiting_, nullptr).resume();
+}
+
+void Session::Awaiter::await_suspend(std::coroutine_handle<> waiting) {
+  session.waiting_ = waiting;
+  session.awaited_ = watch;
+  if (watch != nullptr && !session.worker_.context().poller.want(*watch, events)) {
+    session.end(End::kNoResources);
+  }
+}
+
+bool Session::Awaiter::await_resume() {
+  session.awaited_ = nullptr;
+  return session.end_ == End::kNone;
+}
+
+void Session::on_ready(Watch& watch, std::uint32_t events) {
+  if (phase_ == Phase::kRelay) {
+    if (end_ != End::kNone) return;  // told to end: not another byte
+    const End e = relay_.on_ready(&watch == &client_.watch, events);
+    if (login_open_) follow_login();
+    if (e != End::kNone && end_ == End::kNone) {
+      end_ = e;
+      wake();
+    }
+    return;
+  }
+  if (awaited_ == &watch || phase_ == Phase::kEnding) return wake();
+  if (&watch == &client_.watch) return client_stirred();
+  // The server stirred while nobody waits for it: whoever waits next will see it.
+  worker_.context().poller.want(watch, 0);
+}
+
+// The client did something while it was not its turn: it left, or it sends ahead.
+void Session::client_stirred() {
+  std::byte one{};
+  const ssize_t n = ::recv(client_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (n == 0 || (n < 0 && errno != EAGAIN)) return end(End::kClientLeft);
+  worker_.context().poller.want(client_.watch, EPOLLRDHUP);
+}
+
+void Session::on_deadline() {
+  worker_.clear_deadline(*this);
+  if (phase_ == Phase::kRelay && deadline_end_ == End::kNone) return end_login_slot();
+  if (deadline_end_ == End::kNone || phase_ == Phase::kEnding) {
+    timed_out_ = true;
+    return wake();
+  }
+  end(deadline_end_);
+}
+
+void Session::deadline(Duration in, End why) {
+  timed_out_ = false;
+  deadline_end_ = why;
+  worker_.set_deadline(*this, Clock::now() + in);
+}
+
+void Session::no_deadline() {
+  timed_out_ = false;
+  worker_.clear_deadline(*this);
+}
+
+void Session::bind(std::size_t node, std::uint32_t timeline) {
+  node_ = static_cast<std::uint32_t>(node);
+  timeline_ = timeline;
+  bound_ = true;
+  login_open_ = true;
+}
+
+void Session::let_go() {
+  if (!bound_) return;
+  worker_.unbind(*this);
+  bound_ = false;
+  login_open_ = false;
+}
+
+bool Session::has_key(std::uint32_t pid, std::span<const std::byte> key) const {
+  return key_.pid == pid && !key_.bytes.empty() && key_.bytes.size() == key.size() &&
+         std::equal(key.begin(), key.end(), key_.bytes.begin());
+}
+
+std::optional<Address> Session::server_address() const {
+  if (server_.fd() < 0) return std::nullopt;
+  Address address;
+  address.size = sizeof address.storage;
+  if (::getpeername(server_.fd(), reinterpret_cast<sockaddr*>(&address.storage), &address.size)) {
+    return std::nullopt;
+  }
+  return address;
+}
+
+void Session::log_end() const {
+  const bool routine = config().name.empty() || !worker_.config().log.sessions;
+  if (routine || end_ == End::kCancelDone) return;
+  const std::string node = bound_ ? worker_.topology()->nodes[node_].name : "-";
+  const Identity none;
+  const Identity& who = identity_ ? *identity_ : none;
+  spdlog::info(
+      "session {} on {} from {} to {} ended: {}{}{} user={} database={} application={} "
+      "seconds={:.3f} bytes_in={} bytes_out={}{}",
+      id_, config().name, peer_.text(), node, word(end_), detail_ ? " (" : "",
+      detail_ ? *detail_ + ")" : "", who.user.empty() ? "-" : who.user,
+      who.database.empty() ? "-" : who.database, who.application.empty() ? "-" : who.application,
+      seconds(Clock::now() - began_), relay_.bytes_in(), relay_.bytes_out(),
+      relay_.server_stream().sqlstate().empty()
+          ? std::string()
+          : " sqlstate=" + std::string(relay_.server_stream().sqlstate()));
+}
+
+SessionView Session::view(Clock::time_point now) const {
+  static constexpr const char* kPhases[] = {"greeting", "held",  "connecting",
+                                            "login",    "relay", "ending"};
+  SessionView v;
+  v.id = id_;
+  v.listener = config().name;
+  v.client = peer_.text();
+  if (bound_) v.node = worker_.topology()->nodes[node_].name;
+  Address local;
+  local.size = sizeof local.storage;
+  if (server_.fd() >= 0 && ::getsockname(server_.fd(), reinterpret_cast<sockaddr*>(&local.storage),
+                                         &local.size) == 0) {
+    v.local = local.text();
+  }
+  v.phase = kPhases[static_cast<std::size_t>(phase_)];
+  if (identity_) {
+    v.user = identity_->user;
+    v.database = identity_->database;
+    v.application = identity_->application;
+  }
+  v.tls = tls_done_ ? "terminate" : passes_tls_ ? "pass" : "off";
+  v.busy = phase_ == Phase::kRelay && relay_.visible() && !relay_.idle();
+  v.age_seconds = seconds(now - began_);
+  v.bytes_in = relay_.bytes_in();
+  v.bytes_out = relay_.bytes_out();
+  return v;
+}
+
+}  // namespace pgsteer
