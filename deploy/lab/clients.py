@@ -73,21 +73,29 @@ class Link:
             text = self._pq.error_message.decode(errors="replace")
             self._pq.finish()
             raise Refused(text)
+        # A FATAL that arrives together with the end of the statement before is a notice to libpq.
+        self._last_words = None
+        self._pq.notice_handler = self._hear
+
+    def _hear(self, notice):
+        code = notice.error_field(pq.DiagnosticField.SQLSTATE) or b""
+        if code.startswith(b"57P"):
+            self._last_words = (notice.error_message.decode(errors="replace"), code.decode())
 
     def ask(self, statement, *values):
         """The first column of the first row, as text."""
         try:
             self._pq.send_query_params(statement.encode(), [str(value).encode() for value in values])
         except psycopg.OperationalError as error:
-            raise Refused(str(error)) from None
+            raise Refused(*(self._last_words or (str(error),))) from None
         first = self._pq.get_result()
         while self._pq.get_result():
             pass
-        if first is None:
-            raise Refused(self._pq.error_message.decode(errors="replace"))
-        if first.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
-            state = first.error_field(pq.DiagnosticField.SQLSTATE)
-            raise Refused(first.error_message.decode(errors="replace"), state and state.decode())
+        if first is None or first.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+            state = first and first.error_field(pq.DiagnosticField.SQLSTATE)
+            if not state and self._last_words:
+                raise Refused(*self._last_words)
+            raise Refused(self._pq.error_message.decode(errors="replace"), state and state.decode())
         value = first.get_value(0, 0) if first.ntuples else None
         return value and value.decode()
 
