@@ -30,7 +30,7 @@ class Resolver {
     std::vector<Address> addresses;
   };
 
-  // `changed` says that take() has something.
+  // `changed` says that take() has something. It must not call back into the resolver.
   Resolver(const std::vector<std::string>& names, std::chrono::milliseconds period,
            std::function<void()> changed, Lookup lookup = look_up);
   ~Resolver();  // at once, also while a lookup hangs
