@@ -84,7 +84,8 @@ void add_cluster_families(Families& families, const ClusterView& cluster) {
              cluster.first_round_done ? 1 : 0);
   add_single(families, gauge, "pgsteer_topology_generation",
              "Number of the routing decision in force; each change raises it.", cluster.generation);
-  add_single(families, gauge, "pgsteer_has_primary", "1 while there is a node to write to.",
+  add_single(families, gauge, "pgsteer_has_primary",
+             "1 while a node is the primary, proven or within its lease.",
              cluster.primary.empty() ? 0 : 1);
   if (cluster.primary_since != WallTime{} && !cluster.primary.empty()) {
     add_single(families, gauge, "pgsteer_primary_since_timestamp_seconds",
@@ -115,7 +116,8 @@ void add_cluster_families(Families& families, const ClusterView& cluster) {
 void add_node_families(Families& families, const ClusterView& cluster) {
   using N = const NodeView&;
   const auto gauge = MetricType::Gauge;
-  per_node(families, cluster, gauge, "pgsteer_primary", "1 for the node that writes go to.",
+  per_node(families, cluster, gauge, "pgsteer_primary",
+           "1 for the node that is the primary, proven or within its lease.",
            [&](N n) { return std::optional(n.name == cluster.primary ? 1 : 0); });
   Family role(gauge, "pgsteer_node_role", "1 for the role that the node has, 0 for the others.");
   for (const NodeView& node : cluster.nodes) {

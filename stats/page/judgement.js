@@ -5,7 +5,7 @@
 const kBadReasons = new Set(['down', 'fenced', 'superseded', 'stale_timeline', 'foreign',
                              'unresolved', 'not_running', 'lost_role']);
 const kWarnReasons = new Set(['promoting', 'silent', 'orphaned', 'maintenance', 'witnessed',
-                              'lagging', 'not_streaming', 'promoted', 'fallback']);
+                              'lagging', 'not_streaming', 'promoted', 'fallback', 'degraded']);
 
 export function verdictLevel(verdict) {
   if (kBadReasons.has(verdict.reason)) return 'bad';
@@ -21,6 +21,16 @@ export function nodeLevel(node) {
   if (kBadRoles.has(node.role) || levels.includes('bad')) return 'bad';
   if (kWarnRoles.has(node.role) || levels.includes('warn')) return 'warn';
   return 'none';
+}
+
+function isServed(status, listener) {
+  return status.nodes.some((node) => node.verdicts.some((verdict) =>
+    verdict.listener === listener.name && verdict.admission === 'admit'));
+}
+
+// What the node last said of itself may no longer be so.
+export function isOutOfSight(node) {
+  return node.role === 'down' || node.role === 'silent';
 }
 
 const kAdmissionWords = {admit: 'serves', drain: 'no new sessions', cut: 'not used'};
@@ -43,6 +53,13 @@ export function banners(status) {
         'No primary' + (cluster.no_primary_reason ? ': ' + cluster.no_primary_reason : '') +
             '. Clients that want to write wait.',
         held ? held + ' waiting' : '');
+  }
+  if (cluster.first_round_done) {
+    status.listeners.filter((listener) => !(listener.to === 'primary' && !cluster.primary) &&
+                                          !isServed(status, listener)).forEach((listener) =>
+      add('bad', 'unserved ' + listener.name,
+          listener.name + ': no node takes new sessions at the moment.',
+          listener.held_now ? listener.held_now + ' waiting' : ''));
   }
   cluster.alarms.forEach((alarm) => add('bad', 'alarm ' + alarm, alarm));
   if (cluster.fence_seconds !== null) {

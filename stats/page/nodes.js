@@ -1,7 +1,7 @@
 // One card per node: what it is, how its checks went, and what each listener makes of it.
 import {h} from './dom.js';
 import {age, ago, bytes, count, duration, exact, plural, secondsBetween, words} from './format.js';
-import {admissionWord, nodeLevel, verdictLevel} from './judgement.js';
+import {admissionWord, isOutOfSight, nodeLevel, verdictLevel} from './judgement.js';
 
 const kChecksShown = 64;
 export const kDenseFrom = 13;  // from so many nodes on, a quiet card shows less
@@ -74,8 +74,10 @@ function fact(name, value, title) {
 }
 
 function mainFacts(node) {
-  return h('dl', {class: 'facts'},
-           fact('State', node.state ? words(node.state) : 'unknown',
+  const old = isOutOfSight(node);
+  return h('dl', {class: old ? 'facts old' : 'facts',
+                  title: old ? 'As of its last answer' : null},
+           fact(old ? 'Last state' : 'State', node.state ? words(node.state) : 'unknown',
                 node.replication_state ? 'replication: ' + node.replication_state : null),
            fact('Timeline', node.timeline === null ? '–' : node.timeline),
            node.lag_bytes === null

@@ -1,6 +1,6 @@
 // The first thing to read: who is the primary, and how much is going on.
 import {h} from './dom.js';
-import {bytes, count, duration, exact, plural, secondsBetween} from './format.js';
+import {age, bytes, count, exact, plural, secondsBetween} from './format.js';
 
 const kWindow = 120;   // seconds of traffic that the pictures show
 const kSpacing = 0.9;  // seconds between two samples at least: shorter ones say little
@@ -62,7 +62,8 @@ function figure(label, value, title, spark, extra) {
 function headline(cluster) {
   if (!cluster.first_round_done) return ['Nothing is known yet'];
   if (!cluster.primary) return ['There is no primary'];
-  return [h('span', {class: 'primary-name'}, cluster.primary), ' is the primary'];
+  return [h('span', {class: 'primary-name'}, cluster.primary), ' is the primary',
+          cluster.fence_seconds === null ? null : h('span', {class: 'unproven'}, ', unproven')];
 }
 
 function subline(status) {
@@ -70,7 +71,7 @@ function subline(status) {
   const parts = [];
   if (cluster.primary && cluster.primary_since) {
     parts.push(h('span', {title: cluster.primary_since},
-                 'for ' + duration(secondsBetween(cluster.primary_since, status.generated_at))));
+                 'for ' + age(secondsBetween(cluster.primary_since, status.generated_at))));
   }
   if (cluster.timeline) parts.push(h('span', {}, 'timeline ' + cluster.timeline));
   const answering = status.nodes.filter((node) => node.checks.history.endsWith('1')).length;

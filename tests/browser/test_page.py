@@ -151,6 +151,21 @@ def test_maintenance_mode_and_alarms_are_said(page):
                   ".some((e) => /\\d+ s left/.test(e.innerText))", "the fence's countdown")
 
 
+def test_an_unproven_primary_is_not_passed_off_as_proven(page):
+    page.show("healthy")
+    assert page.text("h1") == ["pg-1 is the primary"]
+    page.show("alarm")
+    assert page.text("h1") == ["pg-1 is the primary, unproven"]
+    assert page.text('.node[data-key="pg-1"] .facts dt')[0] == "Last state"
+
+
+def test_a_listener_without_a_node_is_said(page):
+    page.show("healthy")
+    assert page.text("#banners .banner") == []
+    page.show("trouble")
+    assert "read_only: no node takes new sessions at the moment." in page.text(".banner.bad")[0]
+
+
 def test_nothing_known_yet_is_a_state_of_its_own(page):
     page.show("nothing")
     assert page.text("h1") == ["Nothing is known yet"]
