@@ -60,8 +60,7 @@ Task<End> Session::run() {
 
 Task<End> Session::relay() {
   phase_ = Phase::kRelay;
-  while (co_await woken()) {
-  }
+  co_await woken();  // by on_ready or end(): both set end_ first
   co_return end_;
 }
 
