@@ -477,6 +477,26 @@ TEST(Resync, SecondAnswerShowsThatMoreWentOnThanTheCopy) {
   EXPECT_FALSE(s.client.resync_after_gap(bytes(query())));
 }
 
+TEST(Resync, RequestPipelinedBehindTheCopyForbidsIt) {
+  Session s;
+  s.from_client(query("copy t from stdin"));
+  s.from_server(kCopyIn);
+  s.from_client(kData + kCopyDone + query());
+  s.client.skip(100000);
+  s.from_server(complete("COPY 1") + ready());
+  EXPECT_FALSE(s.client.resync_after_gap(bytes(query())));
+}
+
+TEST(Resync, LaterCopyIsAnotherChance) {
+  CopySession s;
+  s.from_server(complete("COPY 9") + ready());
+  EXPECT_FALSE(s.client.resync_after_gap(bytes(query().substr(0, 9))));
+  s.from_server(kReply + kCopyIn + complete("COPY 9") + ready());
+  EXPECT_TRUE(s.client.resync_after_gap(bytes(query())));
+  s.from_server(kReply);
+  EXPECT_TRUE(s.is_idle());
+}
+
 TEST(Resync, EarlySyncOfTheCopyIsForgotten) {
   Session s;
   s.from_client(kExtended + kSync);

@@ -242,6 +242,14 @@ TEST(LoginFacts, AreGoneOnceReleasedAndNotBefore) {
   EXPECT_EQ(login.server.login(), nullptr);
 }
 
+TEST(LoginFacts, OutliveAnErrorInPieces) {
+  const std::string error = report('E', "ERROR", "42601");
+  Login login;
+  login.feed(kLoginWire + error.substr(0, 20));
+  login.feed(error.substr(20));
+  expect_facts(login);
+}
+
 TEST(LoginFacts, AreGoneWhenFramingIsLost) {
   Login login;
   login.feed(message('R', u32(0)) + "Ecould not fork");
