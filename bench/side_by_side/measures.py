@@ -9,7 +9,7 @@ from .processes import Missing, run_bounded
 @dataclasses.dataclass(frozen=True)
 class Figure:
     """One number of a measure. `goal` bounds pgsteer's ratio to the best peer, one worker each;
-    `goal_all_cores` the same with as many workers as cores."""
+    `goal_all_cores` the same with as many workers as cores; `limit` bounds pgsteer's own value."""
 
     key: str
     title: str
@@ -17,6 +17,7 @@ class Figure:
     more_is_better: bool = False
     goal: float = None
     goal_all_cores: float = None
+    limit: float = None
     digits: int = 1
 
 
@@ -146,7 +147,7 @@ _CPU_GB = Figure("cpu_ms_gb", "proxy CPU per GB", "ms", goal=0.5, digits=0)
 _STREAM = (_GB_S, _CPU_GB, Figure("system_ms_gb", "system CPU per GB", "ms", digits=0))
 _FAILED = Figure("failed", "failed", "", digits=0)
 _CACHED = {"pgbouncer": "answers a login itself and connects to the server with the first query"}
-_KIB = Figure("kib", "memory per session", "KiB", digits=2)
+_KIB = Figure("kib", "memory per session", "KiB", limit=2.0, digits=2)
 
 SYNTHETIC = (
     RoundTrips("rt1", "1 session, small round trips", (goal(RATE, 1.0), P50, P99, CPU, SYSTEM),

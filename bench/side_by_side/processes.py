@@ -54,7 +54,11 @@ class Process:
         """Of the process, its children, and those children that have ended (proc(5): cutime)."""
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
             ended = [int(word) for word in stat.read().rpartition(")")[2].split()[13:15]]
-        return cpu_seconds(self.pids()) + sum(ended) / os.sysconf("SC_CLK_TCK")
+        total = sum(ended) / os.sysconf("SC_CLK_TCK")
+        for pid in self.pids():
+            with contextlib.suppress(OSError):  # it may end between the listing and this
+                total += cpu_seconds([pid])
+        return total
 
     def check_alive(self):
         if self.popen.poll() is not None:

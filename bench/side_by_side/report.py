@@ -25,10 +25,13 @@ def _verdict(group, measure, ours, contenders, figure):
         return "-"
     said = f"{ratio[0]:.2f} ({ratio[1]:.2f}–{ratio[2]:.2f}) of {peer.label}"
     goal = group.goal(figure)
-    if goal is None:
-        return said
-    met = ratio[0] >= goal if figure.more_is_better else ratio[0] <= goal
-    return f"{said}; {'≥' if figure.more_is_better else '≤'} {goal:.2f} {'met' if met else 'MISSED'}"
+    if goal is not None:
+        met = ratio[0] >= goal if figure.more_is_better else ratio[0] <= goal
+        said += f"; {'≥' if figure.more_is_better else '≤'} {goal:.2f} {'met' if met else 'MISSED'}"
+    if figure.limit is not None:
+        met = group.median(measure, ours, figure) <= figure.limit
+        said += f"; ≤ {figure.limit:g} {figure.unit} {'met' if met else 'MISSED'}"
+    return said
 
 
 def rows(group, measures, contenders):

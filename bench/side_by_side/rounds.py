@@ -18,8 +18,6 @@ from .processes import Failed, Missing, Process, system_cpu_seconds, wait_until
 SOURCE = "127.0.0.41:16000"
 REST = "127.0.0.41:16008"
 QUIET_CORES = 0.12  # what others may take of the machine during a turn; a quiet machine stays below
-ATTEMPTS = 3
-PATIENCE = 30  # seconds per turn to wait for a busy machine to come to rest
 
 
 @dataclasses.dataclass
@@ -32,6 +30,8 @@ class Bench:
     warm_up: float
     workers: int
     pinned: bool
+    attempts: int    # at one turn, when others disturb it
+    patience: float  # seconds per turn to wait for a busy machine to come to rest
     source: Process = None
     database: Process = None
     disturbance: float = 0  # of the turn under way: processor time taken by others, in cores
@@ -128,8 +128,8 @@ def _quietest(bench, measure, contender, setting):
     """One turn; taken again when something else kept the machine busy meanwhile. When no try was
     quiet the quietest counts, whatever its figures."""
     best = None
-    patience = PATIENCE
-    for attempt in range(1, ATTEMPTS + 1):
+    patience = bench.patience
+    for attempt in range(1, bench.attempts + 1):
         bench.disturbance = 0
         with contender.running(setting) as proxy:
             patience = await_quiet(patience)
