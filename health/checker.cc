@@ -18,7 +18,7 @@ using std::chrono::steady_clock;
 // Names are looked up this often; sooner while something is in doubt.
 constexpr milliseconds kNamePeriod{10'000};
 // One look at PostgreSQL's port.
-constexpr milliseconds kPortDeadline{1'000};
+constexpr milliseconds kPortDeadline{500};
 // The data plane may raise the same doubt for every session; more than this is nothing new.
 constexpr std::size_t kMostDoubts = 256;
 

@@ -152,6 +152,7 @@ struct NodeState {
   Instant database_at{};
   Instant database_asked{};
   bool database_in_flight = false;
+  std::optional<Instant> turned_away;  // when it last refused a session, as the data plane saw it
   unsigned database_failures = 0;
 
   // When this node's Patroni surely read the store, from replies with the lease (judge_fence.cc).

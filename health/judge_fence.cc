@@ -32,6 +32,9 @@ std::string rest_of(const NodeConfig& node) {
 // The state of PostgreSQL's port as far as it is known since REST went silent.
 Verdict by_database(const Judging& j, std::size_t i, Reason reason, const std::string& why) {
   const NodeState& n = j.s.nodes[i];
+  if (turned_away(n, j.now)) {
+    return {Admission::kDrain, Reason::kNotRunning, why + "; PostgreSQL turns sessions away"};
+  }
   switch (n.database) {
     case DatabaseAnswer::kUnknown:
       return {Admission::kAdmit, reason, why};
@@ -49,7 +52,8 @@ Verdict by_database(const Judging& j, std::size_t i, Reason reason, const std::s
 
 std::string silence_text(const Judging& j, std::size_t i) {
   const NodeState& n = j.s.nodes[i];
-  if (n.failures == 0) return n.attempt.lease ? "Patroni is late" : "Patroni shows no lease";
+  if (n.failures == 0 && !n.attempt.lease) return "Patroni shows no lease";
+  if (n.failures == 0) return late(n, j.now) ? "Patroni is late" : "Patroni is being asked";
   return "Patroni does not answer (" + n.attempt.detail + ", for " +
          seconds_text(j.now - n.failing_since) + ")";
 }

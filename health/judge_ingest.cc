@@ -127,7 +127,12 @@ void take(Judging& j, const AddressEvidence& e) {
 
 void take(Judging& j, const DoubtEvidence& e) {
   const Doubt& d = e.doubt;
-  open_doubt(j, d.node, "a session found " + j.name(d.node) + " in trouble: " + word(d.kind));
+  NodeState& n = j.node(d.node);
+  bool heard =
+      open_doubt(j, d.node, "a session found " + j.name(d.node) + " in trouble: " + word(d.kind));
+  bool away = d.kind == DoubtKind::kShuttingDown || d.kind == DoubtKind::kConnectRefused ||
+              d.kind == DoubtKind::kInHotStandby;
+  if (away && (heard || n.failures > 0)) n.turned_away = j.now;
 }
 
 std::string role_of(const Judging& j, std::size_t i) {
@@ -187,15 +192,18 @@ void describe_nodes(Judging& j) {
 
 // A window of doubt lasts a second. Doubts that come to nothing open the next one later and later,
 // so that a client that cannot be served does not keep every node's REST API busy.
-void open_doubt(Judging& j, std::size_t node, const std::string& text) {
+bool open_doubt(Judging& j, std::size_t node, const std::string& text) {
   JudgeState& s = j.s;
   if (j.now - s.doubt_until > std::chrono::minutes(1)) s.futile_doubts = 0;
   auto pause = std::min(std::chrono::seconds(10), std::chrono::seconds(s.futile_doubts));
-  if (s.doubt_until > j.now || (s.futile_doubts > 0 && j.now - s.doubt_until < pause)) return;
+  if (s.doubt_until > j.now || (s.futile_doubts > 0 && j.now - s.doubt_until < pause)) {
+    return false;
+  }
   s.doubt_until = j.now + std::chrono::seconds(1);
   s.doubt_window = j.now;
   if (s.futile_doubts < 10) ++s.futile_doubts;
   j.tell(TransitionKind::kDoubt, "info", text, node);
+  return true;
 }
 
 bool foreign(const JudgeState& s, const NodeState& n) {
@@ -207,6 +215,10 @@ bool fresh(const NodeState& n) { return n.report && n.failures == 0; }
 
 bool claims(const JudgeState& s, const NodeState& n) {
   return fresh(n) && n.report->leads() && !foreign(s, n);
+}
+
+bool turned_away(const NodeState& n, Instant now) {
+  return n.turned_away && now - *n.turned_away < kTurnedAway;
 }
 
 bool late(const NodeState& n, Instant now) {

@@ -16,6 +16,10 @@ inline constexpr std::chrono::milliseconds kWitnessPace{200};
 // A node's timeline counts as "in sight" for this long after its last answer.
 inline constexpr std::chrono::milliseconds kInSight{5'000};
 
+// After a node has turned a session away, others are kept from it until it proves itself again; if
+// it cannot be asked, for this long.
+inline constexpr std::chrono::milliseconds kTurnedAway{1'000};
+
 struct Judging {
   const Config& config;
   JudgeState& s;
@@ -34,7 +38,7 @@ struct Judging {
 // judge_ingest.cc: evidence into facts.
 void ingest(Judging& j, const Evidence& evidence);
 void describe_nodes(Judging& j);  // role words for the page, with a line for each change
-void open_doubt(Judging& j, std::size_t node, const std::string& text);
+bool open_doubt(Judging& j, std::size_t node, const std::string& text);  // false: not listened to
 
 // judge_primary.cc: who may be written to.
 void judge_primary(Judging& j);
@@ -62,6 +66,7 @@ void plan(Judging& j);
 bool foreign(const JudgeState& s, const NodeState& n);
 bool fresh(const NodeState& n);                                   // its last attempt was answered
 bool claims(const JudgeState& s, const NodeState& n);             // fresh, lease, writable, ours
+bool turned_away(const NodeState& n, Instant now);                // a session, just now
 bool late(const NodeState& n, Instant now);                       // being asked, and slow to answer
 std::string seconds_text(std::chrono::steady_clock::duration d);  // "1.2 s"
 std::string bytes_text(std::uint64_t bytes);                      // "1.2 MB"

@@ -137,12 +137,21 @@ Belief hear_holder(Judging& j, std::size_t i) {
           true};
 }
 
+// Its last answer cannot be relied on: attempts since have failed, or one is late and there is more
+// against it, or it has turned a session away since that answer was asked for.
+bool doubtful(const Judging& j, std::size_t i) {
+  const NodeState& n = j.s.nodes[i];
+  if (n.failures > 0) return true;
+  if (turned_away(n, j.now) && *n.turned_away > n.report_sent && n.report->leads()) return true;
+  if (!late(n, j.now)) return false;
+  bool dead = n.database != DatabaseAnswer::kUnknown && n.database != DatabaseAnswer::kAnswers;
+  return dead || j.now >= fence_deadline(j.config, j.s, i);
+}
+
 // The verdict on the holder, with a line when it begins or ends to be in doubt.
 void weigh_holder(Judging& j) {
   std::size_t i = j.s.holder->node;
-  const NodeState& n = j.s.nodes[i];
-  bool overdue = late(n, j.now) && j.now >= fence_deadline(j.config, j.s, i);
-  Belief belief = n.failures == 0 && !overdue ? hear_holder(j, i) : believe_unproven(j, i);
+  Belief belief = doubtful(j, i) ? believe_unproven(j, i) : hear_holder(j, i);
   Holder& h = *j.s.holder;
   if (h.proven && belief.verdict.reason != Reason::kPrimary) {
     j.tell(TransitionKind::kDoubt, "info", j.name(i) + ": " + belief.verdict.why, i);

@@ -232,6 +232,7 @@ void plan(Judging& j) {
     if (n.rest_in_flight && n.rest_ask == Ask::kLeader) p.wake_at(n.rest_since + kLate);
     if (!s.holder->proven || n.rest_in_flight)
       p.wake_at(fence_deadline(j.config, s, s.holder->node));
+    if (n.turned_away) p.wake_at(*n.turned_away + kTurnedAway);
     if (s.witness.valid) p.wake_at(s.witness.sent + kWitnessFresh + milliseconds(1));
   }
   j.out.wake = p.wake;

@@ -188,6 +188,59 @@ TEST(JudgeFence, AFrozenNodeHoldsNewSessions) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
+TEST(JudgeFence, AFrozenNodeHoldsNewSessionsBeforeItsDeadline) {
+  Cluster c;
+  quiet(c);
+  c.config.health.timeout = seconds(10);
+  c.silence(0, DatabaseAnswer::kHung);
+  c.run(milliseconds(1'700));  // a round, half a second of patience, one look at the port
+  EXPECT_EQ(c.state.nodes[0].failures, 0u);
+  EXPECT_EQ(c.rw(0), "drain silent");
+}
+
+TEST(JudgeFence, ALateReplyAloneHoldsNobody) {
+  Cluster c;
+  quiet(c);
+  c.nodes[0].latency = milliseconds(1'500);
+  c.run(seconds(30));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+}
+
+// systemctl stop patroni: REST accepts and stays silent while PostgreSQL shuts down.
+TEST(JudgeFence, ASilentPrimaryThatTurnsSessionsAwayHoldsThem) {
+  Cluster c;
+  quiet(c);
+  c.silence(0);
+  c.run(milliseconds(3'500));
+  EXPECT_EQ(c.rw(0), "admit silent");
+  c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  EXPECT_EQ(c.rw(0), "drain not_running");
+  c.run(milliseconds(900));
+  EXPECT_EQ(c.rw(0), "drain not_running");
+  c.run(milliseconds(200));
+  EXPECT_EQ(c.rw(0), "admit silent") << "the next one may try";
+}
+
+TEST(JudgeFence, APrimaryThatTurnsSessionsAwayIsHeldUntilItsNextAnswer) {
+  Cluster c;
+  quiet(c);
+  c.nodes[0].latency = milliseconds(20);
+  c.run(milliseconds(2'050));
+  c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  EXPECT_EQ(c.rw(0), "drain not_running");
+  c.run(milliseconds(150));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgeFence, SessionsThatEndAreDoubtButHoldNobody) {
+  Cluster c;
+  quiet(c);
+  c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}},
+          DoubtEvidence{{0, DoubtKind::kConnectTimedOut}}});
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
 TEST(JudgeFence, PoweredOffNodeHoldsNewSessions) {
   Cluster c;
   quiet(c);
