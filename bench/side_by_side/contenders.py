@@ -127,8 +127,8 @@ class Contender:
         setting.folder.mkdir(parents=True, exist_ok=True)
         processes = []
         try:
-            for command in self.commands(setting):
-                processes.append(Process(command, setting.folder / f"{self.name}.log",
+            for number, command in enumerate(self.commands(setting), 1):
+                processes.append(Process(command, setting.folder / f"{self.name}-{number}.log",
                                          cores=setting.cores, user=self.user()))
             proxy = Running(f"{ADDRESS}:{PORT}", processes)
             wait_until(lambda: _answers(proxy.address, setting.tls), 15, self.label, processes)

@@ -164,7 +164,7 @@ SYNTHETIC = (
            row_bytes=65536),
     Stream("stream-in-64k", "one COPY to the server, rows of 64 KiB", _STREAM, streams=True,
            row_bytes=65536, send=True),
-    Mixed("mixed", "200 sessions, 4,000 round trips a second, with and without one COPY",
+    Mixed("mixed", "200 paced sessions, with and without one COPY",
           (Figure("alone_p99_us", "p99 alone", "µs"),
            Figure("beside_p50_us", "p50 beside the COPY", "µs"),
            Figure("beside_p99_us", "p99 beside the COPY", "µs", goal=1.0),

@@ -18,6 +18,7 @@ def draw(results, measures, contenders, folder):
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import StrMethodFormatter
     pyplot.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
                             "svg.fonttype": "none"})
     written = []
@@ -31,6 +32,7 @@ def draw(results, measures, contenders, folder):
                                        figsize=(4.6 * across, 2.3 * down + 0.9))
         for axis, (measure, what) in zip(axes.flat, panels):
             _panel(axis, group, measure, what, contenders)
+            axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         for axis in axes.flat[len(panels):]:
             axis.set_visible(False)
         figure.suptitle(f"{group.heading()}\n"
@@ -60,14 +62,16 @@ def _panel(axis, group, measure, figure, contenders):
         values = group.values(measure, contender, figure)
         middle = group.median(measure, contender, figure)
         colour = _OURS if contender.name == "pgsteer" else _PEER if contender.is_peer else _DIRECT
-        axis.barh(place, middle, 0.68, color=colour)
+        axis.barh(place, middle, 0.68, color=colour, zorder=1)
         axis.errorbar(middle, place, xerr=[[middle - min(values)], [max(values) - middle]], capsize=2,
                       color="#3b4650", linewidth=0.9)
         axis.annotate(f"{middle:,.{figure.digits}f}", (max(values), place), (5, 0),
                       textcoords="offset points", va="center", fontsize=8)
+    axis.set_ylim(-0.6, max(len(shown), 4) - 0.4)
     axis.set_yticks(range(len(shown)), [one.label for one in shown])
     axis.tick_params(axis="y", length=0)
-    axis.set_xlim(0, max((max(group.values(measure, one, figure)) for one in shown), default=1) * 1.2 or 1)
+    longest = max((max(group.values(measure, one, figure)) for one in shown), default=0)
+    axis.set_xlim(0, longest * 1.25 or 1)
     axis.xaxis.set_major_locator(_few_ticks())
     better = "more is better" if figure.more_is_better else "less is better"
     unit = f" [{figure.unit}]" if figure.unit else ""

@@ -32,7 +32,7 @@ class Process:
             if cores:
                 os.sched_setaffinity(0, cores)
 
-        with open(self._log, "ab") as out:
+        with open(self._log, "wb") as out:
             self.popen = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 preexec_fn=prepare, user=user, group=user, extra_groups=[] if user else None,
@@ -65,7 +65,7 @@ class Process:
             raise Failed(f"{self.popen.args[0]} ended with {self.popen.returncode}: {self.log_tail()}")
 
     def log_tail(self):
-        return self._log.read_text(errors="replace").strip()[-400:]
+        return self._log.read_text(errors="replace").strip()[-300:]
 
     def stop(self):
         if self.popen.poll() is not None:
@@ -108,7 +108,7 @@ def run_bounded(command, seconds, cores=None, user=None, env=None):
     except subprocess.TimeoutExpired:
         raise Failed(f"{command[0]} took more than {seconds} s") from None
     if done.returncode != 0:
-        raise Failed(f"{os.path.basename(command[0])}: {done.stderr.strip()[-400:]}")
+        raise Failed(f"{os.path.basename(command[0])}: {done.stderr.strip()[-300:]}")
     return done.stdout
 
 
