@@ -77,7 +77,7 @@ function subline(status) {
   const answering = status.nodes.filter((node) => node.checks.history.endsWith('1')).length;
   if (status.nodes.some((node) => node.checks.history)) {
     parts.push(h('span', {}, answering === status.nodes.length
-      ? (answering === 1 ? 'its node answers' : 'all ' + answering + ' nodes answer')
+      ? (answering === 1 ? 'the only node answers' : 'all ' + answering + ' nodes answer')
       : answering + ' of ' + plural(status.nodes.length, 'node') + ' answer'));
   }
   if (cluster.paused) parts.push(h('span', {}, 'paused'));

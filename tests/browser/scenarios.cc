@@ -309,7 +309,7 @@ ListenerView listener_view(const ClusterView& cluster, const std::string& name,
   }
   listener.cancels = 12;
   listener.held_total = to == "primary" ? 53 : 0;
-  listener.ends = {{"client_closed", listener.total - 89},
+  listener.ends = {{"client_closed", listener.total > 89 ? listener.total - 89 : 0},
                    {"server_closed", 3},
                    {"role_lost", to == "primary" ? 71 : 0},
                    {"no_node", 0},

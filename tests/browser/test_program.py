@@ -1,0 +1,163 @@
+"""The page as the whole program serves it: from Patroni's replies to what stands in the browser.
+
+The program is the one in the environment variable PGSTEER, else build/dev/pgsteer. Patroni and
+PostgreSQL are played by small servers here.
+"""
+
+import http.server
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = pathlib.Path(os.environ.get("PGSTEER") or ROOT / "build" / "dev" / "pgsteer")
+
+LSN = 0x1B000000
+
+
+class Member:
+    """One node: a REST API that says what `role` says, and a port that accepts for PostgreSQL."""
+
+    def __init__(self, name, role, behind=0):
+        self.name = name
+        self.role = role
+        self.behind = behind
+        member = self
+
+        class Api(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.path.startswith("/config"):
+                    self.reply(200, {"ttl": 30, "loop_wait": 10, "retry_timeout": 10})
+                else:
+                    self.reply(200 if member.role == "master" else 503, member.body())
+
+            def reply(self, code, body):
+                self.send_response(code)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.api = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Api)
+        self.postgres = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.api.serve_forever, daemon=True).start()
+
+    def body(self):
+        body = {"state": "running", "role": self.role, "server_version": 150008, "timeline": 7,
+                "postmaster_start_time": "2025-01-01 00:00:00.000000+00:00",
+                "dcs_last_seen": int(time.time()),
+                "database_system_identifier": "7301256113947229513",
+                "patroni": {"version": "3.0.2", "scope": "orders"}}
+        if self.role == "master":
+            body["xlog"] = {"location": LSN}
+        else:
+            body["xlog"] = {"received_location": LSN, "replayed_location": LSN - self.behind,
+                            "replayed_timestamp": None, "paused": False}
+        return body
+
+    def config(self):
+        return (f'[[node]]\nname = "{self.name}"\nhost = "127.0.0.1"\n'
+                f"port = {self.postgres.getsockname()[1]}\n"
+                f'rest = "http://127.0.0.1:{self.api.server_address[1]}"\n')
+
+    def close(self):
+        self.api.shutdown()
+        self.api.server_close()
+        self.postgres.close()
+
+
+def free_ports(number):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def status_of(url):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        return opener.open(url, timeout=5).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    if not PROGRAM.exists():
+        pytest.skip(f"{PROGRAM} has not been built")
+    members = [Member("pg-1", "master"), Member("pg-2", "replica", 4096),
+               Member("pg-3", "replica", 64 << 20)]
+    write, read, stats = free_ports(3)
+    config = tmp_path / "pgsteer.toml"
+    config.write_text("".join(member.config() for member in members) + f"""
+[[listen]]
+name = "read_write"
+bind = "127.0.0.1:{write}"
+to = "primary"
+[[listen]]
+name = "read_only"
+bind = "127.0.0.1:{read}"
+to = "replica"
+max_lag = "16MB"
+[stats]
+bind = "127.0.0.1:{stats}"
+""")
+    log = open(tmp_path / "log", "w", encoding="utf-8")
+    program = subprocess.Popen([PROGRAM, "-c", config], stderr=log)
+    try:
+        yield f"http://127.0.0.1:{stats}/", members
+    finally:
+        program.terminate()
+        try:
+            assert program.wait(20) == 0
+        finally:
+            if program.poll() is None:
+                program.kill()
+                program.wait()
+            log.close()
+            for member in members:
+                member.close()
+
+
+def test_shows_what_the_members_say_and_follows_them(cluster, chromium):
+    url, members = cluster
+
+    def answers():
+        try:
+            return status_of(url + "ready") == 200
+        except urllib.error.URLError:
+            return False
+
+    chromium.wait_for(answers, "the program to be ready")
+    chromium.size(1440, 900)
+    chromium.open(url)
+    chromium.wait_for("document.querySelector('h1').innerText === 'pg-1 is the primary'",
+                      "the primary on the page")
+    verdicts = chromium.js("""[...document.querySelectorAll('.node')].map((card) =>
+        [...card.querySelectorAll('.verdict')].map((v) => v.className + ' ' + v.innerText))""")
+    assert verdicts[0][0].startswith("verdict ok") and "read_write serves" in verdicts[0][0]
+    assert verdicts[1][0].startswith("verdict none"), "a healthy replica is no trouble on read_write"
+    assert verdicts[1][1].startswith("verdict ok") and "read_only serves" in verdicts[1][1]
+    assert verdicts[2][1].startswith("verdict warn") and "no new sessions" in verdicts[2][1]
+
+    members[0].role = "replica"
+    chromium.wait_for("document.querySelector('h1').innerText === 'There is no primary'",
+                      "the loss of the primary on the page")
+    assert status_of(url + "ready?listener=read_write") == 503
+    assert status_of(url + "ready?listener=read_only") == 200
+    members[1].role = "master"
+    chromium.wait_for("document.querySelector('h1').innerText === 'pg-2 is the primary'",
+                      "the new primary on the page")
+    chromium.wait_for("document.querySelector('.failover-title')?.innerText.includes('pg-1 → pg-2')",
+                      "the failover on the page")
