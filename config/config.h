@@ -86,7 +86,7 @@ struct ListenConfig {
   Balance balance = Balance::kLeastSessions;
   bool fallback_to_primary = false;  // with no replica left, lead to the primary
 
-  Duration hold{10'000};  // how long a client may wait for a node; 0: refused at once
+  Duration hold{9'000};  // how long a client may wait for a node; 0: refused at once
   std::uint32_t hold_sessions = 10'000;  // how many may wait at a time; the next one is refused
   WhenNoNode when_no_node = WhenNoNode::kRefuse;
   Duration drain_timeout{3'600'000};    // how long reads may stay on a replica that was promoted
