@@ -34,6 +34,9 @@ def _maintenance_begins(cluster, name):
 
 def _maintenance_ends(cluster, name):
     faults.start(cluster, name)
+    # The lease has run out meanwhile. Whoever ends maintenance before the old leader holds it again
+    # calls an election.
+    cluster.wait_leader()
     faults.maintenance(cluster, False)
 
 
