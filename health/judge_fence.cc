@@ -71,7 +71,8 @@ std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node
 bool witnessed(const Judging& j, std::size_t i) {
   const NodeState& n = j.s.nodes[i];
   const Witness& w = j.s.witness;
-  bool hung = n.failures > 0 && n.attempt.outcome == Outcome::kSilent;
+  // A hung API that is freed closes what it had accepted: one such failure does not make it dead.
+  bool hung = n.failures > n.loud_failures && n.loud_failures < 2;
   return hung && n.database == DatabaseAnswer::kAnswers && w.valid && w.names_holder &&
          j.now - w.sent <= kWitnessFresh;
 }

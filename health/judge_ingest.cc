@@ -45,11 +45,13 @@ void take(Judging& j, const LeaderEvidence& e) {
       n.failing_since = e.sent;
       if (n.database_at < e.sent) n.database = DatabaseAnswer::kUnknown;
     }
+    n.loud_failures = e.report.outcome == Outcome::kSilent ? 0 : n.loud_failures + 1;
     n.lease_replies = 0;
     return;
   }
   const Report& r = e.report;
   n.failures = 0;
+  n.loud_failures = 0;
   n.odd_replies = r.odd() ? n.odd_replies + 1 : 0;
   n.lease_replies = r.lease ? n.lease_replies + 1 : 0;
   n.report = r;

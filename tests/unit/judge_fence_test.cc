@@ -354,6 +354,17 @@ TEST(JudgeWitness, AHungApiIsKeptWhileTheStoreNamesIt) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
+TEST(JudgeWitness, OneClosedConnectionOfAHungApiCutsNobody) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(60));
+  c.refuse(0);
+  c.run(milliseconds(100));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  EXPECT_LE(until_cut(c), seconds(1)) << "two in a row: it is dead";
+}
 TEST(JudgeWitness, WithoutAnAnswerItIsFenced) {
   Cluster c;
   quiet(c);
