@@ -1,0 +1,144 @@
+// A PostgreSQL server inside the test, as far as a proxy can tell: logins, queries whose text says
+// what is to happen, cancels, and every way to misbehave. One thread accepts, one serves each
+// connection with blocking calls; all of it may be steered from the test's thread at any time.
+//
+// Queries: "name" gives the server's name, "hang" runs until it is cancelled, "half" sends half a
+// message and then runs until it is cancelled, "begin" opens a transaction, "copy out N" and
+// "copy in N" move N of copy_block(), "fatal CODE" ends the session with that SQLSTATE; everything
+// else is echoed. What the default does not do a test says in a script of its own.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "health/topology.h"
+#include "tests/component/test_certificates.h"
+#include "tests/component/wire_end.h"
+
+namespace pgsteer {
+
+// A megabyte of CopyData messages with unlike contents, headers included.
+const std::string& copy_block();
+
+class FakePostgres {
+ public:
+  enum class Login {
+    kServe,
+    kRefuse,  // ErrorResponse with `sqlstate`
+    kSilent,  // takes the startup packet and says nothing
+    kClose,
+    kReset,
+    kPassword,  // asks for a password, and serves once it has come
+    kHeldBack,  // AuthenticationOk, then nothing until let_in()
+  };
+  struct Behaviour {
+    char ssl = 'N';  // answer to SSLRequest; 0: none
+    char gss = 'N';
+    Login login = Login::kServe;
+    std::string sqlstate = "57P03";
+    std::string in_hot_standby = "off";
+    std::size_t key_size = 4;
+    // Instead of everything: the connection is the script's, from its first byte on.
+    std::function<void(WireEnd&)> script{};
+  };
+  struct CancelSeen {
+    std::uint32_t pid = 0;
+    std::string key;
+    bool hit = false;  // a session of this server had the key
+  };
+
+  explicit FakePostgres(std::string name = "pg");
+  ~FakePostgres();
+  FakePostgres(const FakePostgres&) = delete;
+  FakePostgres& operator=(const FakePostgres&) = delete;
+
+  const std::string& name() const { return name_; }
+  std::uint16_t port() const { return port_; }
+  Address address() const;
+
+  void set(Behaviour behaviour);
+  void use_tls(TestCertificates::Context context, bool required = false);
+  void refuse();  // nobody listens any more
+  void accept();  // again, on the same port
+  void let_in(unsigned logins = 1);
+  void close_all();  // every connection, with FIN
+  void reset_all();
+
+  unsigned connections() const;  // ever
+  unsigned open() const;         // now
+  unsigned logged_in() const;    // now, those past their login
+  unsigned in_login() const;     // now, startup packet seen and no ReadyForQuery sent
+  unsigned ssl_requests() const;
+  std::vector<std::string> startups() const;  // the packets as they came
+  std::vector<CancelSeen> cancels() const;
+  std::uint64_t copied_out() const { return copied_out_; }  // bytes the kernel took, of COPY TO
+
+ private:
+  struct Connection {
+    WireEnd end;
+    std::thread thread;
+    std::uint32_t pid = 0;
+    std::string key;
+    bool in_login = false;
+    bool logged_in = false;
+    bool cancelled = false;
+    bool over = false;
+  };
+
+  void listen();
+  void run();
+  void serve(Connection& c);
+  void take_session(Connection& c, const std::string& startup);
+  bool log_in(Connection& c, const Behaviour& b);
+  bool answer(Connection& c, const std::string& sql);
+  bool run_until_cancelled(Connection& c);
+  bool copy_out(Connection& c, unsigned blocks);
+  bool copy_in(Connection& c, unsigned blocks);
+  void take_cancel(const std::string& packet);
+  template <class Count>
+  unsigned count(Count&& counts) const;
+  void reap();
+
+  const std::string name_;
+  std::uint16_t port_ = 0;
+  UniqueFd listener_;
+  UniqueFd bell_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Behaviour behaviour_;
+  TestCertificates::Context tls_;
+  bool tls_required_ = false;
+  bool want_listening_ = true;
+  bool stopping_ = false;
+  unsigned let_in_ = 0;
+  unsigned connections_seen_ = 0;
+  unsigned ssl_requests_ = 0;
+  std::uint32_t next_pid_;
+  std::vector<std::string> startups_;
+  std::vector<CancelSeen> cancels_;
+  std::list<Connection> connections_;
+  std::atomic<std::uint64_t> copied_out_{0};
+  std::thread thread_;
+};
+
+// A port where connecting takes for ever: its queue is full and nobody accepts.
+class StuckPort {
+ public:
+  StuckPort();
+  Address address() const;
+
+ private:
+  UniqueFd listener_;
+  std::vector<UniqueFd> fillers_;
+};
+
+}  // namespace pgsteer

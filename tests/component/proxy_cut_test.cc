@@ -1,0 +1,269 @@
+// Sessions that end although their client did not ask for it: cut on a loss of role, or left by
+// their server. What the client is told, how soon, and what the node hears of it.
+#include <gtest/gtest.h>
+
+#include "tests/component/proxy_fixture.h"
+#include "tests/unit/wire.h"
+
+namespace pgsteer {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr const char* kTerminating = "terminating connection due to administrator command";
+
+class ProxyCut : public testing::TestWithParam<unsigned> {
+ protected:
+  ProxyCut() : proxy(2, GetParam()) {}
+
+  void begin() {
+    proxy.start();
+    proxy.primary(0);
+  }
+  // Takes the role from node 0. How long `gone` then takes to be true.
+  template <class Gone>
+  steady_clock::duration cut_until(Gone&& gone) {
+    const auto begun = steady_clock::now();
+    proxy.nobody("pg-1 says that it is a replica");
+    EXPECT_TRUE(gone());
+    return steady_clock::now() - begun;
+  }
+
+  ProxyFixture proxy;
+};
+INSTANTIATE_TEST_SUITE_P(Workers, ProxyCut, testing::Values(1U, 2U));
+
+TEST_P(ProxyCut, AnIdleSessionIsToldWhyAndClosed) {
+  begin();
+  ProxyClient client = proxy.session();
+  ASSERT_EQ(client.query("name"), "pg-1");
+  EXPECT_LT(cut_until([&] { return client.ended_with("57P01"); }), kCutBound);
+  EXPECT_EQ(client.told.severity, "FATAL");
+  EXPECT_EQ(client.told.message, kTerminating);
+  EXPECT_EQ(client.told.detail, "pgsteer: pg-1: pg-1 says that it is a replica");
+  EXPECT_EQ(proxy.ended("role_lost"), 1U);
+  EXPECT_TRUE(eventually([&] { return proxy.feedback().cut_told == 1; }));
+  EXPECT_EQ(proxy.feedback().cut, 1U);
+  EXPECT_TRUE(eventually([&] { return proxy.node(0).open() == 0; }));
+  EXPECT_TRUE(proxy.node(0).cancels().empty());
+}
+
+TEST_P(ProxyCut, AHundredSessionsAreGoneWithinTheBound) {
+  begin();
+  std::vector<ProxyClient> clients;
+  for (int i = 0; i < 100; ++i) clients.push_back(proxy.session());
+  EXPECT_LT(cut_until([&] {
+              bool all = true;
+              for (ProxyClient& client : clients) all = client.ended_with("57P01") && all;
+              return all;
+            }),
+            kCutBound);
+  EXPECT_TRUE(eventually([&] { return proxy.feedback().cut_told == 100; }));
+}
+
+TEST_P(ProxyCut, ABusySessionIsCutAndItsStatementCancelled) {
+  begin();
+  ProxyClient client = proxy.session();
+  client.send_query("hang");
+  ASSERT_TRUE(eventually([&] {
+    const auto views = proxy.sessions();
+    return views.size() == 1 && views[0].busy;
+  }));
+  EXPECT_LT(cut_until([&] { return client.ended_with("57P01"); }), kCutBound);
+  ASSERT_TRUE(eventually([&] { return proxy.node(0).cancels().size() == 1; }));
+  const auto cancel = proxy.node(0).cancels().front();
+  EXPECT_EQ(cancel.pid, client.key.pid);
+  EXPECT_EQ(cancel.key, client.key.key);
+  EXPECT_TRUE(proxy.node(1).cancels().empty());
+}
+
+// Whatever was written now would be taken for a part of that message.
+TEST_P(ProxyCut, InTheMiddleOfAMessageTheSessionIsClosedWithoutAWord) {
+  begin();
+  ProxyClient client = proxy.session();
+  client.send_query("half");
+  ASSERT_EQ(client.receive(12)->size(), 12U);
+  EXPECT_LT(cut_until([&] { return client.closed() == WireEnd::Closed::kEof; }), kCutBound);
+  EXPECT_TRUE(eventually([&] { return proxy.node(0).cancels().size() == 1; }));
+}
+
+TEST_P(ProxyCut, ASessionWhoseConnectIsInFlightIsCut) {
+  const StuckPort stuck;
+  proxy.draft.nodes[0].addresses = {stuck.address()};
+  begin();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().nodes[0].now == 1; }));
+  EXPECT_LT(cut_until([&] { return client.ended_with("57P01"); }), kCutBound);
+  EXPECT_EQ(proxy.traffic().nodes[0].now, 0U);
+}
+
+TEST_P(ProxyCut, ASessionThatIsSilentInItsLoginIsCut) {
+  for (const auto login : {FakePostgres::Login::kSilent, FakePostgres::Login::kHeldBack}) {
+    ProxyFixture own(1, GetParam());
+    own.node(0).set({.login = login});
+    own.start();
+    own.primary(0);
+    ProxyClient client = own.connect();
+    client.ask();
+    if (login == FakePostgres::Login::kHeldBack) {
+      ASSERT_EQ(client.message()->type, 'R');
+    }
+    ASSERT_TRUE(eventually([&] { return own.node(0).in_login() == 1; }));
+    const auto begun = steady_clock::now();
+    own.nobody();
+    EXPECT_TRUE(client.ended_with("57P01"));
+    EXPECT_LT(steady_clock::now() - begun, kCutBound);
+    EXPECT_TRUE(eventually([&] { return own.all_gone(); }));
+  }
+}
+
+TEST_P(ProxyCut, ASessionOutOfSightIsClosed) {
+  const TestCertificates certificates;
+  proxy.node(0).use_tls(certificates.server());
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'N');  // as the checker has learnt it: no TLS there
+  client.close();
+  proxy.draft.nodes[0].tls = proxy.draft.nodes[1].tls = TlsAnswer::kYes;
+  proxy.primary(0);
+  ASSERT_TRUE(eventually([&] {
+    client = proxy.connect();
+    return client.request_ssl() == 'S';
+  }));
+  ASSERT_TRUE(client.become_tls_client(certificates.client().get()));
+  ASSERT_TRUE(client.log_in());
+  EXPECT_LT(cut_until([&] { return client.closed() != WireEnd::Closed::kNotYet; }), kCutBound);
+  EXPECT_FALSE(client.message());
+  EXPECT_EQ(proxy.ended("role_lost"), 1U);
+}
+
+TEST_P(ProxyCut, AnotherTimelineOfTheSameNodeCuts) {
+  begin();
+  ProxyClient client = proxy.session();
+  proxy.primary(0, 2);
+  EXPECT_TRUE(client.ended_with("57P01"));
+  EXPECT_EQ(proxy.session().query("name"), "pg-1");
+}
+
+TEST_P(ProxyCut, ANewPrimaryCutsTheSessionsOfTheOldOne) {
+  begin();
+  ProxyClient client = proxy.session();
+  proxy.primary(1, 2);
+  EXPECT_TRUE(client.ended_with("57P01"));
+  EXPECT_EQ(proxy.session().query("name"), "pg-2");
+}
+
+TEST_P(ProxyCut, ANewGenerationAloneCutsNobody) {
+  begin();
+  ProxyClient client = proxy.session();
+  for (int i = 0; i < 20; ++i) proxy.primary(0);
+  EXPECT_EQ(proxy.session().query("name"), "pg-1");
+  EXPECT_EQ(client.query("name"), "pg-1");
+}
+
+TEST_P(ProxyCut, APrimaryInDoubtKeepsItsSessionsAndTakesNoNewOnes) {
+  begin();
+  ProxyClient client = proxy.session();
+  proxy.verdict(kRw, 0, Admission::kDrain).publish();
+  ProxyClient waits = proxy.connect();
+  waits.ask();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  EXPECT_EQ(client.query("name"), "pg-1");
+  proxy.primary(0);
+  EXPECT_TRUE(waits.wait_until_ready());
+  EXPECT_EQ(client.query("name"), "pg-1");
+}
+
+TEST_P(ProxyCut, ADrainingReplicaKeepsItsSessionsAndTakesNoNewOnes) {
+  ProxyFixture own(3, GetParam());
+  own.start();
+  own.primary(0);
+  std::vector<ProxyClient> old;
+  for (int i = 0; i < 4; ++i) old.push_back(own.session(kRo));
+  const unsigned before = own.node(1).connections();
+  EXPECT_EQ(before, 2U);
+  own.verdict(kRo, 1, Admission::kDrain, "replays 20MB behind").publish();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(own.session(kRo).query("name"), "pg-3");
+  for (ProxyClient& client : old) EXPECT_TRUE(client.query("name"));
+  EXPECT_EQ(own.node(1).connections(), before);
+}
+
+// -------------------------------------------------------------------------------------------------
+// The server's doing
+
+TEST_P(ProxyCut, AServerThatVanishesAtABoundaryIsReported) {
+  for (const bool reset : {false, true}) {
+    ProxyFixture own(1, GetParam());
+    own.start();
+    own.primary(0);
+    ProxyClient client = own.session();
+    reset ? own.node(0).reset_all() : own.node(0).close_all();
+    ASSERT_TRUE(client.ended_with("08006")) << reset;
+    EXPECT_NE(client.told.message.find("closed the connection"), std::string::npos);
+    EXPECT_EQ(own.ended("server_aborted"), 1U);
+    EXPECT_TRUE(own.doubted(DoubtKind::kServerEnded, 0));
+  }
+}
+
+TEST_P(ProxyCut, AServerThatVanishesInAMessageClosesTheClient) {
+  for (const bool reset : {false, true}) {
+    ProxyFixture own(1, GetParam());
+    own.start();
+    own.primary(0);
+    ProxyClient client = own.session();
+    client.send_query("half");
+    ASSERT_EQ(client.receive(12)->size(), 12U);
+    reset ? own.node(0).reset_all() : own.node(0).close_all();
+    EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
+    EXPECT_EQ(own.ended("server_aborted"), 1U);
+  }
+}
+
+TEST_P(ProxyCut, TheServersOwnLastWordIsTheOnlyOne) {
+  begin();
+  ProxyClient client = proxy.session();
+  client.send_query("fatal 57P05");
+  EXPECT_TRUE(client.ended_with("57P05"));
+  EXPECT_EQ(proxy.ended("server_closed"), 1U);
+  EXPECT_FALSE(proxy.doubted(DoubtKind::kServerEnded, 0));
+}
+
+TEST_P(ProxyCut, AServerThatShutsDownIsDoubted) {
+  begin();
+  ProxyClient client = proxy.session();
+  client.send_query("fatal 57P01");
+  EXPECT_TRUE(client.ended_with("57P01"));
+  EXPECT_TRUE(proxy.doubted(DoubtKind::kServerEnded, 0));
+}
+
+TEST_P(ProxyCut, AnOrdinaryGoodbyeRaisesNoDoubt) {
+  begin();
+  ProxyClient client = proxy.session();
+  client.send(wire::message('X'));
+  EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
+  client.close();
+  ASSERT_TRUE(eventually([&] { return proxy.all_gone(); }));
+  ProxyClient abrupt = proxy.session();
+  abrupt.reset();
+  ASSERT_TRUE(eventually([&] { return proxy.all_gone(); }));
+  EXPECT_EQ(proxy.ended("client_closed"), 1U);
+  EXPECT_EQ(proxy.ended("client_aborted"), 1U);
+  EXPECT_TRUE(proxy.doubts().empty());
+}
+
+TEST_P(ProxyCut, AClientThatHalfClosesStillGetsItsAnswer) {
+  begin();
+  ProxyClient client = proxy.session();
+  client.send_query("the last question");
+  client.half_close();
+  const auto answer = client.message();
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->body.substr(6), "the last question");
+  EXPECT_TRUE(client.wait_until_ready());
+  EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
+  EXPECT_TRUE(eventually([&] { return proxy.ended("client_closed") == 1; }));
+}
+
+}  // namespace
+}  // namespace pgsteer

@@ -1,0 +1,156 @@
+#include "tests/component/proxy_fixture.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "config/address.h"
+
+namespace pgsteer {
+
+Network network(const std::string& text) { return *read_network(text).value; }
+
+BindAddress bind_to(const std::string& text) {
+  BindAddress bind;
+  bind.text = text;
+  (text.starts_with("/") ? bind.unix_path : bind.host) = text;
+  return bind;
+}
+
+ProxyFixture::ProxyFixture(std::size_t node_count, unsigned workers) {
+  ::signal(SIGPIPE, SIG_IGN);  // as the program does
+  spdlog::set_level(spdlog::level::off);
+  config.server.workers = workers;
+  for (std::size_t i = 0; i < node_count; ++i) {
+    const std::string name = "pg-" + std::to_string(i + 1);
+    nodes.push_back(std::make_unique<FakePostgres>(name));
+    NodeConfig node_config;
+    node_config.name = name;
+    node_config.host = "127.0.0.1";
+    node_config.port = nodes[i]->port();
+    config.nodes.push_back(std::move(node_config));
+    NodeRoute route;
+    route.name = name;
+    route.addresses = {nodes[i]->address()};
+    route.tls = TlsAnswer::kNo;
+    draft.nodes.push_back(std::move(route));
+  }
+  for (const Target to : {Target::kPrimary, Target::kReplica}) {
+    ListenConfig listen;
+    listen.name = to == Target::kPrimary ? "rw" : "ro";
+    listen.bind = {bind_to("127.0.0.1")};
+    listen.to = to;
+    config.listen.push_back(std::move(listen));
+  }
+  draft.pools.resize(config.listen.size());
+  for (Pool& pool : draft.pools) pool.by_node.resize(node_count);
+  draft.first_round_done = true;
+}
+
+ProxyFixture::~ProxyFixture() {
+  if (server) server->stop(0ms);
+}
+
+ServerOutput ProxyFixture::output() {
+  return {.doubt =
+              [this](const Doubt& doubt) {
+                const std::lock_guard lock(mutex_);
+                doubts_.push_back(doubt);
+              },
+          .feedback =
+              [this](const Feedback& f) {
+                const std::lock_guard lock(mutex_);
+                feedback_.generation = f.generation;
+                feedback_.cut += f.cut;
+                feedback_.cut_told += f.cut_told;
+                feedback_.held += f.held;
+                feedback_.held_longest = std::max(feedback_.held_longest, f.held_longest);
+                feedback_.first_primary_session |= f.first_primary_session;
+              },
+          .event = [](EventView) {}};
+}
+
+void ProxyFixture::start() {
+  server = std::make_unique<Server>(config, output());
+  for (std::size_t i = 0; i < config.listen.size(); ++i) ports_.push_back(server->port(i));
+  server->start();
+}
+
+ProxyFixture& ProxyFixture::verdict(std::size_t listener, std::size_t node, Admission admission,
+                                    std::string why) {
+  draft.pools[listener].by_node[node] = {admission, Reason::kUnknown, std::move(why)};
+  return *this;
+}
+
+void ProxyFixture::primary(std::size_t leader, std::uint32_t timeline) {
+  draft.primary = leader;
+  draft.timeline = timeline;
+  draft.no_primary_why.clear();
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const bool leads = i == leader;
+    verdict(kRw, i, leads ? Admission::kAdmit : Admission::kCut, leads ? "leads" : "is a replica");
+    verdict(kRo, i, leads ? Admission::kDrain : Admission::kAdmit);
+  }
+  publish();
+}
+
+void ProxyFixture::nobody(std::string why) {
+  draft.primary.reset();
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    verdict(kRw, i, Admission::kCut, why);
+    verdict(kRo, i, Admission::kDrain);
+  }
+  draft.no_primary_why = std::move(why);
+  publish();
+}
+
+void ProxyFixture::publish() {
+  ++draft.generation;
+  for (std::size_t i = 0; i < nodes.size(); ++i) draft.nodes[i].weight = config.nodes[i].weight;
+  server->adopt(std::make_shared<const Topology>(draft));
+}
+
+ProxyClient ProxyFixture::connect(std::size_t listener, const char* from) const {
+  return ProxyClient::tcp(ports_[listener], from);
+}
+
+ProxyClient ProxyFixture::session(std::size_t listener) {
+  ProxyClient client = connect(listener);
+  if (!client.log_in()) client.close();
+  return client;
+}
+
+std::uint64_t ProxyFixture::ended(std::string_view word, std::size_t listener) const {
+  for (const auto& [name, count] : traffic(listener).ends) {
+    if (name == word) return count;
+  }
+  return 0;
+}
+
+bool ProxyFixture::all_gone() const {
+  const TrafficView view = server->traffic();
+  return std::all_of(view.listeners.begin(), view.listeners.end(), [](const ListenerView& l) {
+    return l.now == 0 && l.held == 0 &&
+           std::all_of(l.nodes.begin(), l.nodes.end(),
+                       [](const NodeTrafficView& n) { return n.now == 0; });
+  });
+}
+
+std::vector<Doubt> ProxyFixture::doubts() const {
+  const std::lock_guard lock(mutex_);
+  return doubts_;
+}
+
+bool ProxyFixture::doubted(DoubtKind kind, std::size_t node) const {
+  const std::vector<Doubt> all = doubts();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const Doubt& d) { return d.kind == kind && d.node == node; });
+}
+
+Feedback ProxyFixture::feedback() const {
+  const std::lock_guard lock(mutex_);
+  return feedback_;
+}
+
+}  // namespace pgsteer

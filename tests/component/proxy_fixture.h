@@ -1,0 +1,86 @@
+// A real Server, workers and door and all, between test clients and FakePostgres. The test is the
+// checker: it writes the verdicts and publishes them.
+//
+//   ProxyFixture proxy(2);                  two nodes; listeners "rw" (primary) and "ro" (replica)
+//   proxy.config.listen[kRw].hold = 0ms;    anything, until start()
+//   proxy.start();
+//   proxy.primary(0);                       node 0 leads, node 1 serves reads
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "proxy/server.h"
+#include "tests/component/fake_postgres.h"
+#include "tests/component/proxy_client.h"
+#include "tests/component/wait.h"
+
+namespace pgsteer {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kRw = 0;
+constexpr std::size_t kRo = 1;
+
+// How soon after the proof a session is gone. A sanitizer and a crowded machine slow everything.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::chrono::milliseconds kCutBound{1000};
+#else
+constexpr std::chrono::milliseconds kCutBound{200};
+#endif
+
+class ProxyFixture {
+ public:
+  explicit ProxyFixture(std::size_t node_count = 1, unsigned workers = 1);
+  ~ProxyFixture();
+
+  ListenConfig& rw() { return config.listen[kRw]; }
+  ListenConfig& ro() { return config.listen[kRo]; }
+  FakePostgres& node(std::size_t i) { return *nodes[i]; }
+
+  void start();
+
+  // Whole topologies. The draft may be changed before and after; publish() hands it out.
+  void primary(std::size_t node, std::uint32_t timeline = 1);
+  void nobody(std::string why = "pg-1 has been demoted");
+  ProxyFixture& verdict(std::size_t listener, std::size_t node, Admission admission,
+                        std::string why = "says the test");
+  void publish();
+
+  ProxyClient connect(std::size_t listener = kRw, const char* from = "127.0.0.1") const;
+  // One that is logged in; it is not open() if that failed.
+  ProxyClient session(std::size_t listener = kRw);
+
+  ListenerView traffic(std::size_t listener = kRw) const {
+    return server->traffic().listeners[listener];
+  }
+  std::uint64_t ended(std::string_view word, std::size_t listener = kRw) const;
+  std::vector<SessionView> sessions() { return server->sessions(); }
+  bool all_gone() const;
+  std::vector<Doubt> doubts() const;
+  bool doubted(DoubtKind kind, std::size_t node) const;
+  Feedback feedback() const;  // summed up
+
+  Config config;
+  Topology draft;
+  std::vector<std::unique_ptr<FakePostgres>> nodes;
+  std::unique_ptr<Server> server;
+
+ private:
+  ServerOutput output();
+
+  std::vector<std::uint16_t> ports_;
+  mutable std::mutex mutex_;
+  std::vector<Doubt> doubts_;
+  Feedback feedback_;
+};
+
+Network network(const std::string& text);
+// A numeric address, with a port of the kernel's choice, or the path of a Unix socket.
+BindAddress bind_to(const std::string& text);
+
+}  // namespace pgsteer
