@@ -1,0 +1,279 @@
+#include "tests/simulation/invariants.h"
+
+#include "health/reason.h"
+
+namespace pgsteer {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr Span kReply = milliseconds(130);
+// Events of one instant, and a request that begins a millisecond after it is due.
+constexpr Span kGrain = milliseconds(20);
+constexpr std::size_t kReadWrite = 0;
+
+}  // namespace
+
+Invariants::Invariants(const Config& config, const ModelCluster& cluster,
+                       const ModelSessions& sessions, const Agenda& agenda)
+    : config_(config),
+      cluster_(cluster),
+      sessions_(sessions),
+      agenda_(agenda),
+      watch_(cluster.nodes.size()) {}
+
+void Invariants::fail(std::string text) {
+  if (violation.empty()) violation = std::move(text);
+}
+
+void Invariants::asked(const Request& request, Instant due_at_most) {
+  if (request.ask == Ask::kDatabase || request.ask == Ask::kTls) return;
+  Watch& w = watch_[request.node];
+  w.slot_free = due_at_most;
+  if (request.ask != Ask::kLeader) w.other_ask = agenda_.now();
+}
+
+void Invariants::answered(const Evidence& evidence, const ModelNode& node) {
+  std::visit(
+      [&](const auto& e) {
+        using E = std::decay_t<decltype(e)>;
+        if constexpr (std::is_same_v<E, LeaderEvidence>) {
+          Watch& w = watch_[e.node];
+          w.slot_free = agenda_.now();
+          if (!e.report.answered() || !e.report.lease) return;
+          w.proof_sent = e.sent;
+          w.proof_received = e.received;
+          w.read_shown = node.store_read;
+          w.proof_failsafe = e.report.failsafe;
+        } else if constexpr (std::is_same_v<E, ConfigEvidence> ||
+                             std::is_same_v<E, ClusterEvidence>) {
+          watch_[e.node].slot_free = agenda_.now();
+        }
+      },
+      evidence);
+}
+
+Instant Invariants::learning(std::size_t node, Instant from) const {
+  auto interval = config_.health.interval;
+  Span round = interval + interval / 10;
+  const Watch& w = watch_[node];
+  Instant free = std::max(from, w.slot_free);
+  return free + round + (w.other_ask + round >= from ? round : Span(0)) + kReply + kGrain;
+}
+
+// Learnt once, it is known: the deadline is set when it begins and only a /config in between, which
+// costs the node its turn in one round, moves it.
+void Invariants::stand(Standing& s, bool holds, std::size_t learn_from) {
+  if (!holds) {
+    s.since.reset();
+    return;
+  }
+  Instant now = agenda_.now();
+  if (!s.since) {
+    s.since = now;
+    s.must_be_known = learning(learn_from, now);
+  } else if (now < s.must_be_known && watch_[learn_from].other_ask >= *s.since) {
+    Span round = config_.health.interval + config_.health.interval / 10;
+    s.must_be_known = std::max(s.must_be_known, learning(learn_from, *s.since));
+    s.must_be_known = std::min(s.must_be_known, *s.since + config_.health.timeout + 3 * round);
+  }
+}
+
+std::optional<std::size_t> Invariants::outshining(std::size_t i) const {
+  for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
+    if (k != i && cluster_.prompt(k) && !cluster_.foreign(k) && cluster_.shows_lease(k) &&
+        cluster_.shows_write(k) && cluster_.nodes[k].timeline > cluster_.nodes[i].timeline) {
+      return k;
+    }
+  }
+  return std::nullopt;
+}
+
+void Invariants::update(std::size_t i) {
+  Watch& w = watch_[i];
+  const ModelNode& n = cluster_.nodes[i];
+  bool prompt = cluster_.prompt(i);
+  bool lease = cluster_.shows_lease(i);
+  bool rightful = cluster_.rightful(i);
+  stand(w.wrong, !rightful, i);
+  stand(w.denies,
+        prompt && !lease && !n.writable() && n.recovery && n.postgres == PostgresLife::kRunning, i);
+  stand(w.not_writable, prompt && !n.writable(), i);
+  auto brighter = outshining(i);
+  stand(w.outshone, brighter.has_value(), brighter.value_or(i));
+
+  bool eclipsed = false;
+  for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
+    eclipsed |= k != i && !cluster_.foreign(k) && cluster_.nodes[k].timeline > n.timeline;
+  }
+  stand(w.serves, first_round_done_ && rightful && prompt && lease && !eclipsed, i);
+
+  bool witness = false;
+  for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
+    witness |= k != i && cluster_.prompt(k) && !cluster_.foreign(k) && cluster_.store.up &&
+               cluster_.nodes[k].reaches_store;
+  }
+  bool hung = n.on && !n.frozen && n.reaches_pgsteer && n.patroni == PatroniLife::kRunning &&
+              n.rest == RestMode::kHung;
+  stand(w.witnessed, rightful && hung && witness && cluster_.store.holder == i, i);
+}
+
+// From when on the node may be believed no longer although nothing but its silence is known.
+Instant Invariants::fence_bound(std::size_t i) const {
+  const Watch& w = watch_[i];
+  const ModelNode& n = cluster_.nodes[i];
+  Instant lost = *w.wrong.since;
+  if (cluster_.stolen) lost = std::max(lost, cluster_.promised[i]);
+  // A cluster that has been paused says so until the next loop of the last member.
+  const DcsTimes& t = cluster_.settings.times;
+  Span loop = t.loop_wait + t.retry_timeout;
+  if (cluster_.paused_until + loop + t.ttl >= lost) lost += loop + config_.health.timeout;
+  if (n.stepped_back_at + 2 * t.ttl >= lost) lost += n.stepped_back;
+  if (n.rest == RestMode::kHung || n.patroni != PatroniLife::kRunning) lost += seconds(2);
+  Span silence = 2 * config_.health.interval + config_.health.timeout + milliseconds(500) + kReply;
+  return std::max(lost, w.proof_received + silence) + kGrain;
+}
+
+void Invariants::note_slack(Instant deadline) {
+  slack_least = std::min(slack_least, Span(deadline - agenda_.now()));
+}
+
+// `open`: new sessions would go there. `live`: there are some.
+void Invariants::check_writes(std::size_t i, bool open, bool live) {
+  const Watch& w = watch_[i];
+  if (!w.wrong.since || (!open && !live)) return;
+  Instant now = agenda_.now();
+  std::string what = live ? "sessions are on " : "new sessions would go to ";
+  what += model_name(i);
+  auto late = [&](const char* why, Instant deadline) {
+    note_slack(deadline);
+    if (now <= deadline) return;
+    fail(what + ", which is not the primary since " +
+         std::to_string(std::chrono::duration<double>(now - *w.wrong.since).count()) +
+         " s: " + why);
+  };
+  if (w.denies.since) late("it says so itself", std::max(w.denies.must_be_known, *w.wrong.since));
+  if (w.outshone.since) late("another leads on a higher timeline", w.outshone.must_be_known);
+  if (w.not_writable.since && open) late("it takes no writes", w.not_writable.must_be_known);
+  late("its lease has run out", fence_bound(i));
+}
+
+// A rightful primary that answers promptly and that nothing outshines is admitted.
+void Invariants::check_service(std::size_t i, bool open) {
+  const Watch& w = watch_[i];
+  if (!w.serves.since || open) return;
+  Instant deadline = w.serves.must_be_known + seconds(1);
+  note_slack(deadline);
+  if (agenda_.now() > deadline) {
+    fail(model_name(i) + " is the primary and says so for " +
+         std::to_string(std::chrono::duration<double>(agenda_.now() - *w.serves.since).count()) +
+         " s, and is not admitted: " + topology_.no_primary_why);
+  }
+}
+
+void Invariants::published(const Topology& topology) {
+  if (topology.generation != topology_.generation + 1) fail("a generation was left out");
+  for (std::size_t l = 0; l < topology.pools.size(); ++l) {
+    const auto& pool = topology.pools[l].by_node;
+    if (config_.listen[l].to != Target::kPrimary) continue;
+    for (std::size_t i = 0; i < pool.size(); ++i) {
+      if (pool[i].admission == Admission::kAdmit && topology.primary != i) {
+        fail(model_name(i) + " is admitted to write without being the primary");
+      }
+      bool other = topology.primary && *topology.primary != i;
+      if (other && pool[i].admission == Admission::kDrain && pool[i].reason != Reason::kPromoting &&
+          pool[i].reason != Reason::kNotRunning) {
+        fail(model_name(i) + " keeps writers while " + model_name(*topology.primary) +
+             " is the primary");
+      }
+    }
+  }
+  topology_ = topology;
+}
+
+// Silence excuses a cut once the lease could have run out as far as pgsteer can tell: the read of
+// the store is known to a whole second on either side.
+bool Invariants::fence_excuses(const ModelSession& session) const {
+  const Watch& w = watch_[session.node];
+  const DcsTimes& t = cluster_.settings.times;
+  Instant now = agenda_.now();
+  bool witnessed = w.witnessed.since && now - *w.witnessed.since >= seconds(8);
+  if (witnessed) return false;
+  Span margin = config_.health.clock_margin;
+  Span lease = t.ttl - t.loop_wait - margin;
+  if (w.proof_failsafe) return now >= w.proof_sent + lease - t.retry_timeout;
+  return now >= w.read_shown + lease - seconds(2);
+}
+
+void Invariants::cut(const ModelSession& s, const Verdict& v) {
+  std::string who =
+      "a session on " + model_name(s.node) + " was cut (" + word(v.reason) + ": " + v.why + ")";
+  if (config_.listen[s.listener].to == Target::kPrimary) {
+    if (s.rightful && !fence_excuses(s)) {
+      fail(who + " although it was the rightful primary throughout");
+    }
+  } else if (s.replica) {
+    fail(who + " although it was a running replica throughout");
+  }
+}
+
+void Invariants::bound(const ModelSession& s) {
+  if (cluster_.foreign(s.node)) fail("a session goes to another cluster's " + model_name(s.node));
+}
+
+// A replica that anybody would call healthy, with a primary to compare it to, is admitted.
+void Invariants::check_replica(std::size_t i) {
+  const ModelNode& n = cluster_.nodes[i];
+  Watch& w = watch_[i];
+  bool primary = false;
+  for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
+    primary |= k != i && watch_[k].serves.since.has_value();
+  }
+  bool good = primary && cluster_.prompt(i) && cluster_.streams(i) && !n.noloadbalance &&
+              n.behind == 0 && !cluster_.foreign(i);
+  stand(w.good_replica, good, i);
+  if (!w.good_replica.since || topology_.generation == 0) return;
+  if (agenda_.now() - *w.good_replica.since < seconds(9)) return;
+  for (std::size_t l = 0; l < config_.listen.size(); ++l) {
+    const Verdict& v = topology_.pools[l].by_node[i];
+    if (config_.listen[l].to == Target::kPrimary || v.admission == Admission::kAdmit) continue;
+    fail(model_name(i) + " is a healthy replica for 9 s and is not admitted: " + v.why);
+  }
+}
+
+// Nobody waits beyond his patience, nor for long while there is a primary that serves.
+void Invariants::check_held() {
+  Instant now = agenda_.now();
+  for (const ModelSession& s : sessions_.all) {
+    if (s.step == SessionStep::kLive) continue;
+    if (now > s.patience) fail("a client is held beyond its patience");
+    if (s.listener != kReadWrite) continue;
+    for (const Watch& w : watch_) {
+      if (!w.serves.since) continue;
+      Instant deadline = std::max(w.serves.must_be_known, s.came) + seconds(4);
+      if (now > deadline) fail("a client is held although there is a primary");
+    }
+  }
+}
+
+void Invariants::after_step(const JudgeState& state) {
+  first_round_done_ = state.first_round_done;
+  for (std::size_t i = 0; i < watch_.size(); ++i) update(i);
+  if (topology_.generation == 0) return;
+  for (std::size_t i = 0; i < watch_.size(); ++i) {
+    bool open = topology_.pools[kReadWrite].by_node[i].admission == Admission::kAdmit;
+    bool live = false;
+    for (const ModelSession& s : sessions_.all) {
+      live |= s.step != SessionStep::kHeld && s.node == i && s.listener == kReadWrite;
+      if (s.step != SessionStep::kHeld && cluster_.foreign(s.node)) bound(s);
+    }
+    check_writes(i, open, live);
+    check_service(i, open);
+    check_replica(i);
+  }
+  check_held();
+}
+
+}  // namespace pgsteer

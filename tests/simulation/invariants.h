@@ -1,0 +1,81 @@
+// What pgsteer promises, checked after every step against the truth of the model. A violation is
+// one sentence; the first one ends the run. One owner, one thread.
+//
+// The bounds, from the settings of [health] and the model's latencies:
+//
+//   learning   a node that answers promptly is asked again within interval (+ a tenth of jitter)
+//              after the request in flight, if there is one; the reply takes at most 130 ms; the
+//              round may be spent on GET /config once, which costs another interval
+//   silence    interval + timeout + interval + 500 ms + 130 ms: the longest that a node can go
+//              unproven before two attempts have failed or one is late after another failed
+//
+// and then, for a node W that is not, or no longer, the rightful primary:
+//
+//   deny       W says itself that it neither leads nor takes writes: no session after `learning`
+//   outshone   another node shows the lease and takes writes on a higher timeline than W's: the
+//   same fence      W shows no lease: no session after the moment at which the key was lost, or, if
+//   it
+//              had shown the lease shortly before, after `silence`. Added to it: a step back of W's
+//              clock while that matters, the age that a witness may have, and what a resumed
+//              cluster takes to say that it is not paused any more
+#pragma once
+
+#include "tests/simulation/model_sessions.h"
+
+namespace pgsteer {
+
+class Invariants {
+ public:
+  Invariants(const Config& config, const ModelCluster& cluster, const ModelSessions& sessions,
+             const Agenda& agenda);
+
+  // From the driver.
+  void asked(const Request& request, Instant due_at_most);
+  void answered(const Evidence& evidence, const ModelNode& node);
+  void published(const Topology& topology);
+  void cut(const ModelSession& session, const Verdict& verdict);
+  void bound(const ModelSession& session);
+  void after_step(const JudgeState& state);
+
+  std::string violation;                     // empty: none
+  Span slack_least = std::chrono::hours(1);  // how close a bound was ever come to
+
+ private:
+  // Since when something has held without a break, and when pgsteer must have learnt it.
+  struct Standing {
+    std::optional<Instant> since;
+    Instant must_be_known{};
+  };
+  struct Watch {
+    Standing wrong, denies, outshone, not_writable, serves, good_replica, witnessed;
+    Instant slot_free{};       // the request in flight ends by then
+    Instant other_ask{};       // when the slot was last given to something but /leader
+    Instant proof_received{};  // of the last reply that showed the lease
+    Instant proof_sent{};
+    Instant read_shown{};  // the true time of the read shown in it
+    bool proof_failsafe = false;
+  };
+
+  void stand(Standing& s, bool holds, std::size_t learn_from);
+  Instant learning(std::size_t node, Instant from) const;
+  void update(std::size_t i);
+  std::optional<std::size_t> outshining(std::size_t i) const;
+  Instant fence_bound(std::size_t i) const;
+  void check_writes(std::size_t i, bool open, bool live);
+  void check_service(std::size_t i, bool open);
+  void check_replica(std::size_t i);
+  void check_held();
+  bool fence_excuses(const ModelSession& session) const;
+  void fail(std::string text);
+  void note_slack(Instant deadline);
+
+  const Config& config_;
+  const ModelCluster& cluster_;
+  const ModelSessions& sessions_;
+  const Agenda& agenda_;
+  Topology topology_;
+  bool first_round_done_ = false;
+  std::vector<Watch> watch_;
+};
+
+}  // namespace pgsteer

@@ -1,0 +1,218 @@
+// What goes wrong, and what the operator does. Each leaves the model in a state from which
+// Patroni's loop finds its own way back.
+#include "tests/simulation/model_cluster.h"
+
+namespace pgsteer {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+void ModelCluster::kill_patroni(std::size_t i) {
+  ModelNode& n = nodes[i];
+  if (!n.on || n.frozen || n.patroni == PatroniLife::kDead) return;
+  say(i, "Patroni is killed");
+  die(i, Process::kPatroni);
+  n.patroni = PatroniLife::kDead;
+  n.busy = false;
+}
+
+// A new process remembers nothing: no lease, no view of the store.
+void ModelCluster::start_patroni(std::size_t i) {
+  ModelNode& n = nodes[i];
+  if (!n.on || n.frozen || n.patroni != PatroniLife::kDead) return;
+  say(i, "Patroni starts");
+  die(i, Process::kPatroni);
+  n.patroni = PatroniLife::kRunning;
+  n.lease_until = {};
+  n.store_known = false;
+  n.store_seen = 0;
+  n.paused_view = false;
+  n.failsafe = false;
+  n.consent_until = {};
+  n.busy = false;
+  bool runs = n.postgres == PostgresLife::kRunning;
+  n.memory_role = runs && !n.recovery ? Role::kPrimary : Role::kReplica;
+  wake_patroni(i, dice_.skewed(milliseconds(100), seconds(3)));
+}
+
+void ModelCluster::suspend_patroni(std::size_t i, bool yes) {
+  ModelNode& n = nodes[i];
+  if (yes && n.patroni == PatroniLife::kRunning && n.on) {
+    say(i, "Patroni is suspended");
+    n.patroni = PatroniLife::kSuspended;
+  } else if (!yes && n.patroni == PatroniLife::kSuspended) {
+    say(i, "Patroni goes on");
+    n.patroni = PatroniLife::kRunning;
+    if (!n.frozen) run_waiting(i);
+  }
+}
+
+// systemctl stop: the REST API accepts and stays silent until PostgreSQL has shut down, then the
+// key is deleted. In a paused cluster PostgreSQL and the key are left alone.
+void ModelCluster::stop_patroni(std::size_t i) {
+  ModelNode& n = nodes[i];
+  if (!n.on || n.frozen || n.patroni != PatroniLife::kRunning) return;
+  if (n.paused_view) return kill_patroni(i);
+  say(i, "Patroni is stopped");
+  die(i, Process::kPatroni);
+  n.patroni = PatroniLife::kShuttingDown;
+  n.busy = false;
+  stop_postgres(i, dice_.skewed(milliseconds(100), seconds(10)), by_patroni(i, [this, i] {
+                  if (store.holder == i && reaches_store(i)) drop_key();
+                  nodes[i].patroni = PatroniLife::kDead;
+                  nodes[i].lease_until = {};
+                }));
+}
+
+void ModelCluster::crash_postgres(std::size_t i) {
+  ModelNode& n = nodes[i];
+  if (!n.on || n.frozen || n.postgres != PostgresLife::kRunning) return;
+  say(i, "PostgreSQL crashes");
+  settle_position(i);
+  die(i, Process::kPostgres);
+  n.postgres = PostgresLife::kCrashed;
+  end_sessions(i, false);
+}
+
+void ModelCluster::restart_postgres(std::size_t i) {
+  ModelNode& n = nodes[i];
+  if (!loops(i) || n.frozen || n.postgres != PostgresLife::kRunning) return;
+  bool primary = !n.recovery;
+  stop_postgres(i, dice_.skewed(milliseconds(50), seconds(5)), by_patroni(i, [this, i, primary] {
+                  start_postgres(i, primary, dice_.skewed(milliseconds(200), seconds(10)));
+                }));
+}
+
+void ModelCluster::power_off(std::size_t i) {
+  ModelNode& n = nodes[i];
+  if (!n.on) return;
+  say(i, "loses power");
+  settle_position(i);
+  die(i, Process::kPatroni);
+  die(i, Process::kPostgres);
+  n.on = false;
+  n.frozen = false;
+  n.waiting.clear();
+  n.patroni = PatroniLife::kDead;
+  n.postgres = PostgresLife::kStopped;
+  n.recovery = true;
+  n.upstream.reset();
+  end_sessions(i, true);
+}
+
+void ModelCluster::power_on(std::size_t i) {
+  if (nodes[i].on) return;
+  say(i, "has power again");
+  nodes[i].on = true;
+  start_patroni(i);
+}
+
+void ModelCluster::freeze(std::size_t i, bool clock_freezes) {
+  ModelNode& n = nodes[i];
+  if (!n.on || n.frozen) return;
+  say(i, clock_freezes ? "freezes, clock and all" : "freezes");
+  settle_position(i);
+  n.frozen = true;
+  n.clock_freezes = clock_freezes;
+  n.frozen_since = agenda_.now();
+}
+
+void ModelCluster::thaw(std::size_t i, bool theft) {
+  ModelNode& n = nodes[i];
+  if (!n.on || !n.frozen) return;
+  say(i, "thaws");
+  n.frozen = false;
+  settle_position(i);
+  if (n.clock_freezes) step_clock(i, n.frozen_since - agenda_.now());
+  if (theft && n.writable() && reaches_store(i) && store.holder != i && !n.paused_view &&
+      n.patroni == PatroniLife::kRunning) {
+    say(i, "steals the leader key");
+    die(i, Process::kPatroni);
+    n.busy = false;
+    take_key(i);
+    stolen = true;
+    wake_patroni(i, milliseconds(10));
+    for (std::size_t k = 0; k < nodes.size(); ++k) {
+      if (k != i) wake_patroni(k, dice_.skewed(milliseconds(5), seconds(5)));
+    }
+  }
+  if (n.patroni != PatroniLife::kSuspended) run_waiting(i);
+}
+
+void ModelCluster::step_clock(std::size_t i, Span by) {
+  ModelNode& n = nodes[i];
+  n.clock += by;
+  if (by >= Span(0)) return;
+  n.stepped_back = std::max(n.stepped_back, -by);
+  n.stepped_back_at = agenda_.now();
+}
+
+void ModelCluster::set_store(bool up) {
+  if (store.up == up) return;
+  if (trace) trace(up ? "  the store is back" : "  the store is down");
+  store.up = up;
+  if (!up || !store.holder) return;
+  Span ttl = settings.times.ttl;
+  store.expires = std::max(store.expires, agenda_.now() + dice_.between(Span(0), ttl));
+  promised[*store.holder] = std::max(promised[*store.holder], store.expires);
+  watch_expiry();
+}
+
+void ModelCluster::set_pause(bool yes) {
+  if (store.pause == yes || !store.up) return;
+  if (trace) trace(yes ? "  the cluster is paused" : "  the cluster is resumed");
+  store.pause = yes;
+  if (!yes) paused_until = agenda_.now();
+  for (std::size_t k = 0; k < nodes.size(); ++k) {
+    wake_patroni(k, dice_.skewed(milliseconds(5), seconds(2)));
+  }
+}
+
+// The leader stops PostgreSQL, keeps its key until that is done, and comes back as a replica.
+void ModelCluster::switchover() {
+  if (!store.holder || !store.up) return;
+  std::size_t i = *store.holder;
+  ModelNode& n = nodes[i];
+  if (!loops(i) || n.frozen || !n.writable() || n.busy || n.paused_view) return;
+  say(i, "hands over");
+  n.busy = true;
+  Span takes = dice_.skewed(milliseconds(30), seconds(8));
+  stop_postgres(i, takes, by_patroni(i, [this, i] {
+                  if (store.holder == i && reaches_store(i)) drop_key();
+                  nodes[i].lease_until = {};
+                  nodes[i].memory_role = Role::kDemoted;
+                  nodes[i].busy = false;
+                  start_postgres(i, false, dice_.between(seconds(2), seconds(6)));
+                  wake_patroni(i, seconds(2));
+                }));
+}
+
+// A replica is built anew: from the leader, or by mistake from another cluster, which it then
+// leads.
+void ModelCluster::reinitialise(std::size_t i, bool foreign_now) {
+  ModelNode& n = nodes[i];
+  if (!n.on || n.patroni != PatroniLife::kRunning || n.frozen || store.holder == i) return;
+  if (!foreign(i) && n.writable()) return;
+  say(i, foreign_now ? "is built anew, with another cluster's data" : "is built anew");
+  n.busy = true;
+  stop_postgres(i, milliseconds(200), by_patroni(i, [this, i, foreign_now] {
+                  Span takes = dice_.between(seconds(15), seconds(60));
+                  later(i, Process::kPatroni, takes,
+                        [this, i, foreign_now] { rebuilt(i, foreign_now); });
+                }));
+}
+
+void ModelCluster::rebuilt(std::size_t i, bool foreign_now) {
+  ModelNode& n = nodes[i];
+  n.system_identifier = foreign_now ? "666" : kIdentifier;
+  n.timeline = foreign_now ? highest_timeline_ + 50 : 1;
+  n.position = 0;
+  n.store_known = true;
+  n.paused_view = n.paused_view && !foreign_now;
+  n.lease_until = foreign_now ? wall(i) + std::chrono::hours(1'000) : Instant{};
+  n.busy = false;
+  start_postgres(i, foreign_now, seconds(1));
+  if (!foreign_now) wake_patroni(i, milliseconds(100));
+}
+
+}  // namespace pgsteer
