@@ -93,6 +93,7 @@ struct Counters {
 
   std::vector<std::unique_ptr<ListenerCounters>> by_listener;
   std::vector<NodeCounters> nodes;
+  unsigned workers = 1;  // among whom limits are shared out; set before they run
   std::atomic<std::uint64_t> accept_errors{0};
   std::atomic<std::uint64_t> next_session{1};
   std::atomic<std::uint32_t> turn{0};  // breaks ties of the balance

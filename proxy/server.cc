@@ -37,7 +37,8 @@ Server::Server(const Config& config, ServerOutput output)
       output_(std::move(output)),
       counters_(config.listen.size(), config.nodes.size()) {
   const TlsContextsPtr tls = make_tls_contexts(config);
-  for (std::size_t i = 0; i < worker_count(config.server); ++i) {
+  counters_.workers = worker_count(config.server);
+  for (std::size_t i = 0; i < counters_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(config, i, counters_, links(), tls));
   }
   door_ = std::make_unique<Door>(config, *workers_[0], workers_.size(), counters_,

@@ -172,16 +172,17 @@ void Session::on_ready(Watch& watch, std::uint32_t events) {
     return;
   }
   if (awaited_ == &watch || phase_ == Phase::kEnding) return wake();
-  if (&watch == &client_.watch) return client_stirred();
+  if (&watch == &client_.watch) return client_stirred(events);
   // The server stirred while nobody waits for it: whoever waits next will see it.
   worker_.context().poller.want(watch, 0);
 }
 
 // The client did something while it was not its turn: it left, or it sends ahead.
-void Session::client_stirred() {
+void Session::client_stirred(std::uint32_t events) {
   std::byte one{};
   const ssize_t n = ::recv(client_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (n == 0 || (n < 0 && errno != EAGAIN)) return end(End::kClientLeft);
+  const bool gone = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  if (gone || n == 0 || (n < 0 && errno != EAGAIN)) return end(End::kClientLeft);
   worker_.context().poller.want(client_.watch, EPOLLRDHUP);
 }
 

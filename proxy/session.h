@@ -170,7 +170,7 @@ class Session {
   static void ready_callback(void* owner, Watch& watch, std::uint32_t events) {
     static_cast<Session*>(owner)->on_ready(watch, events);
   }
-  void client_stirred();
+  void client_stirred(std::uint32_t events);
   void follow_login();
   void end_login_slot();
   void tell();

@@ -242,19 +242,14 @@ Task<End> Session::node_tls() {
 
 Task<End> Session::handshake(Side& side) {
   for (;;) {
-    switch (handshake_step(side.tls.get())) {
-      case Handshake::kDone:
-        co_return End::kNone;
-      case Handshake::kFailed:
-        detail_ = std::make_unique<std::string>(tls_failure(side.tls.get()));
-        co_return End::kTlsFailed;
-      case Handshake::kWantRead:
-        if (!co_await ready(side.watch, EPOLLIN)) co_return end_;
-        break;
-      case Handshake::kWantWrite:
-        if (!co_await ready(side.watch, EPOLLOUT)) co_return end_;
-        break;
+    const Handshake step = handshake_step(side.tls.get());
+    if (step == Handshake::kDone) co_return End::kNone;
+    if (step == Handshake::kFailed) {
+      detail_ = std::make_unique<std::string>(tls_failure(side.tls.get()));
+      co_return End::kTlsFailed;
     }
+    const std::uint32_t events = step == Handshake::kWantRead ? EPOLLIN : EPOLLOUT;
+    if (!co_await ready(side.watch, events)) co_return end_;
   }
 }
 

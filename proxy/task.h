@@ -4,10 +4,17 @@
 // that are suspended, a few hundred bytes, and a resumption is one indirect call. A task starts when
 // it is awaited (or, for the outermost, by start()) and is destroyed with its Task object. It must
 // not throw: an exception in a session is a bug, and a bug ends the process.
+//
+// g++ 12 lays out some frames wrongly when optimizing: a co_await in the condition of a loop, or
+// straight in a switch, can put a temporary before the frame's head, and every handle made from the
+// promise then misses the frame by its size. Such a coroutine never runs. So: no co_await in those
+// places, and get_return_object() checks every frame, ending the process rather than hanging.
 #pragma once
 
 #include <coroutine>
+#include <cstddef>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace pgsteer {
@@ -19,8 +26,13 @@ class [[nodiscard]] Task {
     T value{};
     std::coroutine_handle<> continuation = std::noop_coroutine();
 
+    static void* operator new(std::size_t size) { return newest_frame = ::operator new(size); }
+    static void operator delete(void* frame) { ::operator delete(frame); }
+
     Task get_return_object() {
-      return Task(std::coroutine_handle<promise_type>::from_promise(*this));
+      const auto handle = std::coroutine_handle<promise_type>::from_promise(*this);
+      if (handle.address() != newest_frame) std::terminate();  // see above
+      return Task(handle);
     }
     std::suspend_always initial_suspend() noexcept { return {}; }
     auto final_suspend() noexcept {
@@ -63,6 +75,7 @@ class [[nodiscard]] Task {
  private:
   explicit Task(std::coroutine_handle<promise_type> handle) : handle_(handle) {}
 
+  static thread_local inline void* newest_frame = nullptr;
   std::coroutine_handle<promise_type> handle_ = nullptr;
 };
 

@@ -183,6 +183,14 @@ void Worker::adopt(TopologyPtr topology) {
   release_due_ = true;
 }
 
+// A slot that one worker frees serves its own waiting clients at once; with one pot for all the
+// others would hardly ever see it. So each has its share of the bound, and never none.
+std::uint32_t Worker::login_share(std::uint32_t bound) const {
+  if (bound == 0) return 0;
+  const std::uint32_t rest = index_ < bound % counters_.workers ? 1 : 0;
+  return std::max(1U, bound / counters_.workers + rest);
+}
+
 Route Worker::route_for(const Session& session) {
   if (!topology_) return {};
   std::array<NodeLoad, kMaxNodes> load;
@@ -191,7 +199,7 @@ Route Worker::route_for(const Session& session) {
     load[i].sessions = counters_.nodes[i].sessions.load(std::memory_order_relaxed);
     load[i].max_sessions = config_.nodes[i].max_connections;
     load[i].logins = logins_[i];
-    load[i].max_logins = config_.listen[session.listener()].logins_in_flight;
+    load[i].max_logins = login_share(config_.listen[session.listener()].logins_in_flight);
   }
   const auto turn = counters_.turn.load(std::memory_order_relaxed);
   return route({.topology = *topology_,

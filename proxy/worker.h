@@ -119,6 +119,7 @@ class Worker {
   std::size_t index() const { return index_; }
   bool stopping() const { return stopping_; }
   Route route_for(const Session& session);
+  std::uint32_t login_share(std::uint32_t bound) const;
   void bind(Session& session, std::size_t node);
   void unbind(Session& session);
   void login_over(Session& session);
