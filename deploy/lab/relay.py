@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A small TCP relay in front of a node's REST that can be told to hang: relay.py HOST PORT TARGET_PORT.
 
-SIGUSR1: accept and never answer. SIGUSR2: relay again; what hung meanwhile is closed. Stands alone: the lab
+SIGUSR1: accept and never answer. SIGUSR2: relay again, what hung meanwhile included. Stands alone: the lab
 copies this file into its directory, where an unprivileged account can read it.
 """
 
@@ -26,10 +26,7 @@ async def main(host, port, target_port):
     passing.set()
 
     async def serve(reader, writer):
-        if not passing.is_set():
-            await passing.wait()
-            writer.close()
-            return
+        await passing.wait()
         try:
             onward, back = await asyncio.open_connection(host, target_port)
         except OSError:

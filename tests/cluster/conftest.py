@@ -5,6 +5,8 @@
 The cluster lies on 127.0.0.20 to .23 with ports of its own, so that a demo may run at the same time.
 """
 
+import contextlib
+import json
 import os
 import shutil
 import sys
@@ -94,6 +96,9 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     booted = getattr(item, "funcargs", {}).get("cluster")
     if report.failed and booted:
+        with contextlib.suppress(OSError, ValueError):
+            nodes = json.dumps(proxy.Pgsteer(booted).status()["nodes"], indent=1)
+            report.sections.append(("what pgsteer says of the nodes", nodes))
         for name in ["pgsteer"] + [f"{node}/patroni" for node in booted.nodes]:
             lines = [line for line in booted.processes.tail(name, 400).splitlines(True) if "API thread" not in line]
             report.sections.append((f"the end of {name}'s log", "".join(lines[-40:])))

@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import socket
 import time
 
 import psycopg2
@@ -55,12 +54,8 @@ def test_readiness_tells_that_there_is_no_primary(without_primary):
 
 def test_sigterm_tells_the_sessions_and_exits_0(cluster, steer):
     with second_pgsteer(cluster) as other:
-        with socket.create_connection((other.host, other.write_port), 10) as link:
-            link.sendall(wire.startup())
-            while wire.read_message(link)[0] != b"Z":
-                pass
+        with wire.idle_session(other.host, other.write_port) as link:
             cluster.processes.send("second", signal.SIGTERM)
-            link.settimeout(20)
             kind, body = wire.read_message(link)
             assert kind == b"E" and wire.error_fields(body)["C"] == "57P01"
             assert link.recv(1) == b""

@@ -30,6 +30,15 @@ def error_fields(body):
     return {field[:1].decode(): field[1:].decode() for field in body.split(b"\0") if field}
 
 
+def idle_session(host, port, seconds=30):
+    """A socket with a session in the clear that has logged in (the role must need no password)."""
+    link = socket.create_connection((host, port), seconds)
+    link.sendall(startup())
+    while read_message(link)[0] != b"Z":
+        pass
+    return link
+
+
 def first_answer(host, port, seconds=30):
     """What a plain StartupMessage is answered with: (type byte, ErrorResponse fields or {})."""
     with socket.create_connection((host, port), seconds) as link:
