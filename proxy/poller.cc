@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <system_error>
+#include <utility>
 
 namespace pgsteer {
 
@@ -10,7 +11,7 @@ Poller::Poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
 }
 
 bool Poller::want(Watch& watch, std::uint32_t events) {
-  if (watch.added && watch.interest == events) return true;
+  if (watch.added && watch.interest == events && events != 0) return true;
   epoll_event event{};
   event.events = events;
   event.data.ptr = &watch;
@@ -19,6 +20,11 @@ bool Poller::want(Watch& watch, std::uint32_t events) {
   watch.interest = events;
   watch.added = true;
   return true;
+}
+
+bool Poller::want_again(Watch& watch) {
+  const std::uint32_t events = std::exchange(watch.interest, 0);
+  return want(watch, events);
 }
 
 void Poller::close(Watch& watch) {

@@ -1,5 +1,5 @@
-// The worker's set of descriptors: one epoll instance, level-triggered. Owned by a worker and used
-// on its thread alone.
+// The worker's set of descriptors: one epoll instance. Owned by a worker and used on its thread
+// alone. Level-triggered unless a watcher asks for EPOLLET.
 //
 // Why not asio's own reactor: a session's two sockets are watched for their whole life, and asio
 // would want an operation object and, to wait again, an epoll_ctl for every message that passes.
@@ -33,6 +33,9 @@ class Poller {
 
   // Watches `watch.fd` for `events` from now on. False if the kernel refuses (out of memory).
   bool want(Watch& watch, std::uint32_t events);
+
+  // Asks for the same once more: what is ready now is reported again, also edge-triggered.
+  bool want_again(Watch& watch);
 
   // Stops watching and closes the descriptor. Events already fetched for it are dropped.
   void close(Watch& watch);

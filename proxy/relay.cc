@@ -18,10 +18,14 @@ constexpr std::uint8_t kThinTurns = 3;
 constexpr std::size_t kThin = 16 << 10;
 // What one direction may move before its neighbours have their turn.
 constexpr std::size_t kSpliceTurn = 512 << 10;
-constexpr int kTlsReads = 4;  // buffers decrypted in one turn
+constexpr int kReadsPerTurn = 4;
 
-// Reading is off, but a reset must still be noticed, once: edge-triggered, or it would be reported
-// again and again while there is nothing to be done about it.
+// Edge-triggered: a level-triggered descriptor is polled once more by every epoll_wait that follows
+// an event, which costs each message a look at both sockets. A read that did not fill the buffer has
+// emptied the socket, and what comes later is a new edge; only a FIN may have come with the bytes,
+// and then the event says EPOLLRDHUP. Who stops earlier asks for the edge again (rearm).
+constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
+// A reset must be noticed all the same, once.
 constexpr std::uint32_t kNotReading = EPOLLET;
 
 }  // namespace
@@ -47,7 +51,7 @@ bool Relay::begin(bool visible, ByteCounters::Pair* bytes) {
 bool Relay::watch() {
   const auto interest = [this](const Flow& in, const Flow& out) {
     const bool reads = !in.eof && !blocked(in);
-    return (reads ? static_cast<std::uint32_t>(EPOLLIN) : kNotReading) |
+    return (reads ? kReading : kNotReading) |
            (blocked(out) ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
   };
   return context_.poller.want(client_.watch, interest(to_server_, to_client_)) &&
@@ -68,11 +72,11 @@ End Relay::on_ready(bool client_side, std::uint32_t events) {
   if ((events & EPOLLERR) != 0 && (in.eof || blocked(in))) return broken(client_side);
   if ((events & EPOLLOUT) != 0 && blocked(out)) {
     end = drain(out);
-    if (end == End::kNone && !blocked(out) && source(out).has_buffered()) end = pump(out);
+    if (end == End::kNone && !blocked(out) && source(out).has_buffered()) end = pump(out, true);
   }
-  if (end == End::kNone && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && !in.eof &&
-      !blocked(in)) {
-    end = pump(in);
+  const bool to_the_end = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  if (end == End::kNone && (to_the_end || (events & EPOLLIN) != 0) && !in.eof && !blocked(in)) {
+    end = pump(in, to_the_end);
   }
   if (end != End::kNone) return end;
   // Nothing changes between two ordinary messages, so nothing is asked of the kernel.
@@ -82,40 +86,30 @@ End Relay::on_ready(bool client_side, std::uint32_t events) {
   return End::kNone;
 }
 
-End Relay::pump(Flow& flow) {
-  if (flow.pipe) return splice_turn(flow);
-  bool more = true;
-  End end = End::kNone;
-  for (int turn = 0; end == End::kNone && more; ++turn) {
-    end = copy_turn(flow, more);
-    // Level-triggered readiness brings a plain socket back; decrypted bytes it knows nothing of.
-    more = more && turn + 1 < kTlsReads && source(flow).tls;
+// `to_the_end`: a short read does not mean that the socket is empty, its end follows.
+End Relay::pump(Flow& flow, bool to_the_end) {
+  for (int reads = 0;; ++reads) {
+    if (flow.pipe) return splice_turn(flow);
+    if (reads >= kReadsPerTurn && !source(flow).has_buffered()) return rearm(flow);
+    const IoResult got = source(flow).read(context_.buffer);
+    if (got.io == Io::kAgain) return End::kNone;
+    if (got.io == Io::kEof) return source_finished(flow);
+    if (got.io == Io::kError) return broken(&flow == &to_server_);
+    const End end = deliver(flow, std::span(context_.buffer).first(got.size));
+    if (end != End::kNone || blocked(flow)) return end;
+    if (source(flow).tls) continue;  // records hide what the socket still holds
+    if (got.size < context_.buffer.size() && !to_the_end) {
+      flow.full_reads = 0;
+      return End::kNone;
+    }
+    consider_splicing(flow, got.size);
   }
-  while (end == End::kNone && !flow.eof && !blocked(flow) && source(flow).has_buffered()) {
-    end = copy_turn(flow, more);
-  }
-  return end;
 }
 
-// One receive, one send. `more`: the source may hold more.
-End Relay::copy_turn(Flow& flow, bool& more) {
-  const IoResult got = source(flow).read(context_.buffer);
-  more = false;
-  switch (got.io) {
-    case Io::kAgain:
-      return End::kNone;
-    case Io::kEof:
-      return source_finished(flow);
-    case Io::kError:
-      return broken(&flow == &to_server_);
-    case Io::kSome:
-      break;
-  }
-  const End end = deliver(flow, std::span(context_.buffer).first(got.size));
-  if (end != End::kNone) return end;
-  more = !blocked(flow);
-  if (more && starts_splicing(flow, got.size)) return splice_turn(flow);
-  return End::kNone;
+// There may be more, and the neighbours have their turn first.
+End Relay::rearm(Flow& flow) {
+  Watch& watch = source(flow).watch;
+  return context_.poller.want_again(watch) ? End::kNone : End::kNoResources;
 }
 
 // Forwards bytes, and keeps aside what the receiver does not take.
@@ -165,19 +159,15 @@ void Relay::count(const Flow& flow, std::size_t size) {
   }
 }
 
-bool Relay::starts_splicing(Flow& flow, std::size_t size) {
-  if (size < RelayContext::kBuffer) {
-    flow.full_reads = 0;
-    return false;
-  }
+void Relay::consider_splicing(Flow& flow, std::size_t size) {
+  if (size < RelayContext::kBuffer) return;
   if (flow.full_reads < kStreamReads) ++flow.full_reads;
-  if (flow.full_reads < kStreamReads || client_.tls || server_.tls || flow.no_pipe) return false;
-  // Login facts are still being gathered, or the stream's owner wants every message: copy.
-  if (visible_ && !from_server_.login_done()) return false;
+  if (flow.full_reads < kStreamReads || sink(flow).tls || flow.no_pipe) return;
+  // Login facts are still being gathered: every message is needed.
+  if (visible_ && !from_server_.login_done()) return;
   flow.pipe = context_.pipes.take();
   flow.no_pipe = !flow.pipe;
   flow.thin_turns = 0;
-  return flow.pipe != nullptr;
 }
 
 void Relay::stop_splicing(Flow& flow) {
@@ -214,7 +204,7 @@ End Relay::splice_turn(Flow& flow) {
   }
   flow.thin_turns = moved >= kThin ? std::uint8_t{0} : static_cast<std::uint8_t>(flow.thin_turns + 1);
   if (flow.thin_turns >= kThinTurns) stop_splicing(flow);
-  return End::kNone;
+  return moved < kSpliceTurn ? End::kNone : rearm(flow);
 }
 
 End Relay::drain_pipe(Flow& flow) {

@@ -83,12 +83,12 @@ class Relay {
   Side& sink(const Flow& flow) { return &flow == &to_server_ ? server_ : client_; }
   bool blocked(const Flow& flow) const { return flow.backlog || (flow.pipe && flow.pipe->filled); }
 
-  End pump(Flow& flow);
-  End copy_turn(Flow& flow, bool& more);
+  End pump(Flow& flow, bool to_the_end);
+  End rearm(Flow& flow);
   End splice_turn(Flow& flow);
   End drain(Flow& flow);
   End drain_pipe(Flow& flow);
-  bool starts_splicing(Flow& flow, std::size_t size);
+  void consider_splicing(Flow& flow, std::size_t size);
   void stop_splicing(Flow& flow);
   End deliver(Flow& flow, std::span<const std::byte> bytes);
   void follow(Flow& flow, std::span<const std::byte> bytes, bool last);
