@@ -237,21 +237,20 @@ std::optional<Address> Session::server_address() const {
 }
 
 void Session::log_end() const {
-  const bool routine = config().name.empty() || !worker_.config().log.sessions;
-  if (routine || end_ == End::kCancelDone) return;
+  if (!worker_.config().log.sessions || end_ == End::kCancelDone) return;
   const std::string node = bound_ ? worker_.topology()->nodes[node_].name : "-";
   const Identity none;
   const Identity& who = identity_ ? *identity_ : none;
   spdlog::info(
-      "session {} on {} from {} to {} ended: {}{}{} user={} database={} application={} "
-      "seconds={:.3f} bytes_in={} bytes_out={}{}",
+      "session {} on {} from {} to {} ended: {}{}{} user=\"{}\" database=\"{}\" "
+      "application=\"{}\" seconds={:.3f} bytes_in={} bytes_out={}{}{}",
       id_, config().name, peer_.text(), node, word(end_), detail_ ? " (" : "",
-      detail_ ? *detail_ + ")" : "", who.user.empty() ? "-" : who.user,
-      who.database.empty() ? "-" : who.database, who.application.empty() ? "-" : who.application,
+      detail_ ? *detail_ + ")" : "", who.user, who.database, who.application,
       seconds(Clock::now() - began_), relay_.bytes_in(), relay_.bytes_out(),
       relay_.server_stream().sqlstate().empty()
           ? std::string()
-          : " sqlstate=" + std::string(relay_.server_stream().sqlstate()));
+          : " sqlstate=" + std::string(relay_.server_stream().sqlstate()),
+      who.server_name.empty() ? std::string() : " sni=" + who.server_name);
 }
 
 SessionView Session::view(Clock::time_point now) const {

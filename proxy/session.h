@@ -158,6 +158,7 @@ class Session {
   Task<End> open();
   Task<End> node_tls();
   Task<End> first_answer();
+  void note_server_name();
   Task<End> send_all(Side& side, std::span<const std::byte> bytes);
   Task<End> handshake(Side& side);
   Task<End> ask_for_tls(std::byte& answer);

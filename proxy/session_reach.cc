@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 
+#include "proxy/client_hello.h"
 #include "proxy/error_response.h"
 #include "proxy/message_cursor.h"
 #include "proxy/session.h"
@@ -143,6 +144,7 @@ Task<End> Session::open() {
     std::byte answer{};
     if (End e = co_await ask_for_tls(answer); e != End::kNone) co_return e;
     if (answer != std::byte{'S'}) co_return End::kTlsFailed;
+    note_server_name();
   } else if (worker_.tls().node && opening_ == Opening::kStartup) {
     if (End e = co_await node_tls(); e != End::kNone) co_return e;
   }
@@ -157,6 +159,18 @@ Task<End> Session::open() {
   deadline(kUnseenLogin, End::kNone);
   worker_.node_answered(*this);
   co_return End::kNone;
+}
+
+// In a connection that passes out of sight the ClientHello is the last thing to be read. It mostly
+// has arrived by now; it is looked at and left where it is.
+void Session::note_server_name() {
+  const std::span<std::byte> into = worker_.context().buffer;
+  const ssize_t n = ::recv(client_.fd(), into.data(), kMaxClientHello, MSG_PEEK | MSG_DONTWAIT);
+  if (n <= 0) return;
+  const ClientHello hello = decode_client_hello(into.first(static_cast<std::size_t>(n)));
+  if (hello.server_name.empty()) return;
+  identity_ = std::make_unique<Identity>();
+  identity_->server_name = hello.server_name;
 }
 
 // Reads what the server says first. A refusal that will pass is kept from the client, who waits.
