@@ -155,6 +155,7 @@ struct NodeState {
   bool database_in_flight = false;
   std::optional<Instant> turned_away;  // when it last refused a session, as the data plane saw it
   unsigned database_failures = 0;
+  bool hot_standby = false;  // a session found it in recovery; until Patroni answers or it is down
 
   // When this node's Patroni surely read the store, from replies with the lease (judge_fence.cc).
   bool dcs_known = false;

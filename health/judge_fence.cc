@@ -32,6 +32,9 @@ std::string rest_of(const NodeConfig& node) {
 // The state of PostgreSQL's port as far as it is known since REST went silent.
 Verdict by_database(const Judging& j, std::size_t i, Reason reason, const std::string& why) {
   const NodeState& n = j.s.nodes[i];
+  if (n.hot_standby) {
+    return {Admission::kDrain, Reason::kNotRunning, why + "; PostgreSQL is in recovery"};
+  }
   if (turned_away(n, j.now)) {
     return {Admission::kDrain, Reason::kNotRunning, why + "; PostgreSQL turns sessions away"};
   }

@@ -60,6 +60,7 @@ void take(Judging& j, const LeaderEvidence& e) {
   n.report_round = n.rest_round;
   n.database = DatabaseAnswer::kUnknown;
   n.database_failures = 0;
+  n.hot_standby = false;
   if (was_failing && n.tls != TlsAnswer::kUnknown &&
       j.now - n.tls_asked > std::chrono::minutes(1)) {
     n.tls_asked_before = false;  // it may have come back with another configuration
@@ -106,6 +107,7 @@ void take(Judging& j, const DatabaseEvidence& e) {
   n.database = e.answer;
   n.database_at = e.received;
   n.database_failures = e.answer == DatabaseAnswer::kAnswers ? 0 : n.database_failures + 1;
+  if (e.answer == DatabaseAnswer::kRefused) n.hot_standby = false;
 }
 
 void take(Judging& j, const TlsEvidence& e) {
@@ -135,6 +137,7 @@ void take(Judging& j, const DoubtEvidence& e) {
   bool away = d.kind == DoubtKind::kShuttingDown || d.kind == DoubtKind::kConnectRefused ||
               d.kind == DoubtKind::kInHotStandby;
   if (away && (heard || n.failures > 0)) n.turned_away = j.now;
+  if (d.kind == DoubtKind::kInHotStandby && n.failures > 0) n.hot_standby = true;
 }
 
 std::string role_of(const Judging& j, std::size_t i) {

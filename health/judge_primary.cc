@@ -218,7 +218,11 @@ void alarm_claimants(Judging& j, const std::vector<std::size_t>& found) {
 }
 
 // The claimant on the highest timeline, if it is the only one there and nothing higher is in sight.
-void choose(Judging& j, const std::vector<std::size_t>& found) {
+// A claim that cannot be relied on any more does not count: what made a node lose its place would
+// otherwise be forgotten in the same breath.
+void choose(Judging& j, std::vector<std::size_t> found) {
+  std::erase_if(found, [&](std::size_t i) { return doubtful(j, i); });
+  if (found.empty()) return;
   auto timeline = [&](std::size_t i) { return j.s.nodes[i].report->timeline; };
   auto best = *std::max_element(found.begin(), found.end(), [&](std::size_t a, std::size_t b) {
     return timeline(a) < timeline(b);
@@ -287,7 +291,7 @@ void judge_primary(Judging& j) {
     alarm_claimants(j, found);
     if (!s.holder && !found.empty() &&
         (!s.system_identifier.empty() || !j.alarms.contains("identity"))) {
-      choose(j, found);
+      choose(j, std::move(found));
     }
     if (s.holder && s.holder->timeline >= s.highest_timeline) s.went_back.clear();
     if (s.holder && s.holder->timeline != 0) {

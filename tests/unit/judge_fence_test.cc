@@ -222,6 +222,20 @@ TEST(JudgeFence, ASilentPrimaryThatTurnsSessionsAwayHoldsThem) {
   EXPECT_EQ(c.rw(0), "admit silent") << "the next one may try";
 }
 
+// PostgreSQL came back as a replica while Patroni was silent: nobody else is sent there to find out.
+TEST(JudgeFence, ASilentPrimaryFoundInHotStandbyIsHeldUntilPatroniAnswers) {
+  Cluster c;
+  quiet(c);
+  c.silence(0);
+  c.run(milliseconds(3'500));
+  c.step({DoubtEvidence{{0, DoubtKind::kInHotStandby}}});
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "drain not_running");
+  c.answer(0, Cluster::leader(5));
+  c.run(milliseconds(2'500));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
 TEST(JudgeFence, APrimaryThatTurnsSessionsAwayIsHeldUntilItsNextAnswer) {
   Cluster c;
   quiet(c);
@@ -269,6 +283,24 @@ TEST(JudgeFence, AProvenLeaderIsNotCutBecauseAnotherShowsTheLeaseInRecovery) {
   c.answer(1, Cluster::promoting(5));
   c.run(seconds(10));
   EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+// Its last answer, from before it fell silent, must not bring it back in the same breath.
+TEST(JudgeFence, ALateLeaderWhoseLeaseWentElsewhereIsNotAdoptedAgain) {
+  Cluster c;
+  quiet(c);
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now) - 2;
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "admit primary") << "past its fence, but it still proves the lease";
+  auto adopted = c.count(TransitionKind::kNewPrimary);
+  c.silence(0);
+  c.answer(1, Cluster::promoting(5));
+  EXPECT_LE(until_cut(c, seconds(3)), milliseconds(2'000));
+  EXPECT_EQ(c.state.nodes[0].failures, 0u) << "it is late, no attempt has failed yet";
+  c.run(milliseconds(200));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+  EXPECT_EQ(c.count(TransitionKind::kNewPrimary), adopted);
 }
 
 void pause(Cluster& c, std::size_t i, Report r) {
