@@ -14,6 +14,10 @@ constexpr Span kReply = milliseconds(130);
 constexpr Span kGrain = milliseconds(20);
 constexpr std::size_t kReadWrite = 0;
 
+std::string seconds_text(Span d) {
+  return std::to_string(std::chrono::duration<double>(d).count()) + " s";
+}
+
 }  // namespace
 
 Invariants::Invariants(const Config& config, const ModelCluster& cluster,
@@ -42,6 +46,7 @@ void Invariants::answered(const Evidence& evidence, const ModelNode& node) {
         if constexpr (std::is_same_v<E, LeaderEvidence>) {
           Watch& w = watch_[e.node];
           w.slot_free = agenda_.now();
+          w.shows_neither = e.report.answered() && !e.report.lease && !e.report.location;
           if (!e.report.answered() || !e.report.lease) return;
           w.proof_sent = e.sent;
           w.proof_received = e.received;
@@ -98,6 +103,7 @@ void Invariants::update(std::size_t i) {
   bool lease = cluster_.shows_lease(i);
   bool rightful = cluster_.rightful(i);
   stand(w.wrong, !rightful, i);
+  stand(w.unleased, !cluster_.leased(i), i);
   stand(w.denies,
         prompt && !lease && !n.writable() && n.recovery && n.postgres == PostgresLife::kRunning, i);
   stand(w.not_writable, prompt && !n.writable(), i);
@@ -124,13 +130,14 @@ void Invariants::update(std::size_t i) {
 Instant Invariants::fence_bound(std::size_t i) const {
   const Watch& w = watch_[i];
   const ModelNode& n = cluster_.nodes[i];
-  Instant lost = *w.wrong.since;
-  if (cluster_.stolen) lost = std::max(lost, cluster_.promised[i]);
+  Instant lost = *w.unleased.since;
+  // A key that is deleted or stolen has been promised for longer.
+  lost = std::max(lost, cluster_.promised[i]);
   // A cluster that has been paused says so until the next loop of the last member.
   const DcsTimes& t = cluster_.settings.times;
   Span loop = t.loop_wait + t.retry_timeout;
   if (cluster_.paused_until + loop + t.ttl >= lost) lost += loop + config_.health.timeout;
-  if (n.stepped_back_at + 2 * t.ttl >= lost) lost += n.stepped_back;
+  lost += cluster_.stepped_since(i, lost);
   if (n.rest == RestMode::kHung || n.patroni != PatroniLife::kRunning) lost += seconds(2);
   Span silence = 2 * config_.health.interval + config_.health.timeout + milliseconds(500) + kReply;
   return std::max(lost, w.proof_received + silence) + kGrain;
@@ -150,14 +157,13 @@ void Invariants::check_writes(std::size_t i, bool open, bool live) {
   auto late = [&](const char* why, Instant deadline) {
     note_slack(deadline);
     if (now <= deadline) return;
-    fail(what + ", which is not the primary since " +
-         std::to_string(std::chrono::duration<double>(now - *w.wrong.since).count()) +
-         " s: " + why);
+    fail(what + ", which is not the primary since " + seconds_text(now - *w.wrong.since) + ": " +
+         why);
   };
   if (w.denies.since) late("it says so itself", std::max(w.denies.must_be_known, *w.wrong.since));
   if (w.outshone.since) late("another leads on a higher timeline", w.outshone.must_be_known);
   if (w.not_writable.since && open) late("it takes no writes", w.not_writable.must_be_known);
-  late("its lease has run out", fence_bound(i));
+  if (w.unleased.since) late("its lease has run out", fence_bound(i));
 }
 
 // A rightful primary that answers promptly and that nothing outshines is admitted.
@@ -168,8 +174,8 @@ void Invariants::check_service(std::size_t i, bool open) {
   note_slack(deadline);
   if (agenda_.now() > deadline) {
     fail(model_name(i) + " is the primary and says so for " +
-         std::to_string(std::chrono::duration<double>(agenda_.now() - *w.serves.since).count()) +
-         " s, and is not admitted: " + topology_.no_primary_why);
+         seconds_text(agenda_.now() - *w.serves.since) +
+         ", and is not admitted: " + topology_.no_primary_why);
   }
 }
 
@@ -193,28 +199,34 @@ void Invariants::published(const Topology& topology) {
   topology_ = topology;
 }
 
-// Silence excuses a cut once the lease could have run out as far as pgsteer can tell: the read of
-// the store is known to a whole second on either side.
-bool Invariants::fence_excuses(const ModelSession& session) const {
+// A reply that shows neither the lease nor a write position excuses a cut: a Patroni that has just
+// been started and whose query fails. Silence does once the lease could have run out as far as
+// pgsteer can tell: the read of the store is known to a whole second on either side.
+bool Invariants::excused(const ModelSession& session) const {
   const Watch& w = watch_[session.node];
   const DcsTimes& t = cluster_.settings.times;
   Instant now = agenda_.now();
   bool witnessed = w.witnessed.since && now - *w.witnessed.since >= seconds(8);
   if (witnessed) return false;
+  if (w.shows_neither) return true;
   Span margin = config_.health.clock_margin;
   Span lease = t.ttl - t.loop_wait - margin;
   if (w.proof_failsafe) return now >= w.proof_sent + lease - t.retry_timeout;
-  return now >= w.read_shown + lease - seconds(2);
+  Instant read = std::min(w.read_shown, w.proof_sent) - seconds(2);
+  return now >= read + lease - cluster_.stepped_since(session.node, now);
 }
 
 void Invariants::cut(const ModelSession& s, const Verdict& v) {
   std::string who =
       "a session on " + model_name(s.node) + " was cut (" + word(v.reason) + ": " + v.why + ")";
   if (config_.listen[s.listener].to == Target::kPrimary) {
-    if (s.rightful && !fence_excuses(s)) {
-      fail(who + " although it was the rightful primary throughout");
+    if (s.rightful && !excused(s)) {
+      const Watch& w = watch_[s.node];
+      fail(who + " although it was the rightful primary throughout; its last proof was asked for " +
+           seconds_text(agenda_.now() - w.proof_sent) + " ago and showed a read of the store " +
+           seconds_text(agenda_.now() - w.read_shown) + " ago");
     }
-  } else if (s.replica) {
+  } else if (s.replica && !s.of_primary) {
     fail(who + " although it was a running replica throughout");
   }
 }

@@ -15,7 +15,7 @@
 //   outshone   another node shows the lease and takes writes on a higher timeline than W's: the
 //   same fence      W shows no lease: no session after the moment at which the key was lost, or, if
 //   it
-//              had shown the lease shortly before, after `silence`. Added to it: a step back of W's
+//              had shown the lease shortly before, after `silence`. Added to it: a step of W's
 //              clock while that matters, the age that a witness may have, and what a resumed
 //              cluster takes to say that it is not paused any more
 #pragma once
@@ -47,13 +47,14 @@ class Invariants {
     Instant must_be_known{};
   };
   struct Watch {
-    Standing wrong, denies, outshone, not_writable, serves, good_replica, witnessed;
+    Standing wrong, unleased, denies, outshone, not_writable, serves, good_replica, witnessed;
     Instant slot_free{};       // the request in flight ends by then
     Instant other_ask{};       // when the slot was last given to something but /leader
     Instant proof_received{};  // of the last reply that showed the lease
     Instant proof_sent{};
     Instant read_shown{};  // the true time of the read shown in it
     bool proof_failsafe = false;
+    bool shows_neither = false;  // the last reply: neither lease nor write position
   };
 
   void stand(Standing& s, bool holds, std::size_t learn_from);
@@ -65,7 +66,7 @@ class Invariants {
   void check_service(std::size_t i, bool open);
   void check_replica(std::size_t i);
   void check_held();
-  bool fence_excuses(const ModelSession& session) const;
+  bool excused(const ModelSession& session) const;
   void fail(std::string text);
   void note_slack(Instant deadline);
 

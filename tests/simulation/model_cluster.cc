@@ -20,28 +20,33 @@ ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
   take_key(0);
   nodes[0].store_known = true;
   nodes[0].store_read = agenda_.now();
+  nodes[0].store_seen = std::chrono::duration_cast<seconds>(wall(0).time_since_epoch()).count();
 }
 
-// Holding the key and being writable is not all: in failsafe mode the members' consent stands for
-// the key, and in a paused cluster nobody promotes although the key has run out.
-bool ModelCluster::rightful(std::size_t i) const {
-  const ModelNode& n = nodes[i];
-  if (!n.writable()) return false;
+// Holding the key is not all: in failsafe mode the members' consent stands for it; and where it has
+// run out, nobody promotes in a paused cluster, nor where no other Patroni lives.
+bool ModelCluster::leased(std::size_t i) const {
   if (store.holder) return *store.holder == i;
+  if (store.last_holder != i) return false;
   bool consent = true;
-  bool paused = true;
+  bool alone = true;
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     if (k == i || foreign(k)) continue;
     consent &= nodes[k].consent_until > agenda_.now();
-    paused &= nodes[k].paused_view;
+    alone &= nodes[k].patroni == PatroniLife::kDead;
   }
-  return store.last_holder == i && (consent || (paused && store.pause));
+  return consent || store.pause || alone;
 }
 
 bool ModelCluster::shows_lease(std::size_t i) const {
   const ModelNode& n = nodes[i];
   if (!n.store_known && n.paused_view) return n.memory_role == Role::kPrimary;
   return n.lease_until > wall(i);
+}
+
+Span ModelCluster::stepped_since(std::size_t i, Instant then) const {
+  const ModelNode& n = nodes[i];
+  return n.stepped_at + 2 * settings.times.ttl >= then ? n.stepped : Span(0);
 }
 
 bool ModelCluster::prompt(std::size_t i) const {

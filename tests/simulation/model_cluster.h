@@ -48,9 +48,9 @@ struct ModelNode {
   bool clock_freezes = false;  // a frozen VM whose clock stood still
   Instant frozen_since{};
   bool reaches_pgsteer = true, reaches_store = true, reaches_peers = true;
-  Span clock{};         // wall clock less the true one
-  Span stepped_back{};  // largest step back of late
-  Instant stepped_back_at{};
+  Span clock{};    // wall clock less the true one
+  Span stepped{};  // largest step of late, either way
+  Instant stepped_at{};
 
   // Patroni.
   PatroniLife patroni = PatroniLife::kRunning;
@@ -114,13 +114,16 @@ class ModelCluster {
   std::function<void(const std::string&)> trace;  // empty: nobody listens
 
   // The truth.
-  bool rightful(std::size_t i) const;     // writable, and nobody else can have the lease
+  bool leased(std::size_t i) const;  // nobody else can have the lease
+  bool rightful(std::size_t i) const { return nodes[i].writable() && leased(i); }
   bool shows_lease(std::size_t i) const;  // what GET /leader would say now
   bool prompt(std::size_t i) const;       // pgsteer gets whole, honest answers quickly
   bool shows_write(std::size_t i) const { return nodes[i].writable(); }
   bool streams(std::size_t i) const;
   bool foreign(std::size_t i) const { return nodes[i].system_identifier != kIdentifier; }
   std::uint64_t position(std::size_t i) const;
+  // By how much the node's clock has been set since twice the ttl before `then`.
+  Span stepped_since(std::size_t i, Instant then) const;
   Instant wall(std::size_t i) const { return agenda_.now() + nodes[i].clock; }
 
   // What pgsteer meets (model_rest.cc).
@@ -149,7 +152,6 @@ class ModelCluster {
   std::vector<ModelNode> nodes;
   ModelStore store;
   std::vector<Instant> promised;  // until when the key of each node was good, unless stolen
-  bool stolen = false;            // since the last regular acquisition
   Instant paused_until{};         // when the operator resumed
   std::uint64_t promotions = 0;
 

@@ -130,7 +130,6 @@ void ModelCluster::thaw(std::size_t i, bool theft) {
     die(i, Process::kPatroni);
     n.busy = false;
     take_key(i);
-    stolen = true;
     wake_patroni(i, milliseconds(10));
     for (std::size_t k = 0; k < nodes.size(); ++k) {
       if (k != i) wake_patroni(k, dice_.skewed(milliseconds(5), seconds(5)));
@@ -142,9 +141,9 @@ void ModelCluster::thaw(std::size_t i, bool theft) {
 void ModelCluster::step_clock(std::size_t i, Span by) {
   ModelNode& n = nodes[i];
   n.clock += by;
-  if (by >= Span(0)) return;
-  n.stepped_back = std::max(n.stepped_back, -by);
-  n.stepped_back_at = agenda_.now();
+  if (by == Span(0)) return;
+  n.stepped = stepped_since(i, agenda_.now()) + std::chrono::abs(by);
+  n.stepped_at = agenda_.now();
 }
 
 void ModelCluster::set_store(bool up) {
@@ -192,7 +191,7 @@ void ModelCluster::switchover() {
 void ModelCluster::reinitialise(std::size_t i, bool foreign_now) {
   ModelNode& n = nodes[i];
   if (!n.on || n.patroni != PatroniLife::kRunning || n.frozen || store.holder == i) return;
-  if (!foreign(i) && n.writable()) return;
+  if (n.busy || (!foreign(i) && n.writable())) return;
   say(i, foreign_now ? "is built anew, with another cluster's data" : "is built anew");
   n.busy = true;
   stop_postgres(i, milliseconds(200), by_patroni(i, [this, i, foreign_now] {

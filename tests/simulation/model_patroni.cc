@@ -150,7 +150,6 @@ void ModelCluster::take_key(std::size_t i) {
   store.last_holder = i;
   store.expires = agenda_.now() + settings.times.ttl;
   promised[i] = store.expires;
-  stolen = false;
   nodes[i].lease_until = wall(i) + settings.times.ttl;
   say(i, "takes the leader key");
   watch_expiry();
@@ -204,6 +203,8 @@ bool ModelCluster::members_consent(std::size_t i) {
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     if (k != i && !foreign(k)) nodes[k].consent_until = agenda_.now() + settings.times.ttl;
   }
+  // A member that is restarted forgets what it promised; pgsteer cannot know that.
+  promised[i] = agenda_.now() + settings.times.ttl;
   return true;
 }
 

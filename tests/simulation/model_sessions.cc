@@ -61,6 +61,7 @@ void ModelSessions::seek(ModelSession& s) {
   s.timeline = topology_.timeline;
   s.bound = agenda_.now();
   s.rightful = s.replica = true;
+  s.of_primary = topology_.primary == s.node;
   if (on_bound) on_bound(s);
   Span takes = dice_.skewed(milliseconds(1), milliseconds(50));
   if (cluster_.connect(s.node) == ModelCluster::Connect::kTimedOut) {

@@ -16,8 +16,9 @@ struct ModelSession {
   std::size_t node = 0;
   std::uint32_t timeline = 0;  // of the topology that bound it
   Instant came{}, bound{}, patience{}, leaves{};
-  bool rightful = true;  // its node was the rightful primary ever since it was bound
-  bool replica = true;   // its node was a running, reachable replica of ours ever since
+  bool rightful = true;     // its node was the rightful primary ever since it was bound
+  bool of_primary = false;  // it was bound to what was taken for the primary then
+  bool replica = true;      // its node was a running, reachable replica of ours ever since
 };
 
 struct SessionCounts {
