@@ -50,7 +50,7 @@ void Invariants::answered(const Evidence& evidence, const ModelNode& node) {
           if (!e.report.answered() || !e.report.lease) return;
           w.proof_sent = e.sent;
           w.proof_received = e.received;
-          w.read_shown = node.store_read;
+          w.read_shown = node.read_shown;
           w.proof_failsafe = e.report.failsafe;
         } else if constexpr (std::is_same_v<E, ConfigEvidence> ||
                              std::is_same_v<E, ClusterEvidence>) {

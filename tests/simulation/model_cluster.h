@@ -59,6 +59,7 @@ struct ModelNode {
   bool store_known = false;     // its view of the store is not None
   Instant store_read{};         // when it last read it
   std::int64_t store_seen = 0;  // the same as it shows it
+  Instant read_shown{};         // the same, as of the reply in flight
   bool paused_view = false;
   bool failsafe = false;    // it leads by consent
   Instant consent_until{};  // it has promised not to promote

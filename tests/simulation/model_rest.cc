@@ -86,7 +86,10 @@ Report ModelCluster::report(std::size_t i) const {
 
 Evidence ModelCluster::answer(std::size_t i, Ask what, Instant sent) {
   Instant now = agenda_.now();
-  if (what == Ask::kLeader) return LeaderEvidence{i, sent, now, report(i)};
+  if (what == Ask::kLeader) {
+    nodes[i].read_shown = nodes[i].store_read;
+    return LeaderEvidence{i, sent, now, report(i)};
+  }
   if (what == Ask::kConfig) return ConfigEvidence{i, sent, now, settings.times};
   if (!reaches_store(i)) return ClusterEvidence{i, sent, now, std::nullopt};
   ClusterReport cluster;
