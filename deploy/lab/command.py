@@ -247,7 +247,8 @@ def act(given):
                "kill-patroni": "Patroni of {0} is dead; `deploy/demo start {0}` starts it again",
                "stop": "{0} is stopped; `deploy/demo start {0}` brings it back", "start": "{0} is started",
                "freeze": "{0} stands still; `deploy/demo thaw {0}` lets it go on", "thaw": "{0} goes on",
-               "lag": "{0} replays nothing; `deploy/demo unlag {0}` undoes it", "unlag": "{0} replays again",
+               "lag": "{0} replays nothing, and maintenance mode keeps it so; `deploy/demo unlag {0}` undoes both",
+               "unlag": "{0} replays again, and maintenance mode is off",
                "pause": "maintenance mode is on", "resume": "maintenance mode is off"}[given.command].format(name))
     return 0
 

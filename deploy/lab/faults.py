@@ -120,7 +120,12 @@ def hang_rest(cluster, name, hangs=True):
 
 
 def lag(cluster, name, lags=True):
-    """A replica receives WAL and does not replay it."""
+    """A replica receives WAL and does not replay it.
+
+    Maintenance mode keeps it so: otherwise Patroni resumes a paused replay in its next loop (ha.py of 3.0.2,
+    handle_parameter_change).
+    """
+    maintenance(cluster, lags)
     verb = "pause" if lags else "resume"
     with contextlib.closing(cluster.connect(node=cluster[name])) as link:
         link.cursor().execute(f"select pg_wal_replay_{verb}()")
