@@ -198,8 +198,8 @@ TEST_F(ConfigCheck, HoldThatOutlastsDrivers) {
 }
 
 TEST_F(ConfigCheck, LoginTimeoutWithinTheHold) {
-  expect_one(base_ + "login_timeout = \"10s\"\n",
-             "7: listen[0].login_timeout: warning: ", "is not longer than hold (10s)");
+  expect_one(base_ + "login_timeout = \"9s\"\n",
+             "7: listen[0].login_timeout: warning: ", "is not longer than hold (9s)");
   expect_clean(base_ + "login_timeout = \"10s\"\nhold = \"5s\"\n");
 }
 
