@@ -148,6 +148,11 @@ struct NodeState {
   unsigned odd_replies = 0;    // answers in a row with an odd body
   unsigned lease_replies = 0;  // answers in a row that showed the lease
 
+  // Whether it says that the cluster is paused. A Patroni that has just come back does not know yet:
+  // its silence about that counts once it has answered for a while, or shows the lease.
+  bool paused = false;
+  Instant answering_since{};
+
   // PostgreSQL's port; asked only while REST fails.
   DatabaseAnswer database = DatabaseAnswer::kUnknown;
   Instant database_at{};

@@ -125,7 +125,7 @@ bool maintenance(const JudgeState& state, std::size_t node) {
   for (std::size_t i = 0; i < state.nodes.size(); ++i) {
     const NodeState& n = state.nodes[i];
     if (fresh(n) && !foreign(state, n)) {
-      if (!n.report->pause) return false;
+      if (!n.paused) return false;
       somebody = true;
     } else if (i != node) {
       all_down &= n.failures > 0 && n.attempt.outcome == Outcome::kRefused;
@@ -133,7 +133,7 @@ bool maintenance(const JudgeState& state, std::size_t node) {
   }
   if (somebody) return true;
   // Nobody can be asked: what the node itself said last stands, if nobody else can be running.
-  return all_down && state.nodes[node].report && state.nodes[node].report->pause;
+  return all_down && state.nodes[node].paused;
 }
 
 bool names_node(const Config& config, const JudgeState& s, const ClusterMember& member,

@@ -330,6 +330,30 @@ TEST(JudgeMaintenance, OneMemberThatDoesNotSayPauseIsEnoughToFence) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
+// Patroni's REST API answers before its first loop, without the lease and without a word of pause.
+TEST(JudgeMaintenance, APatroniThatComesBackBeforeItHasReadTheStoreCutsNobody) {
+  for (std::size_t back : {0u, 1u}) {
+    Cluster c;
+    quiet(c);
+    pause(c, 0, Cluster::leader(5));
+    pause(c, 1, Cluster::replica(5));
+    pause(c, 2, Cluster::replica(5));
+    c.run(seconds(3));
+    c.refuse(0);
+    if (back == 1) c.refuse(1);
+    c.run(seconds(40));
+    EXPECT_EQ(c.rw(0), "admit maintenance");
+    Report ignorant = back == 0 ? Cluster::leader(5) : Cluster::replica(5);
+    ignorant.lease = false;
+    ignorant.status = 503;
+    c.answer(back, ignorant);
+    c.run(seconds(3));
+    EXPECT_EQ(c.rw(0), "admit maintenance") << back;
+    c.run(seconds(5));
+    EXPECT_EQ(c.rw(0), "cut fenced") << "by now it would know: it is not paused";
+  }
+}
+
 TEST(JudgeMaintenance, SomebodyElseLeadingEndsIt) {
   Cluster c;
   quiet(c);
