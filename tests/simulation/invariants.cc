@@ -117,12 +117,16 @@ void Invariants::update(std::size_t i) {
   stand(w.serves, first_round_done_ && rightful && prompt && lease && !eclipsed, i);
 
   bool witness = false;
+  bool paused = cluster_.store.pause;
   for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
     witness |= k != i && cluster_.prompt(k) && !cluster_.foreign(k) && cluster_.store.up &&
                cluster_.nodes[k].reaches_store;
+    paused &= k == i || cluster_.foreign(k) ||
+              (cluster_.prompt(k) && cluster_.nodes[k].paused_view && !cluster_.shows_lease(k));
   }
   bool hung = n.on && !n.frozen && n.reaches_pgsteer && n.patroni == PatroniLife::kRunning &&
               n.rest == RestMode::kHung;
+  stand(w.paused, rightful && paused && n.reaches_pgsteer && !n.frozen, i);
   stand(w.witnessed, rightful && hung && witness && cluster_.store.holder == i, i);
 }
 
@@ -206,8 +210,10 @@ bool Invariants::excused(const ModelSession& session) const {
   const Watch& w = watch_[session.node];
   const DcsTimes& t = cluster_.settings.times;
   Instant now = agenda_.now();
-  bool witnessed = w.witnessed.since && now - *w.witnessed.since >= seconds(8);
-  if (witnessed) return false;
+  // Nor does it where every other member says that the cluster is paused, or where one of them can
+  // say whom the store names while only the REST API hangs.
+  auto long_since = [&](const Standing& s) { return s.since && now - *s.since >= seconds(8); };
+  if (long_since(w.witnessed) || long_since(w.paused)) return false;
   if (w.shows_neither) return true;
   Span margin = config_.health.clock_margin;
   Span lease = t.ttl - t.loop_wait - margin;

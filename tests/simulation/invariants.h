@@ -47,7 +47,8 @@ class Invariants {
     Instant must_be_known{};
   };
   struct Watch {
-    Standing wrong, unleased, denies, outshone, not_writable, serves, good_replica, witnessed;
+    Standing wrong, unleased, denies, outshone, not_writable, serves, good_replica, witnessed,
+        paused;
     Instant slot_free{};       // the request in flight ends by then
     Instant other_ask{};       // when the slot was last given to something but /leader
     Instant proof_received{};  // of the last reply that showed the lease
