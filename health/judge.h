@@ -151,6 +151,7 @@ struct NodeState {
   // Whether it says that the cluster is paused. A Patroni that has just come back does not know yet:
   // its silence about that counts once it has answered for a while, or shows the lease.
   bool paused = false;
+  bool pause_known = false;  // by its last answer
   Instant answering_since{};
 
   // PostgreSQL's port; asked only while REST fails.

@@ -61,12 +61,16 @@ std::string silence_text(const Judging& j, std::size_t i) {
          seconds_text(j.now - n.failing_since) + ")";
 }
 
-// Another node that showed the lease twice in a row: then it is not here any more.
+// Another node that showed the lease so many times in a row: then it is not here any more. It has
+// to be one on its way to be the primary: an old leader whose clock stood still shows a lease, too,
+// with PostgreSQL down or on a lower timeline.
 std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node,
                                            unsigned replies) {
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
-    if (i != node && fresh(n) && !foreign(s, n) && n.lease_replies >= replies) return i;
+    if (i == node || !fresh(n) || foreign(s, n) || n.lease_replies < replies) continue;
+    bool behind = s.holder && n.report->timeline < s.holder->timeline;
+    if (n.report->in_recovery() || (n.report->writable() && !behind)) return i;
   }
   return std::nullopt;
 }
@@ -125,8 +129,14 @@ bool maintenance(const JudgeState& state, std::size_t node) {
   for (std::size_t i = 0; i < state.nodes.size(); ++i) {
     const NodeState& n = state.nodes[i];
     if (fresh(n) && !foreign(state, n)) {
-      if (!n.paused) return false;
-      somebody = true;
+      // What the node itself says without the lease is no news: the others would have to promote.
+      bool knows = n.pause_known && (i != node || n.report->lease);
+      if (knows && !n.paused) return false;
+      if (knows || (i != node && n.paused)) {
+        somebody = true;
+      } else if (i != node) {
+        all_down = false;
+      }
     } else if (i != node) {
       all_down &= n.failures > 0 && n.attempt.outcome == Outcome::kRefused;
     }

@@ -62,7 +62,8 @@ void take(Judging& j, const LeaderEvidence& e) {
   n.database_failures = 0;
   n.hot_standby = false;
   if (was_failing) n.answering_since = e.received;
-  if (r.pause || r.lease || e.received - n.answering_since >= kFirstLoop) n.paused = r.pause;
+  n.pause_known = r.pause || r.lease || e.received - n.answering_since >= kFirstLoop;
+  if (n.pause_known) n.paused = r.pause;
   if (was_failing && n.tls != TlsAnswer::kUnknown &&
       j.now - n.tls_asked > std::chrono::minutes(1)) {
     n.tls_asked_before = false;  // it may have come back with another configuration

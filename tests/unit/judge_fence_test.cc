@@ -277,6 +277,20 @@ TEST(JudgeFence, SomebodyElseWithTheLeaseEndsTheBelief) {
   EXPECT_EQ(c.rw(1), "drain promoting");
 }
 
+// A VM that stood still, clock and all, believes in its lease when it thaws.
+TEST(JudgeFence, AnOldLeaderThatThawsDoesNotEndTheBeliefInASilentOne) {
+  for (bool crashed : {true, false}) {
+    Cluster c;
+    quiet(c);
+    c.silence(0);
+    c.run(seconds(4));
+    c.answer(1, crashed ? Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary)
+                        : Cluster::leader(4));
+    c.run(seconds(3));
+    EXPECT_EQ(c.rw(0), "admit silent") << crashed;
+  }
+}
+
 TEST(JudgeFence, AProvenLeaderIsNotCutBecauseAnotherShowsTheLeaseInRecovery) {
   Cluster c;
   quiet(c);
@@ -350,8 +364,25 @@ TEST(JudgeMaintenance, APatroniThatComesBackBeforeItHasReadTheStoreCutsNobody) {
     c.run(seconds(3));
     EXPECT_EQ(c.rw(0), "admit maintenance") << back;
     c.run(seconds(5));
-    EXPECT_EQ(c.rw(0), "cut fenced") << "by now it would know: it is not paused";
+    if (back == 1) EXPECT_EQ(c.rw(0), "cut fenced") << "by now it would know: it is not paused";
   }
+}
+
+TEST(JudgeMaintenance, ALeaderThatWasDownWhenThePauseBeganMayComeBack) {
+  Cluster c;
+  quiet(c);
+  c.refuse(0);
+  c.run(seconds(5));
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.run(seconds(40));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  Report ignorant = Cluster::leader(5);
+  ignorant.lease = false;
+  ignorant.status = 503;
+  c.answer(0, ignorant);
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
 }
 
 TEST(JudgeMaintenance, SomebodyElseLeadingEndsIt) {
