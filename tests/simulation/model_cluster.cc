@@ -27,7 +27,7 @@ ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
 // run out, nobody promotes in a paused cluster, nor where no other Patroni lives.
 bool ModelCluster::leased(std::size_t i) const {
   if (store.holder) return *store.holder == i;
-  if (store.last_holder != i) return false;
+  if (store.last_holder != i || foreign(i)) return false;
   bool consent = true;
   bool alone = true;
   for (std::size_t k = 0; k < nodes.size(); ++k) {

@@ -16,10 +16,15 @@ void ModelCluster::kill_patroni(std::size_t i) {
   n.busy = false;
 }
 
-// A new process remembers nothing: no lease, no view of the store.
+// A new process remembers nothing: no lease, no view of the store. It reads its configuration there
+// before it opens its REST API, and tries that every 5 s.
 void ModelCluster::start_patroni(std::size_t i) {
   ModelNode& n = nodes[i];
   if (!n.on || n.frozen || n.patroni != PatroniLife::kDead) return;
+  if (!reaches_store(i)) {
+    agenda_.after(seconds(5), [this, i] { start_patroni(i); });
+    return;
+  }
   say(i, "Patroni starts");
   die(i, Process::kPatroni);
   n.patroni = PatroniLife::kRunning;
