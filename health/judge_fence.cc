@@ -61,16 +61,16 @@ std::string silence_text(const Judging& j, std::size_t i) {
          seconds_text(j.now - n.failing_since) + ")";
 }
 
-// Another node that showed the lease so many times in a row: then it is not here any more. It has
-// to be one on its way to be the primary: an old leader whose clock stood still shows a lease, too,
-// with PostgreSQL down or on a lower timeline.
-std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node,
-                                           unsigned replies) {
+// Another node that showed the lease so many times in a row and is the primary, or on its way to
+// be: then the lease is not here any more. An old leader whose clock stood still shows one, too,
+// with PostgreSQL down or, unless `any_timeline`, on a lower timeline: that ends no belief.
+std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node, unsigned replies,
+                                           bool any_timeline) {
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
     if (i == node || !fresh(n) || foreign(s, n) || n.lease_replies < replies) continue;
     bool behind = s.holder && n.report->timeline < s.holder->timeline;
-    if (n.report->in_recovery() || (n.report->writable() && !behind)) return i;
+    if (n.report->in_recovery() || (n.report->writable() && (any_timeline || !behind))) return i;
   }
   return std::nullopt;
 }
@@ -123,7 +123,8 @@ Instant fence_deadline(const Config& config, const JudgeState& state, std::size_
 }
 
 bool maintenance(const JudgeState& state, std::size_t node) {
-  if (lease_elsewhere(state, node, 1)) return false;
+  // In a paused cluster whoever is writable may take the lease that ran out, on any timeline.
+  if (lease_elsewhere(state, node, 1, true)) return false;
   bool somebody = false;
   bool all_down = true;
   for (std::size_t i = 0; i < state.nodes.size(); ++i) {
@@ -170,7 +171,7 @@ Belief believe_unproven(Judging& j, std::size_t i) {
         by_database(j, i, Reason::kMaintenance, silence + "; the cluster is in maintenance mode"),
         false};
   }
-  if (auto other = lease_elsewhere(j.s, i, 2)) {
+  if (auto other = lease_elsewhere(j.s, i, 2, false)) {
     return {{Admission::kCut, Reason::kFenced, silence + "; " + j.name(*other) + " has the lease"},
             true};
   }

@@ -399,6 +399,18 @@ TEST(JudgeMaintenance, SomebodyElseLeadingEndsIt) {
   EXPECT_EQ(c.rw(1), "admit primary");
 }
 
+TEST(JudgeMaintenance, SomebodyElseLeadingOnALowerTimelineEndsItToo) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.refuse(0);
+  c.run(seconds(60));
+  pause(c, 1, Cluster::leader(4));
+  c.run(milliseconds(1'200));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
 TEST(JudgeMaintenance, AStoppedDatabaseIsHeld) {
   Cluster c;
   quiet(c);
