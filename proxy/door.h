@@ -35,6 +35,8 @@ class Door {
   // A client behind a PROXY header has said who it is.
   End admit_behind(std::size_t listener, const Peer& peer);
   void left(std::size_t worker, std::size_t listener, const Peer& peer, bool counted);
+  // The place that admit_behind() gave to a client that had gone meanwhile.
+  void give_back(std::size_t listener, const Peer& peer) { gates_[listener].leave(peer); }
 
   // The first port of a listener; for tests, which let the kernel choose.
   std::uint16_t port(std::size_t listener) const;

@@ -70,8 +70,10 @@ WorkerLinks Server::links() {
                                const Peer& peer) {
     workers_[0]->post([this, worker, session, listener, peer] {
       const End refuse = door_->admit_behind(listener, peer);
-      workers_[worker]->post(
-          [this, worker, session, refuse] { workers_[worker]->answer_admission(session, refuse); });
+      workers_[worker]->post([this, worker, session, listener, peer, refuse] {
+        if (workers_[worker]->answer_admission(session, refuse) || refuse != End::kNone) return;
+        workers_[0]->post([this, listener, peer] { door_->give_back(listener, peer); });
+      });
     });
   };
   links.ask_key = [this](std::size_t worker, std::uint64_t session, std::uint32_t pid,

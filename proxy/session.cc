@@ -71,6 +71,9 @@ Task<bool> Session::finish() {
                            end_ == End::kClientLeft || end_ == End::kCancelDone;
   if (!client_gone) tell();
   if (end_ == End::kRoleLost && from == Phase::kRelay) stop_statement();
+  if (from == Phase::kRelay && left_by_server()) {
+    worker_.links().doubt({node_, DoubtKind::kServerEnded});
+  }
   worker_.context().poller.close(server_.watch);
   cancel_.reset();
   log_end();
@@ -101,6 +104,15 @@ Task<bool> Session::finish() {
   worker_.clear_deadline(*this);
   worker_.context().poller.close(client_.watch);
   co_return true;
+}
+
+// The server ended it and nobody had asked it to: it may be going down. (Out of sight, any end that
+// the client did not begin.)
+bool Session::left_by_server() const {
+  if (end_ == End::kServerAborted) return true;
+  if (end_ != End::kServerClosed) return false;
+  const std::string_view sqlstate = relay_.server_stream().sqlstate();
+  return !relay_.visible() || sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03";
 }
 
 // Says why to a client that waits for a message, if the end has words for it.
@@ -179,6 +191,11 @@ void Session::on_ready(Watch& watch, std::uint32_t events) {
 
 // The client did something while it was not its turn: it left, or it sends ahead.
 void Session::client_stirred(std::uint32_t events) {
+  if (passing_cancel_) {
+    // PostgreSQL obeys a cancel whose sender has not waited; nothing more is to be heard of it.
+    worker_.context().poller.want(client_.watch, EPOLLET);
+    return;
+  }
   std::byte one{};
   const ssize_t n = ::recv(client_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT);
   const bool gone = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;

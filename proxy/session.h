@@ -175,6 +175,7 @@ class Session {
   void follow_login();
   void end_login_slot();
   void tell();
+  bool left_by_server() const;
   void stop_statement();
   void deadline(Duration in, End why);  // End::kNone: wakes with timed_out_ instead
   void no_deadline();
@@ -208,6 +209,7 @@ class Session {
   bool timed_out_ = false;
   bool tls_done_ = false;     // terminated here
   bool passes_tls_ = false;
+  bool passing_cancel_ = false;
 
   Clock::time_point began_;
   Clock::time_point held_since_{};

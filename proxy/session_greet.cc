@@ -111,11 +111,14 @@ Task<FirstPacket> Session::read_packet() {
 
 Task<End> Session::read_proxy_header() {
   std::vector<std::byte> seen(kMaxProxyV2);
+  std::size_t had = 0;
   for (;;) {
     // Looked at without being taken, so that not a byte of what follows is.
     const ssize_t n = ::recv(client_.fd(), seen.data(), seen.size(), MSG_PEEK | MSG_DONTWAIT);
-    if (n == 0) co_return End::kClientClosed;
     const std::size_t have = n > 0 ? static_cast<std::size_t>(n) : 0;
+    // Woken and nothing new: what woke it is the end.
+    if (n == 0 || (had > 0 && have == had)) co_return End::kClientClosed;
+    had = have;
     const ProxyHeader header = decode_proxy_header(std::span(seen).first(have));
     if (header.kind == ProxyHeaderKind::kMalformed) {
       detail_ = std::make_unique<std::string>(header.problem);
@@ -268,6 +271,8 @@ End Session::take_startup(const FirstPacket& packet) {
 // pgsteer's session) to every node of the cluster: a wrong key is ignored. The client's side is
 // closed only after the server's, so that the cancel cannot hit the client's next statement.
 Task<End> Session::pass_cancel(FirstPacket packet) {
+  phase_ = Phase::kConnecting;  // no longer one of those who have said nothing
+  passing_cancel_ = true;
   deadline(kCancelTime, End::kCancelDone);
   std::vector<Address> to;
   std::optional<Address> found = worker_.find_key(packet.cancel_pid, packet.cancel_key);

@@ -38,7 +38,8 @@ Task<End> Session::reach() {
     const End e = co_await open();
     if (e == End::kNone) co_return End::kNone;
     // Nothing has reached the client yet, so another node, or the same one later, may serve it.
-    const bool again = e == End::kConnectFailed && Clock::now() < patience_ && !inbox_.empty();
+    const bool untouched = !inbox_.empty() || opening_ == Opening::kPromised;
+    const bool again = e == End::kConnectFailed && Clock::now() < patience_ && untouched;
     if (!again || end_ != End::kNone) co_return e;
     give_up_node();
     if (End r = co_await reach_node(); r != End::kNone) co_return r;
@@ -48,6 +49,8 @@ Task<End> Session::reach() {
 // Chooses and connects until a node has taken the connection.
 Task<End> Session::reach_node() {
   if (patience_ == Clock::time_point{}) patience_ = Clock::now() + config().hold;
+  // Whoever leaves from here on is to be noticed, though it is the server that is waited for.
+  if (!worker_.context().poller.want(client_.watch, EPOLLRDHUP)) co_return End::kNoResources;
   for (;;) {
     if (End e = co_await choose(); e != End::kNone) co_return e;
     phase_ = Phase::kConnecting;

@@ -353,8 +353,10 @@ void Worker::send_cancel(const Address& to, std::vector<std::byte> packet) {
                       Clock::now() + kCancelTime});
 }
 
-void Worker::answer_admission(std::uint64_t id, End refuse) {
-  if (Session* session = find(id)) session->admitted(refuse);
+bool Worker::answer_admission(std::uint64_t id, End refuse) {
+  Session* session = find(id);
+  if (session != nullptr) session->admitted(refuse);
+  return session != nullptr;
 }
 
 void Worker::answer_key(std::uint64_t id, const std::optional<Address>& address) {

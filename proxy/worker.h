@@ -83,7 +83,8 @@ class Worker {
   // No more arrivals. Waiting clients are turned away, idle sessions end, busy ones may finish
   // until `limit`, then they end too. run() returns when the last is gone.
   void stop(Clock::time_point limit);
-  void answer_admission(std::uint64_t session, End refuse);
+  // False: the session is gone.
+  bool answer_admission(std::uint64_t session, End refuse);
   void answer_key(std::uint64_t session, const std::optional<Address>& address);
   std::optional<Address> find_key(std::uint32_t pid, std::span<const std::byte> key) const;
   std::vector<SessionView> sessions() const;
