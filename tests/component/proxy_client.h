@@ -44,7 +44,10 @@ class ProxyClient : public WireEnd {
   // An ErrorResponse with `sqlstate`, and then the end.
   bool ended_with(std::string_view sqlstate);
   // The end without a word.
-  bool ended_silently() { return closed() == Closed::kEof || closed() == Closed::kReset; }
+  bool ended_silently() {
+    const Closed how = closed();
+    return how == Closed::kEof || how == Closed::kReset;
+  }
 
   Told told;
   BackendKey key;

@@ -8,7 +8,7 @@ namespace pgsteer {
 
 // Looks again every millisecond. False when the bound has passed.
 template <class Condition>
-bool eventually(Condition&& condition, std::chrono::milliseconds bound = std::chrono::seconds(10)) {
+bool eventually(Condition&& condition, std::chrono::milliseconds bound = std::chrono::seconds(5)) {
   const auto until = std::chrono::steady_clock::now() + bound;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= until) return condition();

@@ -18,7 +18,7 @@ namespace pgsteer {
 
 class WireEnd {
  public:
-  static constexpr std::chrono::seconds kBound{10};
+  static constexpr std::chrono::seconds kBound{5};
 
   struct Message {
     char type = 0;
