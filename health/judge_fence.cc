@@ -69,8 +69,10 @@ std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
     if (i == node || !fresh(n) || foreign(s, n) || n.lease_replies < replies) continue;
-    bool behind = s.holder && n.report->timeline < s.holder->timeline;
-    if (n.report->in_recovery() || (n.report->writable() && (any_timeline || !behind))) return i;
+    std::uint32_t timeline = n.report->timeline;  // a replica may not tell it
+    bool behind = s.holder && timeline != 0 && timeline < s.holder->timeline;
+    if (behind && !any_timeline) continue;
+    if (n.report->in_recovery() || n.report->writable()) return i;
   }
   return std::nullopt;
 }

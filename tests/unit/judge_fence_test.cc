@@ -279,15 +279,16 @@ TEST(JudgeFence, SomebodyElseWithTheLeaseEndsTheBelief) {
 
 // A VM that stood still, clock and all, believes in its lease when it thaws.
 TEST(JudgeFence, AnOldLeaderThatThawsDoesNotEndTheBeliefInASilentOne) {
-  for (bool crashed : {true, false}) {
+  for (const Report& r :
+       {Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary),
+        Cluster::leader(4), Cluster::promoting(4)}) {
     Cluster c;
     quiet(c);
     c.silence(0);
     c.run(seconds(4));
-    c.answer(1, crashed ? Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary)
-                        : Cluster::leader(4));
+    c.answer(1, r);
     c.run(seconds(3));
-    EXPECT_EQ(c.rw(0), "admit silent") << crashed;
+    EXPECT_EQ(c.rw(0), "admit silent") << r.state_word << word(r.role);
   }
 }
 
