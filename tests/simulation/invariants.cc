@@ -110,6 +110,12 @@ void Invariants::update(std::size_t i) {
   auto brighter = outshining(i);
   stand(w.outshone, brighter.has_value(), brighter.value_or(i));
 
+  auto holder = cluster_.store.holder;
+  stand(w.usurped,
+        holder && *holder != i && cluster_.prompt(*holder) && cluster_.shows_lease(*holder) &&
+            cluster_.shows_write(*holder),
+        holder.value_or(i));
+
   bool eclipsed = false;
   for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
     eclipsed |= k != i && !cluster_.foreign(k) && cluster_.nodes[k].timeline > n.timeline;
@@ -137,6 +143,10 @@ Instant Invariants::fence_bound(std::size_t i) const {
   Instant lost = *w.unleased.since;
   // A key that is deleted or stolen has been promised for longer.
   lost = std::max(lost, cluster_.promised[i]);
+  if (cluster_.store.pause) {
+    if (!w.usurped.since) return Instant::max();
+    lost = std::max(lost, w.usurped.must_be_known);
+  }
   // A cluster that has been paused says so until the next loop of the last member.
   const DcsTimes& t = cluster_.settings.times;
   Span loop = t.loop_wait + t.retry_timeout;
@@ -147,10 +157,6 @@ Instant Invariants::fence_bound(std::size_t i) const {
   return std::max(lost, w.proof_received + silence) + kGrain;
 }
 
-void Invariants::note_slack(Instant deadline) {
-  slack_least = std::min(slack_least, Span(deadline - agenda_.now()));
-}
-
 // `open`: new sessions would go there. `live`: there are some.
 void Invariants::check_writes(std::size_t i, bool open, bool live) {
   const Watch& w = watch_[i];
@@ -159,7 +165,6 @@ void Invariants::check_writes(std::size_t i, bool open, bool live) {
   std::string what = live ? "sessions are on " : "new sessions would go to ";
   what += model_name(i);
   auto late = [&](const char* why, Instant deadline) {
-    note_slack(deadline);
     if (now <= deadline) return;
     fail(what + ", which is not the primary since " + seconds_text(now - *w.wrong.since) + ": " +
          why);
@@ -175,7 +180,6 @@ void Invariants::check_service(std::size_t i, bool open) {
   const Watch& w = watch_[i];
   if (!w.serves.since || open) return;
   Instant deadline = w.serves.must_be_known + seconds(1);
-  note_slack(deadline);
   if (agenda_.now() > deadline) {
     fail(model_name(i) + " is the primary and says so for " +
          seconds_text(agenda_.now() - *w.serves.since) +
@@ -218,7 +222,7 @@ bool Invariants::excused(const ModelSession& session) const {
   Span margin = config_.health.clock_margin;
   Span lease = t.ttl - t.loop_wait - margin;
   if (w.proof_failsafe) return now >= w.proof_sent + lease - t.retry_timeout;
-  Instant read = std::min(w.read_shown, w.proof_sent) - seconds(2);
+  Instant read = w.read_shown - (w.proof_received - w.proof_sent) - seconds(2);
   return now >= read + lease - cluster_.stepped_since(session.node, now);
 }
 

@@ -17,7 +17,8 @@
 //   it
 //              had shown the lease shortly before, after `silence`. Added to it: a step of W's
 //              clock while that matters, the age that a witness may have, and what a resumed
-//              cluster takes to say that it is not paused any more
+//              cluster takes to say that it is not paused any more. In a paused cluster no clock
+//              tells: whoever took the key has to say so, and to be asked
 #pragma once
 
 #include "tests/simulation/model_sessions.h"
@@ -37,8 +38,7 @@ class Invariants {
   void bound(const ModelSession& session);
   void after_step(const JudgeState& state);
 
-  std::string violation;                     // empty: none
-  Span slack_least = std::chrono::hours(1);  // how close a bound was ever come to
+  std::string violation;  // empty: none
 
  private:
   // Since when something has held without a break, and when pgsteer must have learnt it.
@@ -54,6 +54,7 @@ class Invariants {
     Instant proof_received{};  // of the last reply that showed the lease
     Instant proof_sent{};
     Instant read_shown{};  // the true time of the read shown in it
+    Standing usurped;      // another took the key, is writable and says so
     bool proof_failsafe = false;
     bool shows_neither = false;  // the last reply: neither lease nor write position
   };
@@ -69,7 +70,6 @@ class Invariants {
   void check_held();
   bool excused(const ModelSession& session) const;
   void fail(std::string text);
-  void note_slack(Instant deadline);
 
   const Config& config_;
   const ModelCluster& cluster_;

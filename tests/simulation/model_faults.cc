@@ -129,8 +129,8 @@ void ModelCluster::thaw(std::size_t i, bool theft) {
   n.frozen = false;
   settle_position(i);
   if (n.clock_freezes) step_clock(i, n.frozen_since - agenda_.now());
-  if (theft && n.writable() && reaches_store(i) && store.holder != i && !n.paused_view &&
-      n.patroni == PatroniLife::kRunning) {
+  if (theft && !foreign(i) && n.writable() && reaches_store(i) && store.holder != i &&
+      !n.paused_view && n.patroni == PatroniLife::kRunning) {
     say(i, "steals the leader key");
     die(i, Process::kPatroni);
     n.busy = false;

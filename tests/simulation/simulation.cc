@@ -109,7 +109,6 @@ RunResult Simulation::run(std::uint64_t steps) {
   r.faults = faults_;
   r.requests = requests_;
   r.sessions = sessions_.counts;
-  r.slack_least = invariants_.slack_least;
   return r;
 }
 

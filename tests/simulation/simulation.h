@@ -14,7 +14,6 @@ struct RunResult {
   Span virtual_time{};
   std::uint64_t promotions = 0, topologies = 0, faults = 0, requests = 0;
   SessionCounts sessions;
-  Span slack_least{};
 };
 
 class Simulation {
