@@ -133,13 +133,13 @@ void Invariants::update(std::size_t i) {
   bool hung = n.on && !n.frozen && n.reaches_pgsteer && n.patroni == PatroniLife::kRunning &&
               n.rest == RestMode::kHung;
   stand(w.paused, rightful && paused && n.reaches_pgsteer && !n.frozen, i);
+  if (n.rest == RestMode::kHung || n.patroni != PatroniLife::kRunning) w.last_hung = agenda_.now();
   stand(w.witnessed, rightful && hung && witness && cluster_.store.holder == i, i);
 }
 
 // From when on the node may be believed no longer although nothing but its silence is known.
 Instant Invariants::fence_bound(std::size_t i) const {
   const Watch& w = watch_[i];
-  const ModelNode& n = cluster_.nodes[i];
   Instant lost = *w.unleased.since;
   // A key that is deleted or stolen has been promised for longer.
   lost = std::max(lost, cluster_.promised[i]);
@@ -152,7 +152,7 @@ Instant Invariants::fence_bound(std::size_t i) const {
   Span loop = t.loop_wait + t.retry_timeout;
   if (cluster_.paused_until + loop + t.ttl >= lost) lost += loop + config_.health.timeout;
   lost += cluster_.stepped_since(i, lost);
-  if (n.rest == RestMode::kHung || n.patroni != PatroniLife::kRunning) lost += seconds(2);
+  if (w.last_hung + seconds(3) >= lost) lost += seconds(2);
   Span silence = 2 * config_.health.interval + config_.health.timeout + milliseconds(500) + kReply;
   return std::max(lost, w.proof_received + silence) + kGrain;
 }
@@ -214,11 +214,11 @@ bool Invariants::excused(const ModelSession& session) const {
   const Watch& w = watch_[session.node];
   const DcsTimes& t = cluster_.settings.times;
   Instant now = agenda_.now();
+  if (w.shows_neither) return true;
   // Nor does it where every other member says that the cluster is paused, or where one of them can
   // say whom the store names while only the REST API hangs.
   auto long_since = [&](const Standing& s) { return s.since && now - *s.since >= seconds(8); };
   if (long_since(w.witnessed) || long_since(w.paused)) return false;
-  if (w.shows_neither) return true;
   Span margin = config_.health.clock_margin;
   Span lease = t.ttl - t.loop_wait - margin;
   if (w.proof_failsafe) return now >= w.proof_sent + lease - t.retry_timeout;

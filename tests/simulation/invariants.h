@@ -55,6 +55,7 @@ class Invariants {
     Instant proof_sent{};
     Instant read_shown{};  // the true time of the read shown in it
     Standing usurped;      // another took the key, is writable and says so
+    Instant last_hung{};   // when a witness could last speak for it
     bool proof_failsafe = false;
     bool shows_neither = false;  // the last reply: neither lease nor write position
   };
