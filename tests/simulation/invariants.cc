@@ -124,15 +124,17 @@ void Invariants::update(std::size_t i) {
 
   bool witness = false;
   bool paused = cluster_.store.pause;
+  bool member = false;  // another one, to say so
   for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
     witness |= k != i && cluster_.prompt(k) && !cluster_.foreign(k) && cluster_.store.up &&
                cluster_.nodes[k].reaches_store;
+    member |= k != i && !cluster_.foreign(k);
     paused &= k == i || cluster_.foreign(k) ||
               (cluster_.prompt(k) && cluster_.nodes[k].paused_view && !cluster_.shows_lease(k));
   }
   bool hung = n.on && !n.frozen && n.reaches_pgsteer && n.patroni == PatroniLife::kRunning &&
               n.rest == RestMode::kHung;
-  stand(w.paused, rightful && paused && n.reaches_pgsteer && !n.frozen, i);
+  stand(w.paused, rightful && member && paused && n.reaches_pgsteer && !n.frozen, i);
   if (n.rest == RestMode::kHung || n.patroni != PatroniLife::kRunning) w.last_hung = agenda_.now();
   stand(w.witnessed, rightful && hung && witness && cluster_.store.holder == i, i);
 }
