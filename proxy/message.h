@@ -55,6 +55,9 @@ class ClientStream {
 
   // `count` bytes were forwarded unseen (spliced). Framing survives if they lie inside one body.
   void skip(std::uint64_t count);
+  // Framing was lost in a COPY FROM STDIN that the server has since answered, and nothing has been
+  // forwarded since: the next bytes are worth a resync_after_gap().
+  bool answered_in_gap() const { return opaque() && answered_; }
   void make_opaque() { cursor_.lose(); }
   // After a gap: is `chunk`, the next bytes to forward, a place to pick up framing? Yes if the gap
   // fell into a COPY FROM STDIN that the server has since ended with a ReadyForQuery, and chunk

@@ -59,7 +59,9 @@ bool Relay::watch() {
 }
 
 End Relay::feed_from_server(std::span<const std::byte> bytes) {
-  const End end = deliver(to_client_, bytes);
+  End end = deliver(to_client_, bytes);
+  // What came with the startup packet in one TLS record: no readiness will announce it.
+  if (end == End::kNone && client_.has_buffered()) end = pump(to_server_, true);
   if (end == End::kNone && !watch()) return End::kNoResources;
   return end;
 }
@@ -89,6 +91,8 @@ End Relay::on_ready(bool client_side, std::uint32_t events) {
 // `to_the_end`: a short read does not mean that the socket is empty, its end follows.
 End Relay::pump(Flow& flow, bool to_the_end) {
   for (int reads = 0;; ++reads) {
+    // A COPY that has been answered is over: what the client sends next is looked at again.
+    if (flow.pipe && &flow == &to_server_ && from_client_.answered_in_gap()) stop_splicing(flow);
     if (flow.pipe) return splice_turn(flow);
     if (reads >= kReadsPerTurn && !source(flow).has_buffered()) return rearm(flow);
     const IoResult got = source(flow).read(context_.buffer);
@@ -223,12 +227,16 @@ End Relay::drain(Flow& flow) {
     const End end = drain_pipe(flow);
     if (end != End::kNone) return end;
   } else {
+    // Until the socket is full: only then a new edge says that there is room again. TLS takes one
+    // record at a time.
     Backlog& backlog = *flow.backlog;
-    const IoResult put = sink(flow).write(std::span(backlog.bytes).subspan(backlog.sent));
-    if (put.io == Io::kAgain) return End::kNone;
-    if (put.io != Io::kSome) return broken(&flow != &to_server_);
-    backlog.sent += put.size;
-    if (backlog.sent == backlog.bytes.size()) flow.backlog.reset();
+    while (backlog.sent < backlog.bytes.size()) {
+      const IoResult put = sink(flow).write(std::span(backlog.bytes).subspan(backlog.sent));
+      if (put.io == Io::kAgain) return End::kNone;
+      if (put.io != Io::kSome) return broken(&flow != &to_server_);
+      backlog.sent += put.size;
+    }
+    flow.backlog.reset();
   }
   return flow.eof && !blocked(flow) ? pass_on_eof(flow) : End::kNone;
 }
