@@ -256,6 +256,8 @@ TEST_F(ProxyDoor, AUnixSocketServesToo) {
   ASSERT_TRUE(two.log_in());
   EXPECT_EQ(one.query("name"), "pg-1");
   EXPECT_EQ(proxy.sessions().front().client, "local");
+  one.close();
+  two.close();
   proxy.server->stop(0ms);
   EXPECT_FALSE(std::filesystem::exists(path));
 }

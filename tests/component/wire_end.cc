@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -54,8 +55,9 @@ std::string WireEnd::some(std::size_t most) {
 
 std::optional<std::string> WireEnd::receive(std::size_t size) {
   std::string bytes;
+  bytes.reserve(size);
   while (bytes.size() < size) {
-    const std::string more = some(size - bytes.size());
+    const std::string more = some(std::min<std::size_t>(size - bytes.size(), 1 << 18));
     if (more.empty()) return std::nullopt;
     bytes += more;
   }

@@ -1,0 +1,116 @@
+// The end of the proxy itself.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/component/proxy_fixture.h"
+
+namespace pgsteer {
+namespace {
+
+using std::chrono::steady_clock;
+
+class ProxyStop : public testing::TestWithParam<unsigned> {
+ protected:
+  ProxyStop() : proxy(1, GetParam()) {
+    proxy.start();
+    proxy.primary(0);
+  }
+  // stop() on a thread of its own, as it waits for sessions.
+  void begin_to_stop(std::chrono::milliseconds limit) {
+    stopping = std::thread([this, limit] {
+      proxy.server->stop(limit);
+      stopped = true;
+    });
+  }
+  ~ProxyStop() override {
+    if (stopping.joinable()) stopping.join();
+  }
+
+  ProxyFixture proxy;
+  std::thread stopping;
+  std::atomic<bool> stopped = false;
+};
+INSTANTIATE_TEST_SUITE_P(Workers, ProxyStop, testing::Values(1U, 2U));
+
+TEST_P(ProxyStop, IdleSessionsAreToldAndNobodyIsLetIn) {
+  ProxyClient client = proxy.session();
+  begin_to_stop(10s);
+  ASSERT_TRUE(client.ended_with("57P01"));
+  EXPECT_EQ(client.told.detail, "pgsteer is shutting down");
+  client.close();
+  EXPECT_TRUE(eventually([&] { return stopped.load(); }));
+  EXPECT_FALSE(proxy.connect().open());
+  EXPECT_EQ(proxy.ended("shutdown"), 1U);
+  EXPECT_TRUE(proxy.all_gone());
+}
+
+TEST_P(ProxyStop, ABusySessionMayFinish) {
+  ProxyClient client = proxy.session();
+  client.send_query("hang");
+  ASSERT_TRUE(eventually([&] {
+    const auto views = proxy.sessions();
+    return views.size() == 1 && views[0].busy;
+  }));
+  begin_to_stop(10s);
+  ASSERT_TRUE(eventually([&] { return !proxy.connect().open(); }));
+  EXPECT_EQ(client.closed(50ms), WireEnd::Closed::kNotYet);
+  EXPECT_FALSE(stopped);
+  ProxyClient direct = ProxyClient::tcp(proxy.node(0).port());
+  direct.send(cancel_packet(client.key));
+  ASSERT_TRUE(client.wait_until_ready());  // its statement's own end
+  EXPECT_EQ(client.told.sqlstate, "57014");
+  EXPECT_TRUE(client.ended_with("57P01"));  // and then the session's
+  client.close();
+  EXPECT_TRUE(eventually([&] { return stopped.load(); }));
+}
+
+TEST_P(ProxyStop, AtTheLimitBusySessionsEndToo) {
+  ProxyClient client = proxy.session();
+  client.send_query("hang");
+  ASSERT_TRUE(eventually([&] {
+    const auto views = proxy.sessions();
+    return views.size() == 1 && views[0].busy;
+  }));
+  const auto begun = steady_clock::now();
+  begin_to_stop(100ms);
+  EXPECT_TRUE(client.ended_with("57P01"));
+  EXPECT_GE(steady_clock::now() - begun, 100ms);
+  client.close();
+  EXPECT_TRUE(eventually([&] { return stopped.load(); }));
+}
+
+TEST_P(ProxyStop, WaitingClientsAreTurnedAway) {
+  proxy.nobody();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  begin_to_stop(10s);
+  EXPECT_TRUE(client.ended_with("57P01"));
+  client.close();
+  EXPECT_TRUE(eventually([&] { return stopped.load(); }));
+}
+
+// Nobody reads what it was told: the session's socket is closed under it all the same.
+TEST_P(ProxyStop, AClientThatDoesNotCloseDoesNotKeepItUp) {
+  ProxyClient client = proxy.session();
+  begin_to_stop(10s);
+  EXPECT_TRUE(eventually([&] { return stopped.load(); }, 3s));
+}
+
+TEST_P(ProxyStop, ManySessionsOfAllKindsAreGoneAfterwards) {
+  std::vector<ProxyClient> clients;
+  for (int i = 0; i < 30; ++i) {
+    clients.push_back(proxy.session());
+    if (i % 3 == 0) clients.back().send_query("hang");
+    clients.push_back(proxy.connect());
+  }
+  clients.clear();
+  begin_to_stop(200ms);
+  EXPECT_TRUE(eventually([&] { return stopped.load(); }));
+  EXPECT_TRUE(proxy.all_gone());
+  EXPECT_TRUE(eventually([&] { return proxy.node(0).logged_in() <= 10; }));
+}
+
+}  // namespace
+}  // namespace pgsteer

@@ -1,0 +1,409 @@
+// TLS: passed through with the answer known and unknown, terminated here, and pgsteer's own towards
+// the nodes.
+#include <gtest/gtest.h>
+#include <openssl/err.h>
+
+#include "proxy/first_packet.h"
+#include "tests/component/proxy_fixture.h"
+#include "tests/unit/wire.h"
+
+namespace pgsteer {
+namespace {
+
+class ProxyTls : public testing::TestWithParam<unsigned> {
+ protected:
+  ProxyTls() : proxy(2, GetParam()), trusts(certificates.client()) {}
+
+  void terminate() {
+    proxy.rw().tls = ClientTls::kTerminate;
+    proxy.rw().tls_certificate = certificates.certificate("server");
+    proxy.rw().tls_key = certificates.key("server");
+  }
+  void nodes_take_tls(TlsAnswer known) {
+    for (std::size_t i = 0; i < proxy.nodes.size(); ++i) {
+      if (known != TlsAnswer::kNo) proxy.node(i).use_tls(certificates.server());
+      proxy.draft.nodes[i].tls = known;
+    }
+  }
+  void begin() {
+    proxy.start();
+    proxy.primary(0);
+  }
+  // SSLRequest, S, handshake. Not open() if that failed.
+  ProxyClient encrypted(SSL_CTX* context) {
+    ProxyClient client = proxy.connect();
+    if (client.request_ssl() != 'S' || !client.become_tls_client(context)) client.close();
+    return client;
+  }
+  ProxyClient encrypted() { return encrypted(trusts.get()); }
+
+  TestCertificates certificates;
+  ProxyFixture proxy;
+  TestCertificates::Context trusts;
+};
+INSTANTIATE_TEST_SUITE_P(Workers, ProxyTls, testing::Values(1U, 2U));
+
+// -------------------------------------------------------------------------------------------------
+// Passed through
+
+TEST_P(ProxyTls, IsPassedThroughToANodeThatTakesIt) {
+  nodes_take_tls(TlsAnswer::kYes);
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.open());
+  ASSERT_TRUE(client.log_in());
+  EXPECT_EQ(client.query("name"), "pg-1");
+  const auto views = proxy.sessions();
+  ASSERT_EQ(views.size(), 1U);
+  EXPECT_EQ(views[0].tls, "pass");
+  EXPECT_EQ(views[0].user, "");
+  EXPECT_EQ(proxy.node(0).startups(), std::vector{ProxyClient::startup_packet()});
+}
+
+// pgjdbc waits no more than five seconds for that byte.
+TEST_P(ProxyTls, KnownToBeTakenIsAnsweredWhileThereIsNoNode) {
+  nodes_take_tls(TlsAnswer::kYes);
+  proxy.start();
+  proxy.nobody();
+  ProxyClient client = proxy.connect();
+  ASSERT_TRUE(eventually([&] { return proxy.server->traffic().listeners[kRw].now == 1; }));
+  ASSERT_EQ(client.request_ssl(), 'S');
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  proxy.primary(1);
+  ASSERT_TRUE(client.become_tls_client(trusts.get()));
+  ASSERT_TRUE(client.log_in());
+  EXPECT_EQ(client.query("name"), "pg-2");
+}
+
+TEST_P(ProxyTls, KnownNotToBeTakenIsDeclinedWithoutAskingTheNode) {
+  nodes_take_tls(TlsAnswer::kNo);
+  begin();
+  ProxyClient client = proxy.connect();
+  EXPECT_EQ(client.request_ssl(), 'N');
+  EXPECT_EQ(proxy.node(0).connections(), 0U);
+  EXPECT_TRUE(client.log_in());
+}
+
+TEST_P(ProxyTls, NotKnownIsAskedOfTheNode) {
+  nodes_take_tls(TlsAnswer::kUnknown);
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.open());
+  ASSERT_TRUE(client.log_in());
+  EXPECT_EQ(proxy.node(0).connections(), 1U);  // the one that was asked is the one that is used
+  EXPECT_EQ(client.query("name"), "pg-1");
+}
+
+TEST_P(ProxyTls, NotKnownAndDeclinedByTheNodeGoesOnInClear) {
+  proxy.draft.nodes[0].tls = proxy.draft.nodes[1].tls = TlsAnswer::kUnknown;
+  begin();
+  ProxyClient client = proxy.connect();
+  EXPECT_EQ(client.request_ssl(), 'N');
+  EXPECT_TRUE(client.log_in());
+  EXPECT_EQ(proxy.traffic().nodes[0].now, 1U);
+}
+
+TEST_P(ProxyTls, APromiseIsKeptByAnotherTryWhenTheNodeCloses) {
+  nodes_take_tls(TlsAnswer::kYes);
+  FakePostgres::Behaviour closes;
+  closes.script = [](WireEnd& end) { end.receive(8); };
+  proxy.node(0).set(closes);
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'S');
+  ASSERT_TRUE(eventually([&] { return proxy.node(0).connections() >= 1; }));
+  proxy.node(0).set({.ssl = 'S'});
+  ASSERT_TRUE(client.become_tls_client(trusts.get()));
+  EXPECT_TRUE(client.log_in());
+}
+
+TEST_P(ProxyTls, DirectIsPassedThroughUntouched) {
+  nodes_take_tls(TlsAnswer::kYes);
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_TRUE(client.become_tls_client(trusts.get(), "postgresql"));
+  ASSERT_TRUE(client.log_in());
+  EXPECT_EQ(client.query("name"), "pg-1");
+  EXPECT_EQ(proxy.node(0).ssl_requests(), 0U);
+}
+
+TEST_P(ProxyTls, WhoWillBeTurnedAwayIsToldInClear) {
+  nodes_take_tls(TlsAnswer::kYes);
+  proxy.rw().hold = 0ms;
+  proxy.start();
+  proxy.nobody();
+  ASSERT_TRUE(eventually([&] {
+    ProxyClient client = proxy.connect();
+    client.ask();
+    return client.ended_with("57P03") && client.told.detail.ends_with("demoted");
+  }));
+  ProxyClient client = proxy.connect();
+  EXPECT_EQ(client.request_ssl(), 'N');
+  client.ask();
+  EXPECT_TRUE(client.ended_with("57P03"));
+}
+
+TEST_P(ProxyTls, ACancelOutOfSightReachesEveryNode) {
+  nodes_take_tls(TlsAnswer::kYes);
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.log_in());
+  client.send_query("hang");
+  ProxyClient second = proxy.connect();  // in clear, as PQcancel sends it
+  second.send(cancel_packet(client.key));
+  EXPECT_EQ(second.closed(), WireEnd::Closed::kEof);
+  ASSERT_TRUE(client.wait_until_ready());
+  EXPECT_EQ(client.told.sqlstate, "57014");
+  EXPECT_EQ(proxy.node(1).cancels().size(), 1U);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Terminated
+
+TEST_P(ProxyTls, IsTerminated) {
+  terminate();
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.open());
+  ASSERT_TRUE(client.log_in());
+  EXPECT_EQ(client.query("name"), "pg-1");
+  EXPECT_EQ(client.query(std::string(300'000, 'x'))->size(), 300'000U);
+  const auto views = proxy.sessions();
+  ASSERT_EQ(views.size(), 1U);
+  EXPECT_EQ(views[0].tls, "terminate");
+  EXPECT_EQ(views[0].user, "alice");
+  EXPECT_EQ(proxy.node(0).ssl_requests(), 0U);  // node_tls is off
+}
+
+TEST_P(ProxyTls, TerminatedSessionsAreToldWhyTheyEnd) {
+  terminate();
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.log_in());
+  proxy.nobody();
+  EXPECT_TRUE(client.ended_with("57P01"));
+}
+
+TEST_P(ProxyTls, TerminatedAndHeldIsToldWhenPatienceEnds) {
+  terminate();
+  proxy.rw().hold = 30ms;
+  proxy.start();
+  proxy.nobody();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.open());
+  client.ask();
+  EXPECT_TRUE(client.ended_with("57P03"));
+}
+
+// They lie decrypted in OpenSSL, and no readiness of the socket will announce them.
+TEST_P(ProxyTls, BytesBehindTheStartupPacketInTheSameRecordAreNotForgotten) {
+  terminate();
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.open());
+  client.send(ProxyClient::startup_packet() + wire::query("at once"));
+  ASSERT_TRUE(client.wait_until_ready());
+  EXPECT_TRUE(client.wait_until_ready());
+}
+
+TEST_P(ProxyTls, AHalfCloseIsHonouredWhenTerminated) {
+  terminate();
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.log_in());
+  client.send_query("the last question");
+  client.half_close();
+  EXPECT_TRUE(client.wait_until_ready());
+}
+
+TEST_P(ProxyTls, ClientsInClearAreServedByATerminatingListenerToo) {
+  terminate();
+  begin();
+  EXPECT_EQ(proxy.session().query("name"), "pg-1");
+  ProxyClient client = proxy.connect();
+  EXPECT_EQ(client.request_gss(), 'N');
+  EXPECT_EQ(client.request_ssl(), 'S');
+  ASSERT_TRUE(client.become_tls_client(trusts.get()));
+  EXPECT_TRUE(client.log_in());
+}
+
+TEST_P(ProxyTls, DirectIsTerminatedWithAlpnPostgresql) {
+  terminate();
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_TRUE(client.become_tls_client(trusts.get(), "postgresql"));
+  ASSERT_TRUE(client.log_in());
+  EXPECT_EQ(client.query("name"), "pg-1");
+}
+
+TEST_P(ProxyTls, DirectWithoutAlpnOrWithAnotherIsRefused) {
+  terminate();
+  begin();
+  for (const char* alpn : {"", "http/1.1"}) {
+    ProxyClient client = proxy.connect();
+    // Where the ALPN is missing the handshake itself succeeds; the session does not.
+    EXPECT_FALSE(client.become_tls_client(trusts.get(), alpn) && client.log_in()) << alpn;
+  }
+  EXPECT_TRUE(eventually([&] { return proxy.ended("tls_failed") == 2; }));
+  EXPECT_EQ(proxy.node(0).connections(), 0U);
+}
+
+TEST_P(ProxyTls, GarbageInsteadOfAHandshakeIsClosed) {
+  terminate();
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'S');
+  client.send("not a handshake at all");
+  client.some();  // an alert, perhaps
+  EXPECT_TRUE(client.ended_silently());
+  EXPECT_TRUE(eventually([&] { return proxy.ended("tls_failed") == 1; }));
+}
+
+TEST_P(ProxyTls, ASilentHandshakeIsBounded) {
+  terminate();
+  proxy.rw().first_packet_timeout = 50ms;
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'S');
+  EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
+  EXPECT_TRUE(eventually([&] { return proxy.ended("first_packet_timeout") == 1; }));
+}
+
+TEST_P(ProxyTls, ACancelInsideTlsHits) {
+  terminate();
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.log_in());
+  client.send_query("hang");
+  ProxyClient second = encrypted();
+  ASSERT_TRUE(second.open());
+  second.send(cancel_packet(client.key));
+  EXPECT_TRUE(second.ended_silently());
+  ASSERT_TRUE(client.wait_until_ready());
+  EXPECT_EQ(client.told.sqlstate, "57014");
+  EXPECT_EQ(proxy.node(0).cancels().size(), 1U);
+  EXPECT_TRUE(proxy.node(1).cancels().empty());
+}
+
+TEST_P(ProxyTls, ARequiredClientCertificateIsRequired) {
+  terminate();
+  proxy.rw().tls_client_ca = certificates.ca();
+  proxy.rw().tls_client_certificate = ClientCertificate::kRequired;
+  begin();
+  ProxyClient without = encrypted();
+  EXPECT_FALSE(without.open() && without.log_in());
+  const auto with_certificate = certificates.client("client");
+  ProxyClient with = encrypted(with_certificate.get());
+  ASSERT_TRUE(with.open());
+  EXPECT_TRUE(with.log_in());
+  ProxyClient in_clear = proxy.connect();
+  in_clear.ask();
+  EXPECT_TRUE(in_clear.ended_with("28000"));
+}
+
+TEST_P(ProxyTls, ACertificateOfAnotherAuthorityIsRefused) {
+  terminate();
+  proxy.rw().tls_client_ca = certificates.ca();
+  proxy.rw().tls_client_certificate = ClientCertificate::kOptional;
+  begin();
+  const TestCertificates foreign;
+  const auto context = foreign.client("client");
+  SSL_CTX_load_verify_locations(context.get(), certificates.ca().c_str(), nullptr);
+  ProxyClient client = encrypted(context.get());
+  EXPECT_FALSE(client.open() && client.log_in());
+  ProxyClient without = encrypted();
+  ASSERT_TRUE(without.open());
+  EXPECT_TRUE(without.log_in());
+}
+
+TEST_P(ProxyTls, CertificatesAreReadAgain) {
+  terminate();
+  begin();
+  ProxyClient before = encrypted();
+  ASSERT_TRUE(before.log_in());
+  EXPECT_EQ(peer_name(before.tls()), "server");
+  certificates.issue("renewed");
+  std::rename(certificates.certificate("renewed").c_str(), proxy.rw().tls_certificate.c_str());
+  EXPECT_FALSE(proxy.server->reload_tls());  // the key is still the old one's
+  EXPECT_EQ(peer_name(encrypted().tls()), "server");
+  std::rename(certificates.key("renewed").c_str(), proxy.rw().tls_key.c_str());
+  ASSERT_TRUE(proxy.server->reload_tls());
+  EXPECT_TRUE(eventually([&] { return peer_name(encrypted().tls()) == "renewed"; }));
+  EXPECT_EQ(before.query("name"), "pg-1");  // live sessions keep what they have
+}
+
+TEST_P(ProxyTls, AnUnreadableCertificateIsOneClearLineAtTheStart) {
+  terminate();
+  proxy.rw().tls_certificate = "/nonexistent/server.pem";
+  try {
+    proxy.start();
+    FAIL() << "it started";
+  } catch (const std::runtime_error& problem) {
+    EXPECT_NE(std::string(problem.what()).find("/nonexistent/server.pem"), std::string::npos);
+  }
+}
+
+// -------------------------------------------------------------------------------------------------
+// Towards the nodes
+
+TEST_P(ProxyTls, NodesAreReachedByTlsWhenConfigured) {
+  for (const auto mode : {NodeTls::kRequire, NodeTls::kVerifyCa, NodeTls::kVerifyFull}) {
+    ProxyFixture own(1, GetParam());
+    own.config.node_tls.mode = mode;
+    own.config.node_tls.ca = certificates.ca();
+    own.node(0).use_tls(certificates.server(), true);
+    own.start();
+    own.primary(0);
+    ProxyClient client = own.session();
+    ASSERT_TRUE(client.open()) << word(mode);
+    EXPECT_EQ(client.query("name"), "pg-1");
+    EXPECT_EQ(client.query(std::string(300'000, 'x'))->size(), 300'000U);
+    own.nobody();
+    EXPECT_TRUE(client.ended_with("57P01"));
+  }
+}
+
+TEST_P(ProxyTls, ANodeWithoutTlsIsRefusedWhenItIsRequired) {
+  proxy.config.node_tls.mode = NodeTls::kRequire;
+  begin();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  EXPECT_TRUE(client.ended_with("08006"));
+  EXPECT_TRUE(proxy.node(0).startups().empty());
+}
+
+TEST_P(ProxyTls, ANodeWithAForeignCertificateIsRefused) {
+  const TestCertificates foreign;
+  proxy.config.node_tls.mode = NodeTls::kVerifyCa;
+  proxy.config.node_tls.ca = certificates.ca();
+  proxy.node(0).use_tls(foreign.server());
+  begin();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  EXPECT_TRUE(client.ended_with("08006"));
+  EXPECT_TRUE(proxy.node(0).startups().empty());
+}
+
+TEST_P(ProxyTls, VerifyFullLooksAtTheName) {
+  proxy.config.node_tls.mode = NodeTls::kVerifyFull;
+  proxy.config.node_tls.ca = certificates.ca();
+  proxy.config.nodes[0].host = "127.0.0.9";  // the certificate says localhost and 127.0.0.1
+  proxy.node(0).use_tls(certificates.server());
+  begin();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  EXPECT_TRUE(client.ended_with("08006"));
+}
+
+TEST_P(ProxyTls, TerminatedAndEncryptedAgain) {
+  terminate();
+  proxy.config.node_tls.mode = NodeTls::kRequire;
+  proxy.node(0).use_tls(certificates.server(), true);
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.log_in());
+  EXPECT_EQ(client.query(std::string(1'000'000, 'x'))->size(), 1'000'000U);
+}
+
+}  // namespace
+}  // namespace pgsteer
