@@ -22,6 +22,8 @@ constexpr std::byte kNo{'N'};
 // A GSSENCRequest, an SSLRequest, each at most once, and the packet itself.
 constexpr int kMostPackets = 3;
 constexpr Duration kCancelTime{5'000};
+// Who is over a limit may say enough to be told so, and holds a descriptor no longer than that.
+constexpr Duration kRefusalTime{2'000};
 
 // For the log and the session table: no control character may forge a line.
 std::string printable(std::string_view text) {
@@ -45,6 +47,9 @@ Task<End> Session::greet() {
   deadline(config().first_packet_timeout, End::kFirstPacketTimeout);
   if (behind_balancer_) {
     if (End e = co_await read_proxy_header(); e != End::kNone) co_return e;
+  }
+  if (refuse_ != End::kNone) {
+    deadline(std::min(config().first_packet_timeout, kRefusalTime), refuse_);
   }
   for (int packets = 0; packets < kMostPackets; ++packets) {
     const FirstPacket packet = co_await read_packet();
