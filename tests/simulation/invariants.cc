@@ -110,6 +110,14 @@ void Invariants::update(std::size_t i) {
   auto brighter = outshining(i);
   stand(w.outshone, brighter.has_value(), brighter.value_or(i));
 
+  auto higher = i;
+  for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
+    const ModelNode& o = cluster_.nodes[k];
+    bool shows = cluster_.prompt(k) && !cluster_.foreign(k) && o.postgres == PostgresLife::kRunning;
+    if (k != i && shows && o.timeline > n.timeline) higher = k;
+  }
+  stand(w.below, higher != i, higher);
+
   auto holder = cluster_.store.holder;
   stand(w.usurped,
         holder && *holder != i && cluster_.prompt(*holder) && cluster_.shows_lease(*holder) &&
@@ -204,6 +212,14 @@ void Invariants::published(const Topology& topology) {
         fail(model_name(i) + " keeps writers while " + model_name(*topology.primary) +
              " is the primary");
       }
+    }
+  }
+  bool anew = topology.primary && topology.primary != topology_.primary;
+  if (anew) {
+    const Watch& w = watch_[*topology.primary];
+    if (w.below.since && agenda_.now() > w.below.must_be_known) {
+      fail(model_name(*topology.primary) +
+           " becomes the primary while another shows a higher timeline");
     }
   }
   topology_ = topology;

@@ -54,6 +54,7 @@ class Invariants {
     Instant proof_received{};  // of the last reply that showed the lease
     Instant proof_sent{};
     Instant read_shown{};  // the true time of the read shown in it
+    Standing below;        // another shows a higher timeline than it is on
     Standing usurped;      // another took the key, is writable and says so
     Instant last_hung{};   // when a witness could last speak for it
     bool proof_failsafe = false;
