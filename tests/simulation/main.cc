@@ -1,6 +1,7 @@
-// simulation [--seconds N] [--steps N] [--seed S] [--trace]
+// simulation [--seconds N] [--steps N] [--seed S | --from S] [--trace]
 //
-// Runs seed after seed until the time is up; `--seed` replays one. Exits 1 at a violation, with the
+// Runs seed after seed until the time is up, fresh ones or those that follow from `--from`; `--seed`
+// replays one. Exits 1 at a violation, with the
 // seed and the command that replays it; 2 if the command line is not understood.
 #include <cinttypes>
 #include <cstdio>
@@ -20,6 +21,7 @@ struct Options {
   std::uint64_t seconds = 10;
   std::uint64_t steps = 20'000;  // per seed
   std::optional<std::uint64_t> seed;
+  std::optional<std::uint64_t> from;
   bool trace = false;
 };
 
@@ -40,6 +42,8 @@ std::optional<Options> parse(int argc, char** argv) {
       o.steps = value;
     } else if (std::strcmp(argv[i], "--seed") == 0) {
       o.seed = value;
+    } else if (std::strcmp(argv[i], "--from") == 0) {
+      o.from = value;
     } else {
       return std::nullopt;
     }
@@ -106,7 +110,7 @@ bool replays(std::uint64_t seed) {
 int main(int argc, char** argv) {
   auto options = parse(argc, argv);
   if (!options) {
-    std::fprintf(stderr, "usage: simulation [--seconds N] [--steps N] [--seed S] [--trace]\n");
+    std::fprintf(stderr, "usage: simulation [--seconds N] [--steps N] [--seed S | --from S] [--trace]\n");
     return 2;
   }
   if (options->seed) {
@@ -116,7 +120,7 @@ int main(int argc, char** argv) {
     return report(r, *options) ? 0 : 1;
   }
   std::random_device device;
-  Dice seeds((std::uint64_t{device()} << 32) | device());
+  Dice seeds(options->from.value_or((std::uint64_t{device()} << 32) | device()));
   if (!replays(seeds.next() >> 20)) return 1;
   Sums sums;
   Clock::time_point began = Clock::now();
