@@ -365,7 +365,9 @@ TEST(JudgeMaintenance, APatroniThatComesBackBeforeItHasReadTheStoreCutsNobody) {
     c.run(seconds(3));
     EXPECT_EQ(c.rw(0), "admit maintenance") << back;
     c.run(seconds(5));
-    if (back == 1) EXPECT_EQ(c.rw(0), "cut fenced") << "by now it would know: it is not paused";
+    if (back == 1) {
+      EXPECT_EQ(c.rw(0), "cut fenced") << "by now it would know: it is not paused";
+    }
   }
 }
 
