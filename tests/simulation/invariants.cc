@@ -160,7 +160,9 @@ Instant Invariants::fence_bound(std::size_t i) const {
   // A cluster that has been paused says so until the next loop of the last member.
   const DcsTimes& t = cluster_.settings.times;
   Span loop = t.loop_wait + t.retry_timeout;
-  if (cluster_.paused_until + loop + t.ttl >= lost) lost += loop + config_.health.timeout;
+  if (cluster_.paused_until + loop + t.ttl >= lost) {
+    lost = std::max(lost, cluster_.paused_until) + loop + config_.health.timeout;
+  }
   lost += cluster_.stepped_since(i, lost);
   if (w.last_hung + seconds(3) >= lost) lost += seconds(2);
   Span silence = 2 * config_.health.interval + config_.health.timeout + milliseconds(500) + kReply;
