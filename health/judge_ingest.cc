@@ -107,9 +107,12 @@ void take(Judging& j, const DatabaseEvidence& e) {
   NodeState& n = j.node(e.node);
   n.database_in_flight = false;
   if (n.failures == 0 && !late(n, j.now)) return;  // REST has spoken meanwhile
-  n.database = e.answer;
   n.database_at = e.received;
   n.database_failures = e.answer == DatabaseAnswer::kAnswers ? 0 : n.database_failures + 1;
+  // A refusal is definite; being slow once, on a busy machine, is not.
+  const bool slow = e.answer == DatabaseAnswer::kHung || e.answer == DatabaseAnswer::kUnreachable;
+  if (slow && n.database == DatabaseAnswer::kAnswers && n.database_failures < 2) return;
+  n.database = e.answer;
   if (e.answer == DatabaseAnswer::kRefused) n.hot_standby = false;
 }
 

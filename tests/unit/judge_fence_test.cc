@@ -497,6 +497,20 @@ TEST(JudgeWitness, ADeadPatroniIsNotWitnessed) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
+TEST(JudgeWitness, ADatabaseThatIsSlowOnceIsKept) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(40));
+  ASSERT_EQ(c.rw(0), "admit witnessed");
+  JudgeState& s = c.state;
+  s.nodes[0].database_in_flight = true;
+  judge(c.config, s, {DatabaseEvidence{0, c.now, c.now, DatabaseAnswer::kHung}}, c.now);
+  EXPECT_EQ(s.nodes[0].database, DatabaseAnswer::kAnswers);
+  c.silence(0, DatabaseAnswer::kHung);
+  EXPECT_LE(until_cut(c), seconds(2)) << "slow again and again";
+}
 TEST(JudgeWitness, AHungDatabaseIsNotWitnessed) {
   Cluster c;
   quiet(c);
