@@ -22,8 +22,8 @@ SLEEP = "select pg_sleep(120)"
 some_ways = pytest.mark.parametrize("way", SOME_WAYS, ids=SOME_WAY_IDS)
 
 
-def wait_busy(cluster, name, count, nodes):
-    """Until `count` sessions of that application_name sleep, and on each of the nodes some of them."""
+def wait_busy(cluster, name, count, nodes, spread=True):
+    """Until `count` sessions of that application_name sleep; if `spread`, on each of the nodes some of them."""
     def busy():
         found = []
         for node in nodes:
@@ -32,7 +32,7 @@ def wait_busy(cluster, name, count, nodes):
                 cursor.execute("select count(*) from pg_stat_activity where application_name = %s "
                                "and wait_event = 'PgSleep'", (name,))
                 found.append(cursor.fetchone()[0])
-        return sum(found) == count and all(found)
+        return sum(found) == count and all(found) == spread
     wait_until(busy, 30, f"{count} sessions to sleep", every=0.1)
 
 
@@ -83,7 +83,7 @@ def hundred_by_libpq(cluster, words, nodes):
     return hits
 
 
-async def hundred_by_asyncpg(cluster, words, nodes):
+async def hundred_by_asyncpg(cluster, words, nodes, spread=True):
     """asyncpg opens the connection for its cancel as it opened the session's: with TLS inside TLS."""
     hits = 0
     settings = {"application_name": "asleep"}
@@ -91,7 +91,8 @@ async def hundred_by_asyncpg(cluster, words, nodes):
     try:
         for _ in range(ROUNDS):
             tasks = [asyncio.ensure_future(link.execute(SLEEP)) for link in links]
-            await asyncio.get_running_loop().run_in_executor(None, wait_busy, cluster, "asleep", SESSIONS, nodes)
+            await asyncio.get_running_loop().run_in_executor(None, wait_busy, cluster, "asleep", SESSIONS, nodes,
+                                                                spread)
             for task in tasks:
                 task.cancel()
             for done in await asyncio.gather(*tasks, return_exceptions=True):
@@ -124,6 +125,15 @@ def test_a_hundred_cancels_inside_tls_hit(cluster, steer, port, way):
              "database": DATABASE, "ssl": ssl_context(cluster, way.sslmode)}
     nodes = [cluster.wait_leader()] if port == "read_write" else cluster.replicas()
     assert asyncio.run(hundred_by_asyncpg(cluster, words, nodes)) == ROUNDS * SESSIONS
+
+
+def test_a_hundred_cancels_inside_passed_tls_hit_on_replicas_with_client_address(cluster, start):
+    """Where the same client always has the same replica, its cancels have it, too."""
+    sticky = start("sticky", 25120, pass_='balance = "client_address"')
+    words = {"host": HOST, "port": sticky.port("read_only", "pass"), "user": USER, "password": PASSWORD,
+             "database": DATABASE, "ssl": ssl_context(cluster, "require")}
+    hits = asyncio.run(hundred_by_asyncpg(cluster, words, cluster.replicas(), spread=False))
+    assert hits == ROUNDS * SESSIONS
 
 
 @some_ways

@@ -16,6 +16,8 @@ from setup import HOST, Way
 
 CROWD = int(os.environ.get("CROWD", "10000"))
 LOGINS = 200
+# A worker lets an eighth of the descriptors, at most 2,000 connections, be silent; beyond that the oldest has to go.
+MOST_SILENT = 2000 * os.cpu_count()
 FIRST_PACKET = "30s"  # the default is 10s, less than the logins beside them may take on a busy machine
 
 
@@ -79,21 +81,23 @@ def test_ten_thousand_that_say_nothing(besieged):
     with contextlib.closing(Crowd(besieged.port("read_write", "pass"))) as crowd:
         wait_until(lambda: descriptors(besieged) - quiet_descriptors >= CROWD - crowd.closed(), 20, "pgsteer to accept all")
         arrived = time.monotonic() - began
-        each = (memory(besieged) - quiet_memory) / CROWD
+        grown, held = memory(besieged) - quiet_memory, descriptors(besieged) - quiet_descriptors
         beside = logins(besieged)
         stayed = CROWD - crowd.closed()
         wait_until(lambda: crowd.closed() == CROWD, 60, "the silent ones to be shown out", every=0.2)
         gone = time.monotonic() - began
         wait_until(lambda: descriptors(besieged) <= quiet_descriptors + 20, 10, "their descriptors to be free again")
     later, later_memory = logins(besieged), memory(besieged)
-    print(f"\n{CROWD} silent connections (accepted within {arrived:.1f} s, {stayed} still there after the logins, all "
-          f"closed {gone:.1f} s after the first): {each / 1024:.2f} KiB of memory and one descriptor each;\n"
-          f"memory {quiet_memory >> 20} MiB before, {later_memory >> 20} MiB after them;\n"
+    print(f"\n{CROWD} silent connections within {arrived:.1f} s, {held} of them held ({stayed} still after the logins), "
+          f"all closed {gone:.1f} s after the first;\n"
+          f"memory {quiet_memory / (1 << 20):.1f} MiB before, {grown / (1 << 20):.1f} MiB more with them, "
+          f"{later_memory / (1 << 20):.1f} MiB afterwards;\n"
           f"login p50 / p99: {statistics.median(alone):.1f} / {p99(alone):.1f} ms alone, "
           f"{statistics.median(beside):.1f} / {p99(beside):.1f} ms beside them, "
           f"{statistics.median(later):.1f} / {p99(later):.1f} ms afterwards")
     assert stayed > 0, "the logins were to be measured beside the crowd"
-    assert each < 8 << 10
+    assert held <= MOST_SILENT + 20
+    assert grown < 32 << 20
     # A bound that only real harm exceeds: both figures are those of a busy machine.
     assert statistics.median(beside) < 3 * statistics.median(alone) + 5
     assert p99(beside) < 3 * p99(alone) + 50
@@ -118,5 +122,5 @@ def test_a_crowd_of_one_address_is_soon_shown_out(start):
             link = stack.enter_context(socket.socket())
             link.bind(("127.0.1.1", 0))
             link.connect((HOST, port))
-        wait_until(lambda: before + 100 <= descriptors(guarded) <= before + 120, 20, "the rest to be shown out", every=0.1)
+        wait_until(lambda: before + 50 <= descriptors(guarded) <= before + 120, 20, "the rest to be shown out", every=0.1)
         assert logins(guarded)
