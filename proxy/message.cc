@@ -38,17 +38,25 @@ bool ends_with_command_complete(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+bool is_terminate(std::span<const std::byte> bytes) { return text(bytes) == kTerminate; }
+
 // --- ClientStream --------------------------------------------------------------------------------
 
 void ClientStream::advance(std::span<const std::byte> bytes) {
   if (opaque()) {
     answered_ = answered_ && bytes.empty();
+    note_goodbye(bytes);
     return;
   }
   cursor_.advance(
       bytes, [this](char type, std::uint32_t, std::uint32_t offset, std::span<const std::byte>) {
         if (offset == 0) count(type);
       });
+}
+
+// A goodbye is mostly sent by itself, and then needs no framing to be known.
+void ClientStream::note_goodbye(std::span<const std::byte> bytes) {
+  if (is_terminate(bytes)) terminated_ = true;
 }
 
 void ClientStream::count(char type) {
@@ -115,6 +123,7 @@ bool ClientStream::resync_after_gap(std::span<const std::byte> chunk) {
     advance(chunk);
     return true;
   }
+  note_goodbye(chunk);
   if (!answered_ || chunk.empty()) return false;
   answered_ = false;
   MessageCursor probe;

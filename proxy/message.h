@@ -26,6 +26,10 @@
 
 namespace pgsteer {
 
+// A client's goodbye, whole and nothing else.
+inline constexpr std::string_view kTerminate{"X\0\0\0\4", 5};
+bool is_terminate(std::span<const std::byte> bytes);
+
 // Client to server: how many answers are due. The server ends its answer to each Query, Sync and
 // FunctionCall with one ReadyForQuery; the stream counts them up here and the server's stream
 // counts them down, so that due() == 0 when all is answered.
@@ -68,6 +72,7 @@ class ClientStream {
  private:
   friend class ServerStream;
   void count(char type);
+  void note_goodbye(std::span<const std::byte> bytes);
   void copy_ended();
   void on_copy_in();  // CopyInResponse
   void on_ready();    // ReadyForQuery

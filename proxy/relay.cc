@@ -1,8 +1,11 @@
 #include "proxy/relay.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -92,7 +95,9 @@ End Relay::on_ready(bool client_side, std::uint32_t events) {
 End Relay::pump(Flow& flow, bool to_the_end) {
   for (int reads = 0;; ++reads) {
     // A COPY that has been answered is over: what the client sends next is looked at again.
-    if (flow.pipe && &flow == &to_server_ && from_client_.answered_in_gap()) stop_splicing(flow);
+    if (flow.pipe && &flow == &to_server_ && (from_client_.answered_in_gap() || goodbye_next())) {
+      stop_splicing(flow);
+    }
     if (flow.pipe) return splice_turn(flow);
     if (reads >= kReadsPerTurn && !source(flow).has_buffered()) return rearm(flow);
     const IoResult got = source(flow).read(context_.buffer);
@@ -179,6 +184,15 @@ void Relay::stop_splicing(Flow& flow) {
   flow.full_reads = 0;
 }
 
+// A client that leaves right after a long statement is to be heard, or the server that then closes
+// would seem to have failed. Costs a splicing turn one look at a few bytes.
+bool Relay::goodbye_next() const {
+  if (!visible_) return false;
+  std::array<std::byte, kTerminate.size() + 1> next{};
+  const ssize_t n = ::recv(client_.fd(), next.data(), next.size(), MSG_PEEK | MSG_DONTWAIT);
+  return n > 0 && is_terminate(std::span(next).first(static_cast<std::size_t>(n)));
+}
+
 End Relay::splice_turn(Flow& flow) {
   const bool from_client = &flow == &to_server_;
   std::size_t moved = 0;
@@ -255,8 +269,15 @@ End Relay::pass_on_eof(Flow& flow) {
   return to_client_.eof ? End::kClientClosed : End::kNone;
 }
 
+// The client said goodbye where it could not be read (TLS passed through, a goodbye that was
+// spliced), and its end is on the way in: the server that closes after that has done as it was told.
+bool Relay::client_left() const {
+  pollfd look{client_.fd(), POLLRDHUP, 0};
+  return client_finished() || (::poll(&look, 1, 0) == 1 && (look.revents & POLLNVAL) == 0);
+}
+
 End Relay::server_end() const {
-  if (client_finished()) return End::kClientClosed;
+  if (client_left()) return End::kClientClosed;
   if (from_server_.ending() == ServerStream::Ending::kLoginError) return End::kServerRefused;
   // Out of sight the server may well have said why.
   const bool said_why = !visible_ || from_server_.ending() != ServerStream::Ending::kNone;
@@ -266,7 +287,7 @@ End Relay::server_end() const {
 End Relay::broken(bool client_side) const {
   if (client_side) return client_finished() ? End::kClientClosed : End::kClientAborted;
   // A server that was told goodbye may reset the connection; it owes nobody anything.
-  if (client_finished()) return End::kClientClosed;
+  if (client_left()) return End::kClientClosed;
   return from_server_.ending() == ServerStream::Ending::kNone ? End::kServerAborted : server_end();
 }
 

@@ -97,6 +97,8 @@ class Relay {
   End pass_on_eof(Flow& flow);
   End broken(bool client_side) const;
   End server_end() const;
+  bool client_left() const;
+  bool goodbye_next() const;
   bool watch();
 
   RelayContext& context_;
