@@ -109,6 +109,7 @@ void ProxyFixture::publish() {
   ++draft.generation;
   for (std::size_t i = 0; i < nodes.size(); ++i) draft.nodes[i].weight = config.nodes[i].weight;
   server->adopt(std::make_shared<const Topology>(draft));
+  server->sessions();  // asked in order: once they answer, every worker has adopted it
 }
 
 ProxyClient ProxyFixture::connect(std::size_t listener, const char* from) const {
