@@ -13,9 +13,9 @@ namespace pgsteer {
 
 // Called on the checker thread; must not block.
 struct CheckerOutput {
-  std::function<void(TopologyPtr)> topology;   // each time a generation is published
+  std::function<void(TopologyPtr)> topology;    // each time a generation is published
   std::function<void(ClusterViewPtr)> cluster;  // after each round and each change
-  std::function<void(EventView)> event;         // one line a person should see; logged by the checker
+  std::function<void(EventView)> event;  // one line a person should see; logged by the checker
 };
 
 class Checker {

@@ -143,13 +143,13 @@ struct NodeState {
   Instant report_sent{}, report_received{};
   std::uint64_t report_round = 0;
   unsigned failures = 0;       // attempts in a row without an answer
-  unsigned loud_failures = 0;         // the latest of them that were not silence
+  unsigned loud_failures = 0;  // the latest of them that were not silence
   Instant failing_since{};     // when the first of those was sent
   unsigned odd_replies = 0;    // answers in a row with an odd body
   unsigned lease_replies = 0;  // answers in a row that showed the lease
 
-  // Whether it says that the cluster is paused. A Patroni that has just come back does not know yet:
-  // its silence about that counts once it has answered for a while, or shows the lease.
+  // Whether it says that the cluster is paused. A Patroni that has just come back does not know
+  // yet: its silence about that counts once it has answered for a while, or shows the lease.
   bool paused = false;
   bool pause_known = false;  // by its last answer
   Instant answering_since{};

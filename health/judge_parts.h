@@ -20,8 +20,8 @@ inline constexpr std::chrono::milliseconds kInSight{5'000};
 // it cannot be asked, for this long.
 inline constexpr std::chrono::milliseconds kTurnedAway{1'000};
 
-// For this long a Patroni that has come back may not have read the store. Its REST API answers before
-// its first loop, and `pause` is missing from the body until then (3.0.2, __main__.py).
+// For this long a Patroni that has come back may not have read the store. Its REST API answers
+// before its first loop, and `pause` is missing from the body until then (3.0.2, __main__.py).
 inline constexpr std::chrono::milliseconds kFirstLoop{5'000};
 
 struct Judging {

@@ -33,35 +33,35 @@ enum class Admission : std::uint8_t {
 
 // Why. One word each, the same in log, metric and page: see reason_table in health/reason.h.
 enum class Reason : std::uint8_t {
-  kPrimary,             // has the lease and is writable
-  kReplica,             // healthy replica
-  kUnknown,             // no check has been answered yet
-  kPromoting,           // has the lease, not writable yet
-  kNotRunning,          // PostgreSQL is starting, stopping, crashed or stopped
-  kStandbyLeader,       // leads a standby cluster: read-only
-  kNotPrimary,          // a replica, on a listener that leads to the primary
-  kIsPrimary,           // the primary, on a listener that leads to replicas
-  kLostRole,            // was the primary and is proven not to be
-  kSuperseded,          // another node leads on a higher timeline
-  kStaleTimeline,       // claims to lead on a timeline below the highest in sight
-  kForeign,             // belongs to another cluster
-  kSilent,              // its REST API does not answer, its lease cannot have passed on yet
-  kOrphaned,            // the same, and PostgreSQL answers
-  kMaintenance,         // REST silent while the cluster is paused
-  kWitnessed,           // REST hung; another member still names it the leader
-  kFenced,              // the lease may have passed on
-  kDown,                // neither REST nor PostgreSQL answers
-  kUnresolved,          // its name does not resolve
-  kLagging,             // replays too far behind
-  kNotStreaming,        // not connected to the primary
-  kNoLoadBalance,       // tagged noloadbalance
-  kTagMismatch,         // has not the tags that the listener asks for
-  kNotSync,             // not a synchronous standby
-  kNotAsync,            // a synchronous standby
-  kPromoted,            // was a replica, is the primary now: reads drain
-  kFallback,            // the primary, serving reads because no replica can
-  kStandIn,             // the primary, not needed for reads because a replica is there
-  kDegraded,            // Patroni answers, but its own query of PostgreSQL fails
+  kPrimary,        // has the lease and is writable
+  kReplica,        // healthy replica
+  kUnknown,        // no check has been answered yet
+  kPromoting,      // has the lease, not writable yet
+  kNotRunning,     // PostgreSQL is starting, stopping, crashed or stopped
+  kStandbyLeader,  // leads a standby cluster: read-only
+  kNotPrimary,     // a replica, on a listener that leads to the primary
+  kIsPrimary,      // the primary, on a listener that leads to replicas
+  kLostRole,       // was the primary and is proven not to be
+  kSuperseded,     // another node leads on a higher timeline
+  kStaleTimeline,  // claims to lead on a timeline below the highest in sight
+  kForeign,        // belongs to another cluster
+  kSilent,         // its REST API does not answer, its lease cannot have passed on yet
+  kOrphaned,       // the same, and PostgreSQL answers
+  kMaintenance,    // REST silent while the cluster is paused
+  kWitnessed,      // REST hung; another member still names it the leader
+  kFenced,         // the lease may have passed on
+  kDown,           // neither REST nor PostgreSQL answers
+  kUnresolved,     // its name does not resolve
+  kLagging,        // replays too far behind
+  kNotStreaming,   // not connected to the primary
+  kNoLoadBalance,  // tagged noloadbalance
+  kTagMismatch,    // has not the tags that the listener asks for
+  kNotSync,        // not a synchronous standby
+  kNotAsync,       // a synchronous standby
+  kPromoted,       // was a replica, is the primary now: reads drain
+  kFallback,       // the primary, serving reads because no replica can
+  kStandIn,        // the primary, not needed for reads because a replica is there
+  kDegraded,       // Patroni answers, but its own query of PostgreSQL fails
 };
 
 // One node as one listener sees it.
@@ -88,25 +88,26 @@ struct Pool {
 
 struct Topology {
   std::uint64_t generation = 0;
-  std::vector<NodeRoute> nodes;         // in the order of the config
-  std::vector<Pool> pools;              // one per listener, in the order of the config
-  std::optional<std::size_t> primary;   // index into nodes
+  std::vector<NodeRoute> nodes;        // in the order of the config
+  std::vector<Pool> pools;             // one per listener, in the order of the config
+  std::optional<std::size_t> primary;  // index into nodes
   // The primary's timeline. A session that a primary listener bound on another timeline of the same
   // node ends: between the two the node was not the primary.
   std::uint32_t timeline = 0;
-  bool first_round_done = false;        // false: nothing is known yet
-  std::string no_primary_why;           // one sentence for the client's ErrorResponse and the page
+  bool first_round_done = false;  // false: nothing is known yet
+  std::string no_primary_why;     // one sentence for the client's ErrorResponse and the page
 };
 
 using TopologyPtr = std::shared_ptr<const Topology>;
 
-// What the data plane saw that makes the checker look again at once. Only a hint: the checker judges.
+// What the data plane saw that makes the checker look again at once. Only a hint: the checker
+// judges.
 enum class DoubtKind : std::uint8_t {
   kConnectRefused,
   kConnectTimedOut,
-  kServerEnded,    // the server ended sessions that nobody asked to end
-  kShuttingDown,   // its first answer was 57P01 or 57P03
-  kInHotStandby,   // ParameterStatus in_hot_standby=on on a session of a primary listener
+  kServerEnded,   // the server ended sessions that nobody asked to end
+  kShuttingDown,  // its first answer was 57P01 or 57P03
+  kInHotStandby,  // ParameterStatus in_hot_standby=on on a session of a primary listener
 };
 
 struct Doubt {
@@ -120,9 +121,9 @@ const char* word(DoubtKind);
 struct Feedback {
   std::uint64_t generation = 0;
   std::chrono::steady_clock::time_point at{};
-  std::uint64_t cut = 0;            // sessions that the generation ended
-  std::uint64_t cut_told = 0;       // of those, with an ErrorResponse
-  std::uint64_t held = 0;           // waiting clients released to a node
+  std::uint64_t cut = 0;       // sessions that the generation ended
+  std::uint64_t cut_told = 0;  // of those, with an ErrorResponse
+  std::uint64_t held = 0;      // waiting clients released to a node
   std::chrono::milliseconds held_longest{0};
   bool first_primary_session = false;  // a primary listener reached the node for the first time
 };

@@ -1,6 +1,6 @@
-// A CancelRequest on its way to one node or to several: connect, send, wait until the server closes.
-// PostgreSQL answers nothing and ignores a wrong key, so asking a node too many does no harm. Used
-// on a worker's thread; bounded in time by its owner.
+// A CancelRequest on its way to one node or to several: connect, send, wait until the server
+// closes. PostgreSQL answers nothing and ignores a wrong key, so asking a node too many does no
+// harm. Used on a worker's thread; bounded in time by its owner.
 #pragma once
 
 #include <cstddef>

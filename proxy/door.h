@@ -1,5 +1,5 @@
-// The listening sockets: accepts, turns away at the gate, hands clients to workers in turn. Lives on
-// worker 0's thread; made and opened by main before the workers run.
+// The listening sockets: accepts, turns away at the gate, hands clients to workers in turn. Lives
+// on worker 0's thread; made and opened by main before the workers run.
 #pragma once
 
 #include <chrono>
@@ -59,7 +59,7 @@ class Door {
   Worker& home_;
   Counters& counters_;
   HandOver hand_over_;
-  std::vector<Gate> gates_;                      // by listener
+  std::vector<Gate> gates_;  // by listener
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::vector<std::uint32_t> sessions_;          // by worker: handed over and not left
   std::vector<Clock::time_point> without_node_;  // by listener; zero: has one

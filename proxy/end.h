@@ -23,9 +23,9 @@ enum class End : std::uint8_t {
   kServerRefused,  // answered the login with a FATAL
 
   // The cluster's.
-  kRoleLost,   // the node may not serve this listener any more
-  kNoNode,     // nowhere to lead to, and patience ran out
-  kHoldFull,   // nowhere to lead to, and too many wait already
+  kRoleLost,  // the node may not serve this listener any more
+  kNoNode,    // nowhere to lead to, and patience ran out
+  kHoldFull,  // nowhere to lead to, and too many wait already
   kConnectFailed,
 
   // The door's.

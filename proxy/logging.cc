@@ -29,9 +29,9 @@ class JsonFormatter : public spdlog::formatter {
     ::gmtime_r(&seconds, &utc);
     const auto level = spdlog::level::to_string_view(line.level);
     nlohmann::ordered_json object;
-    object["time"] = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900,
-                                 utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                                 ms % 1000);
+    object["time"] =
+        fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900,
+                    utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
     object["level"] = std::string(level.data(), level.size());
     object["message"] = std::string(line.payload.data(), line.payload.size());
     const std::string text =

@@ -40,8 +40,8 @@ int check(const std::string& path) {
     std::fprintf(stderr, "%s: %s\n", path.c_str(), problem.what());
     return kBadConfig;
   }
-  std::printf("%s: no faults: %zu nodes, %zu listeners\n", path.c_str(),
-              parsed.config.nodes.size(), parsed.config.listen.size());
+  std::printf("%s: no faults: %zu nodes, %zu listeners\n", path.c_str(), parsed.config.nodes.size(),
+              parsed.config.listen.size());
   return 0;
 }
 

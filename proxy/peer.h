@@ -14,8 +14,8 @@ struct Peer {
   std::uint16_t port = 0;
   bool unix_socket = false;
 
-  std::string host() const;  // "10.0.0.5", "2001:db8::1", "local"
-  std::string text() const;  // with port
+  std::string host() const;    // "10.0.0.5", "2001:db8::1", "local"
+  std::string text() const;    // with port
   std::uint64_t hash() const;  // of the address alone
 };
 

@@ -3,7 +3,8 @@
 //
 // Why not asio's own reactor: a session's two sockets are watched for their whole life, and asio
 // would want an operation object and, to wait again, an epoll_ctl for every message that passes.
-// Here a message costs the kernel's receive and send, and one epoll_wait shared by all that is ready.
+// Here a message costs the kernel's receive and send, and one epoll_wait shared by all that is
+// ready.
 #pragma once
 
 #include <sys/epoll.h>

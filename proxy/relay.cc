@@ -24,9 +24,9 @@ constexpr std::size_t kSpliceTurn = 512 << 10;
 constexpr int kReadsPerTurn = 4;
 
 // Edge-triggered: a level-triggered descriptor is polled once more by every epoll_wait that follows
-// an event, which costs each message a look at both sockets. A read that did not fill the buffer has
-// emptied the socket, and what comes later is a new edge; only a FIN may have come with the bytes,
-// and then the event says EPOLLRDHUP. Who stops earlier asks for the edge again (rearm).
+// an event, which costs each message a look at both sockets. A read that did not fill the buffer
+// has emptied the socket, and what comes later is a new edge; only a FIN may have come with the
+// bytes, and then the event says EPOLLRDHUP. Who stops earlier asks for the edge again (rearm).
 constexpr std::uint32_t kReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
 // A reset must be noticed all the same, once.
 constexpr std::uint32_t kNotReading = EPOLLET;
@@ -197,9 +197,9 @@ End Relay::splice_turn(Flow& flow) {
   const bool from_client = &flow == &to_server_;
   std::size_t moved = 0;
   while (moved < kSpliceTurn) {
-    const ssize_t n = ::splice(source(flow).fd(), nullptr, flow.pipe->write.get(), nullptr,
-                               std::min(kSpliceTurn, flow.pipe->capacity),
-                               SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    const ssize_t n =
+        ::splice(source(flow).fd(), nullptr, flow.pipe->write.get(), nullptr,
+                 std::min(kSpliceTurn, flow.pipe->capacity), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     if (n == 0) return source_finished(flow);
     if (n < 0) {
       if (errno == EAGAIN || errno == EINTR) break;
@@ -220,7 +220,8 @@ End Relay::splice_turn(Flow& flow) {
     const End end = drain_pipe(flow);
     if (end != End::kNone || blocked(flow)) return end;
   }
-  flow.thin_turns = moved >= kThin ? std::uint8_t{0} : static_cast<std::uint8_t>(flow.thin_turns + 1);
+  flow.thin_turns =
+      moved >= kThin ? std::uint8_t{0} : static_cast<std::uint8_t>(flow.thin_turns + 1);
   if (flow.thin_turns >= kThinTurns) stop_splicing(flow);
   return moved < kSpliceTurn ? End::kNone : rearm(flow);
 }
@@ -270,7 +271,8 @@ End Relay::pass_on_eof(Flow& flow) {
 }
 
 // The client said goodbye where it could not be read (TLS passed through, a goodbye that was
-// spliced), and its end is on the way in: the server that closes after that has done as it was told.
+// spliced), and its end is on the way in: the server that closes after that has done as it was
+// told.
 bool Relay::client_left() const {
   pollfd look{client_.fd(), POLLRDHUP, 0};
   return client_finished() || (::poll(&look, 1, 0) == 1 && (look.revents & POLLNVAL) == 0);
@@ -291,8 +293,6 @@ End Relay::broken(bool client_side) const {
   return from_server_.ending() == ServerStream::Ending::kNone ? End::kServerAborted : server_end();
 }
 
-bool Relay::can_tell() const {
-  return visible_ && !blocked(to_client_) && from_server_.can_tell();
-}
+bool Relay::can_tell() const { return visible_ && !blocked(to_client_) && from_server_.can_tell(); }
 
 }  // namespace pgsteer

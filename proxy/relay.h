@@ -70,7 +70,7 @@ class Relay {
   // One direction.
   struct Flow {
     std::unique_ptr<Backlog> backlog;
-    std::unique_ptr<Pipe> pipe;  // while splicing
+    std::unique_ptr<Pipe> pipe;   // while splicing
     std::uint8_t full_reads = 0;  // in a row: this is a stream
     std::uint8_t thin_turns = 0;  // in a row, while splicing: the stream is over
     bool eof = false;             // its source has finished

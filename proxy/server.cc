@@ -175,7 +175,8 @@ ListenerView Server::listener_view(std::size_t listener) const {
 
 TrafficView Server::traffic() const {
   TrafficView view;
-  for (std::size_t i = 0; i < config_.listen.size(); ++i) view.listeners.push_back(listener_view(i));
+  for (std::size_t i = 0; i < config_.listen.size(); ++i)
+    view.listeners.push_back(listener_view(i));
   view.accept_errors = get(counters_.accept_errors);
   view.workers = static_cast<unsigned>(workers_.size());
   return view;

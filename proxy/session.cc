@@ -280,8 +280,8 @@ SessionView Session::view(Clock::time_point now) const {
   if (bound_) v.node = worker_.topology()->nodes[node_].name;
   Address local;
   local.size = sizeof local.storage;
-  if (server_.fd() >= 0 && ::getsockname(server_.fd(), reinterpret_cast<sockaddr*>(&local.storage),
-                                         &local.size) == 0) {
+  if (server_.fd() >= 0 &&
+      ::getsockname(server_.fd(), reinterpret_cast<sockaddr*>(&local.storage), &local.size) == 0) {
     v.local = local.text();
   }
   v.phase = kPhases[static_cast<std::size_t>(phase_)];

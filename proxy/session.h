@@ -2,8 +2,8 @@
 // End. Owned by its worker and used on the worker's thread alone.
 //
 //   greet   PROXY header, TLS, the first packet: who is it and what does it want   session_greet.cc
-//   reach   choose a node or wait for one, connect, first answer; again if it fails session_reach.cc
-//   relay   bytes both ways until someone is done                                  relay.cc
+//   reach   choose a node or wait for one, connect, first answer; again if it fails
+//   session_reach.cc relay   bytes both ways until someone is done relay.cc
 //
 // From outside there is one way to stop it: end(why). The first reason wins, the coroutine wakes
 // where it stands and unwinds.
@@ -201,13 +201,13 @@ class Session {
   End refuse_ = End::kNone;
   Opening opening_ = Opening::kStartup;
   bool bound_ = false;
-  bool login_open_ = false;   // holds one of the node's login slots
-  bool can_speak_ = false;    // the client waits for a message that pgsteer may write
+  bool login_open_ = false;  // holds one of the node's login slots
+  bool can_speak_ = false;   // the client waits for a message that pgsteer may write
   bool counted_;
   bool behind_balancer_;
   bool told_ = false;
   bool timed_out_ = false;
-  bool tls_done_ = false;     // terminated here
+  bool tls_done_ = false;  // terminated here
   bool passes_tls_ = false;
   bool passing_cancel_ = false;
 

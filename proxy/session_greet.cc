@@ -104,7 +104,8 @@ Task<FirstPacket> Session::read_packet() {
     }
     const IoResult got = client_.read(into);
     if (got.io == Io::kSome) {
-      inbox_.insert(inbox_.end(), into.begin(), into.begin() + static_cast<std::ptrdiff_t>(got.size));
+      inbox_.insert(inbox_.end(), into.begin(),
+                    into.begin() + static_cast<std::ptrdiff_t>(got.size));
     } else if (got.io == Io::kAgain) {
       if (!co_await ready(client_.watch, EPOLLIN)) co_return packet;
     } else {
@@ -130,7 +131,8 @@ Task<End> Session::read_proxy_header() {
       co_return End::kProxyHeader;
     }
     if (header.kind == ProxyHeaderKind::kNeedMore) {
-      // Readiness counts from here on only with that many bytes: the ones at hand do not wake again.
+      // Readiness counts from here on only with that many bytes: the ones at hand do not wake
+      // again.
       const int wanted = static_cast<int>(std::max(header.size, have + 1));
       ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
       if (!co_await ready(client_.watch, EPOLLIN)) co_return end_;

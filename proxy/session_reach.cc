@@ -252,7 +252,8 @@ Task<End> Session::node_tls() {
     co_return End::kTlsFailed;
   }
   const Config& all = worker_.config();
-  server_.tls = connect_on(worker_.tls().node, server_.fd(), all.nodes[node_].host, all.node_tls.mode);
+  server_.tls =
+      connect_on(worker_.tls().node, server_.fd(), all.nodes[node_].host, all.node_tls.mode);
   if (!server_.tls) co_return End::kNoResources;
   co_return co_await handshake(server_);
 }

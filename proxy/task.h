@@ -1,9 +1,9 @@
 // A coroutine that runs on one worker thread and gives one value to the coroutine that awaits it.
 //
 // Sessions use this instead of asio::awaitable for its size: an idle session holds only the frames
-// that are suspended, a few hundred bytes, and a resumption is one indirect call. A task starts when
-// it is awaited (or, for the outermost, by start()) and is destroyed with its Task object. It must
-// not throw: an exception in a session is a bug, and a bug ends the process.
+// that are suspended, a few hundred bytes, and a resumption is one indirect call. A task starts
+// when it is awaited (or, for the outermost, by start()) and is destroyed with its Task object. It
+// must not throw: an exception in a session is a bug, and a bug ends the process.
 //
 // g++ 12 lays out some frames wrongly when optimizing: a co_await in the condition of a loop, or
 // straight in a switch, can put a temporary before the frame's head, and every handle made from the

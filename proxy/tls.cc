@@ -31,9 +31,9 @@ std::string openssl_error() {
 int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                 unsigned in_size, void*) {
   unsigned char* chosen = nullptr;
-  const int result = SSL_select_next_proto(
-      &chosen, out_size, reinterpret_cast<const unsigned char*>(kAlpn.data()),
-      static_cast<unsigned>(kAlpn.size()), in, in_size);
+  const int result =
+      SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(kAlpn.data()),
+                            static_cast<unsigned>(kAlpn.size()), in, in_size);
   if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -79,8 +79,8 @@ SslContext make_listener_context(const ListenConfig& listen) {
     }
     SSL_CTX_set_client_CA_list(raw, SSL_load_client_CA_file(listen.tls_client_ca.c_str()));
     const bool required = listen.tls_client_certificate == ClientCertificate::kRequired;
-    SSL_CTX_set_verify(
-        raw, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+    SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                       nullptr);
   }
   return context;
 }

@@ -20,8 +20,8 @@ constexpr std::chrono::milliseconds kTick{20};
 // Sessions woken in one turn of the loop, so that cutting thousands does not keep the rest waiting.
 constexpr std::size_t kWakesPerTurn = 64;
 constexpr std::chrono::seconds kCancelTime{5};
-// Connections that have said nothing yet may take this part of the descriptors; beyond it the oldest
-// has to go.
+// Connections that have said nothing yet may take this part of the descriptors; beyond it the
+// oldest has to go.
 constexpr rlim_t kGreetingShare = 8;
 constexpr rlim_t kMostGreeting = 2'000;
 constexpr std::size_t kMaxNodes = 64;
@@ -104,7 +104,8 @@ void Worker::turn() {
     check_deadlines(now);
     release_held(now);
     check_stop(now);
-    std::erase_if(cancels_, [now](const Running& r) { return r.cancel->finished() || now >= r.until; });
+    std::erase_if(cancels_,
+                  [now](const Running& r) { return r.cancel->finished() || now >= r.until; });
     if (ticks_wanted_) on_tick_(now);
   }
   if (feedback_due_ && queue_next_ >= queue_.size()) report();
@@ -148,7 +149,8 @@ void Worker::bury(Session& session) {
   (session.previous != nullptr ? session.previous->next : first_) = session.next;
   if (session.next != nullptr) session.next->previous = session.previous;
   --count_;
-  if (session.queued) std::replace(queue_.begin(), queue_.end(), &session, static_cast<Session*>(nullptr));
+  if (session.queued)
+    std::replace(queue_.begin(), queue_.end(), &session, static_cast<Session*>(nullptr));
   links_.left(index_, session.listener(), session.peer(), session.counted());
   graves_.emplace_back(&session);
 }
@@ -256,12 +258,12 @@ void Worker::unhold(Session& session) {
   held_[session.listener()].remove(&session);
   counters(session.listener()).held.leave();
   const auto waited = Clock::now() - session.held_since_;
-  counters(session.listener()).hold.record(
-      std::chrono::duration_cast<std::chrono::microseconds>(waited));
+  counters(session.listener())
+      .hold.record(std::chrono::duration_cast<std::chrono::microseconds>(waited));
   if (session.ended() != End::kNone) return;
   ++feedback_.held;
-  feedback_.held_longest = std::max(
-      feedback_.held_longest, std::chrono::duration_cast<std::chrono::milliseconds>(waited));
+  feedback_.held_longest = std::max(feedback_.held_longest,
+                                    std::chrono::duration_cast<std::chrono::milliseconds>(waited));
   feedback_due_ = true;
 }
 
@@ -342,7 +344,8 @@ void Worker::stop(Clock::time_point limit) {
 void Worker::check_stop(Clock::time_point now) {
   if (!stopping_) return;
   for (Session* s = first_; s != nullptr; s = s->next) {
-    const bool waits = s->phase() == Session::Phase::kHeld || s->phase() == Session::Phase::kGreeting;
+    const bool waits =
+        s->phase() == Session::Phase::kHeld || s->phase() == Session::Phase::kGreeting;
     if (waits || s->idle() || now >= stop_limit_) s->end(End::kShutdown);
   }
 }

@@ -1,16 +1,16 @@
-// One thread with everything that its sessions need: the descriptors it watches, the topology it has
-// adopted, its waiting clients, its deadlines. Nothing of it is shared; other threads reach it by
-// post(), and it reaches them through WorkerLinks.
+// One thread with everything that its sessions need: the descriptors it watches, the topology it
+// has adopted, its waiting clients, its deadlines. Nothing of it is shared; other threads reach it
+// by post(), and it reaches them through WorkerLinks.
 //
 // The invariant, tested: after a worker has adopted generation N, it has no session bound to a node
 // that N forbids, sessions whose connect or login is in flight included. (They have been told to
 // end, and none of them moves another byte.)
 #pragma once
 
-#include <atomic>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -160,8 +160,7 @@ class Worker {
   ByteCounters bytes_;
 
   asio::io_context mailbox_{1};
-  asio::executor_work_guard<asio::io_context::executor_type> mailbox_open_{
-      mailbox_.get_executor()};
+  asio::executor_work_guard<asio::io_context::executor_type> mailbox_open_{mailbox_.get_executor()};
   Watch bell_;  // an eventfd: there is something in the mailbox
   std::atomic<bool> rung_{false};
 
@@ -169,12 +168,12 @@ class Worker {
   std::size_t count_ = 0;
   std::size_t greeting_ = 0;  // connections that have not said yet what they want
   std::size_t most_greeting_;
-  std::vector<Session*> queue_;          // ended from outside, to be woken
+  std::vector<Session*> queue_;  // ended from outside, to be woken
   std::size_t queue_next_ = 0;
   std::vector<std::unique_ptr<Session>> graves_;
-  std::vector<Session*> deadlines_;      // unordered; scanned while there are any
-  std::vector<HoldQueue> held_;          // by listener
-  std::vector<std::uint32_t> logins_;    // in flight, by node
+  std::vector<Session*> deadlines_;    // unordered; scanned while there are any
+  std::vector<HoldQueue> held_;        // by listener
+  std::vector<std::uint32_t> logins_;  // in flight, by node
   std::vector<Running> cancels_;
   std::function<void(Clock::time_point)> on_tick_;
   bool ticks_wanted_ = false;

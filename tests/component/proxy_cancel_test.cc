@@ -2,6 +2,9 @@
 // limits say.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <memory>
+
 #include "tests/component/proxy_fixture.h"
 #include "tests/unit/wire.h"
 
@@ -116,20 +119,23 @@ TEST_P(ProxyCancel, WorksAfterAnSslRequestWasDeclined) {
 
 // Otherwise the cancel could hit the client's next statement.
 TEST_P(ProxyCancel, ClosesTheClientOnlyAfterTheServer) {
-  std::atomic<bool> let_go = false;
-  std::atomic<bool> seen = false;
+  struct Steps {  // owned by the script, which may outlive the test's body by a moment
+    std::atomic<bool> seen = false;
+    std::atomic<bool> let_go = false;
+  };
+  const auto steps = std::make_shared<Steps>();
   FakePostgres::Behaviour slow;
-  slow.script = [&](WireEnd& end) {
-    seen = end.receive(16).has_value();
-    eventually([&] { return let_go.load(); });
+  slow.script = [steps](WireEnd& end) {
+    steps->seen = end.receive(16).has_value();
+    eventually([&] { return steps->let_go.load(); });
   };
   begin();
   proxy.node(2).set(slow);
   ProxyClient client = proxy.connect(kRo);
   client.send(cancel_packet({1, "abcd"}));
-  ASSERT_TRUE(eventually([&] { return seen.load(); }));
+  ASSERT_TRUE(eventually([&] { return steps->seen.load(); }));
   EXPECT_EQ(client.closed(20ms), WireEnd::Closed::kNotYet);
-  let_go = true;
+  steps->let_go = true;
   EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
 }
 

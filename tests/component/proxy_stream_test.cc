@@ -1,7 +1,9 @@
 // Long streams: intact in both directions, bounded in memory, and message framing back afterwards.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
+#include <memory>
 #include <thread>
 
 #include "tests/component/proxy_fixture.h"
@@ -155,13 +157,13 @@ TEST_P(ProxyStream, AReaderThatIsSlowCostsNoMemory) {
 
 // A client that sends and does not read gets no more than the buffers hold.
 TEST_P(ProxyStream, ASlowServerSlowsTheClient) {
-  std::atomic<bool> go = false;
+  const auto go = std::make_shared<std::atomic<bool>>(false);
   FakePostgres::Behaviour reads_late;
-  reads_late.script = [&](WireEnd& end) {
+  reads_late.script = [go](WireEnd& end) {
     end.slow_buffers();
     end.receive(ProxyClient::startup_packet().size());
     end.send(wire::message('R', wire::u32(0)) + wire::ready());
-    eventually([&] { return go.load(); });
+    eventually([&] { return go->load(); });
     std::size_t taken = 0;
     while (taken < kBlocks * copy_block().size()) {
       const std::string some = end.some(1 << 20);
@@ -188,7 +190,7 @@ TEST_P(ProxyStream, ASlowServerSlowsTheClient) {
     return still >= 50;
   }));
   EXPECT_LT(sent, kBlocks);
-  go = true;
+  *go = true;
   writer.join();
   EXPECT_EQ(sent, kBlocks);
   EXPECT_TRUE(client.wait_until_ready());

@@ -1,8 +1,8 @@
 // simulation [--seconds N] [--steps N] [--seed S | --from S] [--trace]
 //
-// Runs seed after seed until the time is up, fresh ones or those that follow from `--from`; `--seed`
-// replays one. Exits 1 at a violation, with the
-// seed and the command that replays it; 2 if the command line is not understood.
+// Runs seed after seed until the time is up, fresh ones or those that follow from `--from`;
+// `--seed` replays one. Exits 1 at a violation, with the seed and the command that replays it; 2 if
+// the command line is not understood.
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -110,7 +110,8 @@ bool replays(std::uint64_t seed) {
 int main(int argc, char** argv) {
   auto options = parse(argc, argv);
   if (!options) {
-    std::fprintf(stderr, "usage: simulation [--seconds N] [--steps N] [--seed S | --from S] [--trace]\n");
+    std::fprintf(stderr,
+                 "usage: simulation [--seconds N] [--steps N] [--seed S | --from S] [--trace]\n");
     return 2;
   }
   if (options->seed) {

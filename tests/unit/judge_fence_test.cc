@@ -222,7 +222,8 @@ TEST(JudgeFence, ASilentPrimaryThatTurnsSessionsAwayHoldsThem) {
   EXPECT_EQ(c.rw(0), "admit silent") << "the next one may try";
 }
 
-// PostgreSQL came back as a replica while Patroni was silent: nobody else is sent there to find out.
+// PostgreSQL came back as a replica while Patroni was silent: nobody else is sent there to find
+// out.
 TEST(JudgeFence, ASilentPrimaryFoundInHotStandbyIsHeldUntilPatroniAnswers) {
   Cluster c;
   quiet(c);
@@ -279,9 +280,8 @@ TEST(JudgeFence, SomebodyElseWithTheLeaseEndsTheBelief) {
 
 // A VM that stood still, clock and all, believes in its lease when it thaws.
 TEST(JudgeFence, AnOldLeaderThatThawsDoesNotEndTheBeliefInASilentOne) {
-  for (const Report& r :
-       {Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary),
-        Cluster::leader(4), Cluster::promoting(4)}) {
+  for (const Report& r : {Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary),
+                          Cluster::leader(4), Cluster::promoting(4)}) {
     Cluster c;
     quiet(c);
     c.silence(0);
