@@ -100,7 +100,8 @@ UniqueFd open_tcp(const BindAddress& bind) {
 UniqueFd open_listen_socket(const BindAddress& bind, const ServerConfig& server) {
   if (!bind.unix_path.empty()) return open_unix(bind);
   UniqueFd fd = open_tcp(bind);
-  set_tcp_options(fd.get(), server);
+  set_no_delay(fd.get());
+  set_keepalive(fd.get(), server);
   return fd;
 }
 

@@ -31,7 +31,7 @@ void Poller::close(Watch& watch) {
   // Closing the last descriptor of a socket removes it from the set.
   watch.fd.reset();
   watch.added = false;
-  watch.interest = 0;
+  watch.interest = watch.missed = 0;
   for (int i = 0; i < fetched_; ++i) {
     if (events_[static_cast<std::size_t>(i)].data.ptr == &watch) {
       events_[static_cast<std::size_t>(i)].data.ptr = nullptr;

@@ -16,6 +16,11 @@
 
 namespace pgsteer {
 
+// Edge-triggered: a level-triggered descriptor is polled once more by every epoll_wait that follows
+// an event, which costs each message a look at both sockets. So wait only after a read that left
+// nothing: a short one, or none. A FIN that came with the bytes shows as EPOLLRDHUP.
+inline constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP | EPOLLET;
+
 // A watched descriptor. Lives in its owner, at a fixed address while it is watched.
 struct Watch {
   // Called with the ready events; `owner` is what the owner stored. Null: events are dropped.
@@ -23,6 +28,7 @@ struct Watch {
 
   UniqueFd fd;
   std::uint32_t interest = 0;  // EPOLLIN, EPOLLOUT, EPOLLRDHUP; errors and hang-ups always come
+  std::uint32_t missed = 0;    // kept by the owner: edges that nobody has read up to yet
   bool added = false;
   Ready ready = nullptr;
   void* owner = nullptr;

@@ -99,6 +99,7 @@ class Relay {
   End server_end() const;
   bool client_left() const;
   bool goodbye_next() const;
+  bool goodbye_said() const;
   bool watch();
 
   RelayContext& context_;

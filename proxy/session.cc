@@ -183,29 +183,24 @@ void Session::on_ready(Watch& watch, std::uint32_t events) {
     }
     return;
   }
+  watch.missed |= events;
   if (awaited_ == &watch || phase_ == Phase::kEnding) return wake();
+  // The server stirring while nobody waits for it will be seen by whoever reads next.
   if (&watch == &client_.watch) return client_stirred(events);
-  // The server stirred while nobody waits for it: whoever waits next will see it.
-  worker_.context().poller.want(watch, 0);
 }
 
 // The client did something while it was not its turn: it left, or it sends ahead.
 void Session::client_stirred(std::uint32_t events) {
-  if (passing_cancel_) {
-    // PostgreSQL obeys a cancel whose sender has not waited; nothing more is to be heard of it.
-    worker_.context().poller.want(client_.watch, EPOLLET);
-    return;
-  }
+  if (passing_cancel_) return;  // PostgreSQL obeys a cancel whose sender has not waited
   std::byte one{};
   const ssize_t n = ::recv(client_.fd(), &one, 1, MSG_PEEK | MSG_DONTWAIT);
   const bool gone = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-  if (gone || n == 0 || (n < 0 && errno != EAGAIN)) return end(End::kClientLeft);
-  worker_.context().poller.want(client_.watch, EPOLLRDHUP);
+  if (gone || n == 0 || (n < 0 && errno != EAGAIN)) end(End::kClientLeft);
 }
 
 void Session::on_deadline() {
   worker_.clear_deadline(*this);
-  if (phase_ == Phase::kRelay && deadline_end_ == End::kNone) return end_login_slot();
+  if (phase_ == Phase::kRelay && deadline_end_ == End::kNone) return settle();
   if (deadline_end_ == End::kNone || phase_ == Phase::kEnding) {
     timed_out_ = true;
     return wake();
@@ -255,6 +250,7 @@ std::optional<Address> Session::server_address() const {
 
 void Session::log_end() const {
   if (!worker_.config().log.sessions || end_ == End::kCancelDone) return;
+  if (!spdlog::should_log(spdlog::level::info)) return;
   const std::string node = bound_ ? worker_.topology()->nodes[node_].name : "-";
   const Identity none;
   const Identity& who = identity_ ? *identity_ : none;

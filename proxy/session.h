@@ -174,6 +174,7 @@ class Session {
   void client_stirred(std::uint32_t events);
   void follow_login();
   void end_login_slot();
+  void settle();
   void tell();
   bool left_by_server() const;
   void stop_statement();

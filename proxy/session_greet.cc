@@ -104,10 +104,11 @@ Task<FirstPacket> Session::read_packet() {
     }
     const IoResult got = client_.read(into);
     if (got.io == Io::kSome) {
+      if (!exact && got.size < into.size()) client_.drained();
       inbox_.insert(inbox_.end(), into.begin(),
                     into.begin() + static_cast<std::ptrdiff_t>(got.size));
     } else if (got.io == Io::kAgain) {
-      if (!co_await ready(client_.watch, EPOLLIN)) co_return packet;
+      if (!co_await ready(client_.watch, kReadable)) co_return packet;
     } else {
       end_ = got.io == Io::kEof ? End::kClientClosed : End::kClientAborted;
       co_return packet;
@@ -135,7 +136,7 @@ Task<End> Session::read_proxy_header() {
       // again.
       const int wanted = static_cast<int>(std::max(header.size, have + 1));
       ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
-      if (!co_await ready(client_.watch, EPOLLIN)) co_return end_;
+      if (!co_await ready(client_.watch, kReadable)) co_return end_;
       continue;
     }
     const int any = 1;
@@ -222,7 +223,7 @@ Task<End> Session::ask_node() {
     const IoResult got = server_.read(answer);
     if (got.io == Io::kSome) break;
     if (got.io != Io::kAgain) co_return End::kServerAborted;
-    if (!co_await ready(server_.watch, EPOLLIN)) co_return end_;
+    if (!co_await ready(server_.watch, kReadable)) co_return end_;
   }
   inbox_.clear();
   if (answer[0] == kNo) {

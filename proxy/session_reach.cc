@@ -22,6 +22,8 @@ namespace {
 constexpr Duration kRetryPause{100};
 // A login that passes out of sight is taken to be over after this long.
 constexpr Duration kUnseenLogin{250};
+// Many sessions ask one thing and leave.
+constexpr Duration kSettled{1'000};
 
 // PostgreSQL is not taking logins at the moment: starting, stopping, recovering, or gone.
 bool worth_waiting(std::string_view sqlstate) {
@@ -50,7 +52,7 @@ Task<End> Session::reach() {
 Task<End> Session::reach_node() {
   if (patience_ == Clock::time_point{}) patience_ = Clock::now() + config().hold;
   // Whoever leaves from here on is to be noticed, though it is the server that is waited for.
-  if (!worker_.context().poller.want(client_.watch, EPOLLRDHUP)) co_return End::kNoResources;
+  if (!worker_.context().poller.want(client_.watch, kReadable)) co_return End::kNoResources;
   for (;;) {
     if (End e = co_await choose(); e != End::kNone) co_return e;
     phase_ = Phase::kConnecting;
@@ -87,7 +89,7 @@ Task<End> Session::choose() {
   if (!worker_.hold(*this)) co_return End::kHoldFull;
   phase_ = Phase::kHeld;
   deadline(std::chrono::duration_cast<Duration>(patience_ - now), End::kNoNode);
-  worker_.context().poller.want(client_.watch, EPOLLRDHUP);
+  worker_.context().poller.want(client_.watch, kReadable);
   co_await woken();
   worker_.unhold(*this);
   no_deadline();
@@ -101,7 +103,7 @@ End Session::begin_connect(const Address& address) {
   server_.watch.fd.reset(
       ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!server_.watch.fd) return End::kNoResources;
-  set_tcp_options(server_.fd(), worker_.config().server);
+  set_no_delay(server_.fd());
   return End::kNone;
 }
 
@@ -181,13 +183,14 @@ Task<End> Session::first_answer() {
   std::span<std::byte> into = worker_.context().buffer;
   IoResult got = server_.read(into);
   while (got.io == Io::kAgain) {
-    if (!co_await ready(server_.watch, EPOLLIN)) co_return end_;
+    if (!co_await ready(server_.watch, kReadable)) co_return end_;
     got = server_.read(into);
   }
   if (got.io != Io::kSome) {
     worker_.links().doubt({node_, DoubtKind::kServerEnded});
     co_return End::kConnectFailed;
   }
+  if (!server_.tls && got.size < into.size()) server_.drained();
   const std::span<const std::byte> answer = into.first(got.size);
   if (answer.size() > kMessageHead && answer[0] == std::byte{'E'}) {
     const auto fields = decode_error_fields(answer.subspan(kMessageHead));
@@ -219,8 +222,15 @@ void Session::follow_login() {
     }
   }
   server.release_login();
-  no_deadline();
   end_login_slot();
+  deadline(kSettled, End::kNone);
+}
+
+// The login is over, seen or not, and a session that is still there is there to stay: what the
+// kernel should do about a silent server is worth its system calls now.
+void Session::settle() {
+  end_login_slot();
+  set_keepalive(server_.fd(), worker_.config().server);
 }
 
 void Session::end_login_slot() {
@@ -239,7 +249,7 @@ Task<End> Session::ask_for_tls(std::byte& answer) {
     const IoResult got = server_.read(std::span(&answer, 1));
     if (got.io == Io::kSome) co_return End::kNone;
     if (got.io != Io::kAgain) co_return End::kConnectFailed;
-    if (!co_await ready(server_.watch, EPOLLIN)) co_return end_;
+    if (!co_await ready(server_.watch, kReadable)) co_return end_;
   }
 }
 
@@ -266,7 +276,7 @@ Task<End> Session::handshake(Side& side) {
       detail_ = std::make_unique<std::string>(tls_failure(side.tls.get()));
       co_return End::kTlsFailed;
     }
-    const std::uint32_t events = step == Handshake::kWantRead ? EPOLLIN : EPOLLOUT;
+    const std::uint32_t events = step == Handshake::kWantRead ? kReadable : EPOLLOUT;
     if (!co_await ready(side.watch, events)) co_return end_;
   }
 }

@@ -19,8 +19,9 @@ std::int64_t whole_seconds(Duration d) { return std::max<std::int64_t>(1, d.coun
 
 }  // namespace
 
-void set_tcp_options(int fd, const ServerConfig& server) {
-  set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+void set_no_delay(int fd) { set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+void set_keepalive(int fd, const ServerConfig& server) {
   if (server.keepalive_idle.count() > 0) {
     set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set(fd, IPPROTO_TCP, TCP_KEEPIDLE, whole_seconds(server.keepalive_idle));

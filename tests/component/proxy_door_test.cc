@@ -1,5 +1,6 @@
 // What knocks: first packets whole, slow, wrong and hostile; who may come in, and how many.
 #include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -409,6 +410,7 @@ TEST_F(ProxyDoor, WithoutDescriptorsAcceptingPausesAndRecovers) {
   begin();
   ASSERT_TRUE(proxy.session().open());
   ASSERT_TRUE(eventually([&] { return proxy.all_gone() && proxy.node(0).open() == 0; }));
+  spdlog::debug("UBSan asks for the logger's type once, and needs descriptors to do so");
   std::vector<ProxyClient> waiting;
   {
     // Sockets for three clients of ours, and one more that the door may have.

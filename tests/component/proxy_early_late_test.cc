@@ -1,0 +1,148 @@
+// What comes before it is awaited, in more than one read, or together with an end: no readiness
+// announces it twice. And the end of a session that went well.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "tests/component/proxy_fixture.h"
+#include "tests/unit/wire.h"
+
+namespace pgsteer {
+namespace {
+
+constexpr std::size_t kLong = 300 << 10;  // more than any single read of a session takes
+
+class ProxyEarlyLate : public testing::Test {
+ protected:
+  void begin() {
+    proxy.start();
+    proxy.primary(0);
+  }
+  // A node that does as `script` says once it has let the client in.
+  void after_login(std::function<void(WireEnd&)> script, std::string greeting = {}) {
+    proxy.node(0).set(
+        {.script = [script = std::move(script), greeting = std::move(greeting)](WireEnd& client) {
+          const auto length = client.receive(4);
+          if (!length) return;  // the reachability of the port, not a client
+          client.receive(load_u32(wire::bytes(*length).data()) - 4);
+          client.send(greeting + wire::message('R', wire::u32(0)) +
+                      wire::message('K', wire::u32(7) + "key!") + wire::ready());
+          script(client);
+        }});
+  }
+  static std::string terminate() { return wire::message('X'); }
+
+  ProxyFixture proxy;
+};
+
+TEST_F(ProxyEarlyLate, ALongQueryBehindTheStartupPacketArrives) {
+  begin();
+  ProxyClient client = proxy.connect();
+  const std::string text(kLong, 'q');
+  client.send(ProxyClient::startup_packet() + wire::query(text));
+  ASSERT_TRUE(client.wait_until_ready());
+  const auto row = client.message();
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->body.substr(6), text);
+}
+
+TEST_F(ProxyEarlyLate, WhatAHeldClientSendsAheadArrives) {
+  proxy.start();
+  proxy.nobody();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  const std::string text(kLong, 'q');
+  client.send(wire::query(text));
+  EXPECT_EQ(client.closed(50ms), WireEnd::Closed::kNotYet);
+  proxy.primary(0);
+  ASSERT_TRUE(client.wait_until_ready());
+  const auto row = client.message();
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->body.substr(6), text);
+}
+
+TEST_F(ProxyEarlyLate, ALongFirstAnswerArrivesWhole) {
+  const std::string notice = wire::report('N', "NOTICE", "00000", std::string(kLong, 'n'));
+  after_login([](WireEnd& client) { client.receive(1); }, notice);
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_TRUE(client.ask());
+  EXPECT_EQ(client.receive(notice.size()), notice);
+  EXPECT_TRUE(client.wait_until_ready());
+}
+
+TEST_F(ProxyEarlyLate, AnAnswerAndItsEndInOneArriveBoth) {
+  after_login([](WireEnd&) {});  // and closes at once
+  begin();
+  ProxyClient client = proxy.connect();
+  EXPECT_TRUE(client.log_in());
+  EXPECT_TRUE(client.ended_with("08006"));  // the server has not said why
+}
+
+TEST_F(ProxyEarlyLate, WhatIsSentInsideTlsWhileTheNodeIsSilentArrives) {
+  const TestCertificates certificates;
+  proxy.rw().tls = ClientTls::kTerminate;
+  proxy.rw().tls_certificate = certificates.certificate("server");
+  proxy.rw().tls_key = certificates.key("server");
+  std::atomic<bool> go = false;
+  proxy.node(0).set({.script = [&go](WireEnd& client) {
+    const auto length = client.receive(4);
+    if (!length) return;
+    client.receive(load_u32(wire::bytes(*length).data()) - 4);
+    eventually([&go] { return go.load(); });
+    client.send(wire::message('R', wire::u32(0)) + wire::ready());
+    const auto query = client.message();
+    if (query) client.send(wire::complete() + wire::ready());
+    client.receive(1);
+  }});
+  begin();
+  const auto context = certificates.client();
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'S');
+  ASSERT_TRUE(client.become_tls_client(context.get()));
+  ASSERT_TRUE(client.ask());
+  ASSERT_TRUE(eventually([&] { return proxy.sessions().at(0).phase == "login"; }));
+  client.send(wire::query("a record of its own"));
+  std::this_thread::sleep_for(50ms);  // it has come, and nobody waits for it
+  go = true;
+  EXPECT_TRUE(client.wait_until_ready());
+  EXPECT_TRUE(client.wait_until_ready());
+}
+
+// The one that closes first keeps the port for a minute; pgsteer has few, the server one for all.
+TEST_F(ProxyEarlyLate, AGoodbyeLetsTheServerCloseFirst) {
+  std::atomic<int> how = -1;
+  after_login([&how](WireEnd& client) {
+    EXPECT_EQ(client.message()->type, 'X');
+    how = static_cast<int>(client.closed(100ms));
+  });
+  begin();
+  ProxyClient client = proxy.session();
+  client.send(terminate());
+  client.half_close();
+  EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
+  EXPECT_EQ(how, static_cast<int>(WireEnd::Closed::kNotYet));
+  EXPECT_TRUE(eventually([&] { return proxy.ended("client_closed") == 1; }));
+  EXPECT_TRUE(proxy.doubts().empty());
+}
+
+// A server that is busy looks at the connection itself (client_connection_check_interval).
+TEST_F(ProxyEarlyLate, AGoodbyeInMidStatementIsFollowedByTheEnd) {
+  std::atomic<int> how = -1;
+  after_login([&how](WireEnd& client) {
+    EXPECT_EQ(client.message()->type, 'Q');
+    EXPECT_EQ(client.message()->type, 'X');
+    how = static_cast<int>(client.closed());
+  });
+  begin();
+  ProxyClient client = proxy.session();
+  client.send(wire::query() + terminate());
+  client.close();
+  EXPECT_TRUE(eventually([&] { return how == static_cast<int>(WireEnd::Closed::kEof); }));
+  EXPECT_TRUE(eventually([&] { return proxy.ended("client_closed") == 1; }));
+}
+
+}  // namespace
+}  // namespace pgsteer
