@@ -39,14 +39,14 @@ void Poller::close(Watch& watch) {
   }
 }
 
-void Poller::wait(int timeout_ms) {
+bool Poller::wait(int timeout_ms) {
   fetched_ = ::epoll_wait(epoll_.get(), events_.data(), kBatch, timeout_ms);
   for (int i = 0; i < fetched_; ++i) {
     auto* watch = static_cast<Watch*>(events_[static_cast<std::size_t>(i)].data.ptr);
     if (watch == nullptr || watch->ready == nullptr) continue;
     watch->ready(watch->owner, *watch, events_[static_cast<std::size_t>(i)].events);
   }
-  fetched_ = 0;
+  return std::exchange(fetched_, 0) == kBatch;
 }
 
 }  // namespace pgsteer

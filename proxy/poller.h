@@ -48,7 +48,8 @@ class Poller {
   void close(Watch& watch);
 
   // Waits up to `timeout_ms` (-1: without limit) and calls what is ready, each descriptor once.
-  void wait(int timeout_ms);
+  // False if that was all: there may be more only when a whole batch was ready.
+  bool wait(int timeout_ms);
 
  private:
   static constexpr int kBatch = 128;

@@ -20,7 +20,7 @@ constexpr std::uint8_t kStreamReads = 4;
 constexpr std::uint8_t kThinTurns = 3;
 constexpr std::size_t kThin = 16 << 10;
 // What one direction may move before its neighbours have their turn.
-constexpr std::size_t kSpliceTurn = 512 << 10;
+constexpr std::size_t kSpliceTurn = 256 << 10;
 constexpr int kReadsPerTurn = 4;
 
 // While the receiver is full. A reset must be noticed all the same, once.

@@ -64,41 +64,51 @@ Task<End> Session::relay() {
   co_return end_;
 }
 
-// The last words, the accounts, and a moment for the client to read what it was sent.
+// The accounts, the last words, and a moment for the client to read what it was sent.
 Task<bool> Session::finish() {
   const Phase from = std::exchange(phase_, Phase::kEnding);
   const bool client_gone = end_ == End::kClientClosed || end_ == End::kClientAborted ||
                            end_ == End::kClientLeft || end_ == End::kCancelDone;
-  if (!client_gone) tell();
-  if (end_ == End::kRoleLost && from == Phase::kRelay) stop_statement();
   if (from == Phase::kRelay && left_by_server()) {
     worker_.links().doubt({node_, DoubtKind::kServerEnded});
   }
+  worker_.counters(listener_).ends[static_cast<std::size_t>(end_)].fetch_add(
+      1, std::memory_order_relaxed);
+  struct Pause {  // ready() and woken() would not wait: the session has ended
+    Session& session;
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> waiting) { session.waiting_ = waiting; }
+    void await_resume() const {}
+  };
+  // Closing a socket with unread bytes in it resets the connection, and the reset overtakes what
+  // was sent last. So: say that nothing follows, and further down read until the client has seen
+  // it.
+  const bool lingers = !client_gone && from != Phase::kGreeting;
+  if (!client_gone) tell();
+  if (lingers) client_.finish_writing();
+  if (end_ == End::kRoleLost) {
+    // Of thousands that are cut together everyone is told before the first of them is tidied up.
+    worker_.enqueue(*this);
+    co_await Pause{*this};
+  }
+  if (end_ == End::kRoleLost && from == Phase::kRelay) stop_statement();
   worker_.context().poller.close(server_.watch);
   cancel_.reset();
   log_end();
   let_go();
-  worker_.counters(listener_).ends[static_cast<std::size_t>(end_)].fetch_add(
-      1, std::memory_order_relaxed);
   worker_.counters(listener_).sessions.leave();
-  // Closing a socket with unread bytes in it resets the connection, and the reset overtakes what
-  // was sent last. So: say that nothing follows, and read until the client has seen it.
-  if (!client_gone && from != Phase::kGreeting) {
-    client_.finish_writing();
+  if (lingers) {
     worker_.set_deadline(*this, Clock::now() + kLinger);
     timed_out_ = false;
-    for (bool open = true; open && !timed_out_;) {
-      if (!worker_.context().poller.want(client_.watch, EPOLLIN)) break;
-      struct Pause {  // ready() would not wait: the session has ended
-        Session& session;
-        bool await_ready() const { return false; }
-        void await_suspend(std::coroutine_handle<> waiting) { session.waiting_ = waiting; }
-        void await_resume() const {}
-      };
-      co_await Pause{*this};
+    for (;;) {
       const ssize_t n = ::recv(client_.fd(), worker_.context().buffer.data(),
                                worker_.context().buffer.size(), MSG_DONTWAIT);
-      open = n > 0 || (n < 0 && errno == EAGAIN);
+      if (n == 0 || (n < 0 && errno != EAGAIN)) break;
+      // Who goes on sending is read once a turn, like everybody.
+      const std::uint32_t more = n > 0 ? static_cast<std::uint32_t>(EPOLLIN) : kReadable;
+      if (!worker_.context().poller.want(client_.watch, more)) break;
+      co_await Pause{*this};
+      if (timed_out_) break;
     }
   }
   worker_.clear_deadline(*this);
@@ -124,7 +134,8 @@ void Session::tell() {
   const std::string detail = why();
   const std::vector<std::byte> packet =
       encode_error_response({"FATAL", text.sqlstate, text.message, detail, {}});
-  told_ = client_.write(packet).size == packet.size();
+  const bool told = client_.write_last(packet).size == packet.size();
+  if (told && end_ == End::kRoleLost) worker_.count_told();
 }
 
 std::string Session::why() const {
@@ -184,7 +195,11 @@ void Session::on_ready(Watch& watch, std::uint32_t events) {
     return;
   }
   watch.missed |= events;
-  if (awaited_ == &watch || phase_ == Phase::kEnding) return wake();
+  if (awaited_ == &watch) return wake();
+  if (phase_ == Phase::kEnding) {
+    if (!queued) wake();
+    return;
+  }
   // The server stirring while nobody waits for it will be seen by whoever reads next.
   if (&watch == &client_.watch) return client_stirred(events);
 }

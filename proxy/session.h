@@ -86,7 +86,6 @@ class Session {
   void forget_tried() { tried_ = 0; }
   // Waiting for a request, as far as one can see: it may be ended without a statement being lost.
   bool idle() const { return phase_ == Phase::kRelay && !login_open_ && relay_.idle(); }
-  bool told() const { return told_; }
   // The backend's key, if it was seen and is this one.
   bool has_key(std::uint32_t pid, std::span<const std::byte> key) const;
   std::optional<Address> server_address() const;
@@ -206,7 +205,6 @@ class Session {
   bool can_speak_ = false;   // the client waits for a message that pgsteer may write
   bool counted_;
   bool behind_balancer_;
-  bool told_ = false;
   bool timed_out_ = false;
   bool tls_done_ = false;  // terminated here
   bool passes_tls_ = false;

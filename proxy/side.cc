@@ -49,6 +49,12 @@ IoResult Side::write(std::span<const std::byte> from) {
   return tls_result(tls.get(), ok, n);
 }
 
+IoResult Side::write_last(std::span<const std::byte> from) {
+  if (tls) return write(from);
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
+  return plain_result(::send(fd(), from.data(), from.size(), flags));
+}
+
 void Side::finish_writing() {
   if (tls) {
     ERR_clear_error();

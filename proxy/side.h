@@ -35,6 +35,8 @@ struct Side {
   int fd() const { return watch.fd.get(); }
   IoResult read(std::span<std::byte> into);
   IoResult write(std::span<const std::byte> from);
+  // The same for what is followed by the end: they may leave together, when that is said.
+  IoResult write_last(std::span<const std::byte> from);
   // Decrypted bytes that no readiness will announce.
   bool has_buffered() const { return tls && SSL_pending(tls.get()) > 0; }
   // To be said after a read that did not fill its buffer: nothing is left but perhaps an end.

@@ -17,8 +17,10 @@ namespace {
 // How often deadlines, retries and a stop are looked at while there are any. Nothing in a session
 // is bounded more tightly than this.
 constexpr std::chrono::milliseconds kTick{20};
-// Sessions woken in one turn of the loop, so that cutting thousands does not keep the rest waiting.
-constexpr std::size_t kWakesPerTurn = 64;
+// Sessions woken in one turn of the loop, so that cutting thousands does not keep the rest waiting:
+// before the next ones are woken all that is ready has its turn, within reason.
+constexpr std::size_t kWakesPerTurn = 16;
+constexpr int kWaitsPerTurn = 8;
 constexpr std::chrono::seconds kCancelTime{5};
 // Connections that have said nothing yet may take this part of the descriptors; beyond it the
 // oldest has to go.
@@ -95,7 +97,8 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  context_.poller.wait(wait_limit());
+  bool more = context_.poller.wait(wait_limit());
+  for (int waits = 1; more && waits < kWaitsPerTurn; ++waits) more = context_.poller.wait(0);
   run_queue();
   const auto now = Clock::now();
   if (release_due_) release_held(now);
@@ -117,9 +120,7 @@ void Worker::run_queue() {
     Session* session = queue_[queue_next_++];
     if (session == nullptr) continue;
     session->queued = false;
-    const bool was_cut = session->ended() == End::kRoleLost;
     session->wake();
-    if (was_cut && session->told()) ++feedback_.cut_told;
   }
   if (queue_next_ >= queue_.size()) {
     queue_.clear();

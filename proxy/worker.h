@@ -137,6 +137,7 @@ class Worker {
   void enqueue(Session& session);
   void wake_soon(Session& session) { enqueue(session); }
   void bury(Session& session);
+  void count_told() { ++feedback_.cut_told; }
   void send_cancel(const Address& to, std::vector<std::byte> packet);
   Session* find(std::uint64_t id);
 

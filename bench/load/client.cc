@@ -5,6 +5,8 @@
 
 #include "bench/load/kernel.h"
 #include "bench/load/login.h"
+#include "bench/load/paced_group.h"
+#include "bench/load/rest.h"
 #include "bench/load/round_trips.h"
 #include "bench/load/stream.h"
 
@@ -24,22 +26,28 @@ Window window_from_now(const ClientOptions& options) {
   return {.begin = begin, .end = begin + seconds(options.seconds)};
 }
 
-json describe(const Charge& charge, double took) {
+json describe(const Charge& charge, double took, double scale = 1) {
+  const auto seconds_of = [scale](std::uint64_t ns) {
+    return static_cast<double>(ns) / 1e9 * scale;
+  };
   return {{"seconds", took},
-          {"proxy_cpu_s", static_cast<double>(charge.watched_ns) / 1e9},
-          {"load_cpu_s", static_cast<double>(charge.load_ns) / 1e9},
-          {"system_cpu_s", static_cast<double>(charge.busy_ns) / 1e9},
-          {"stolen_s", static_cast<double>(charge.stolen_ns) / 1e9}};
+          {"proxy_cpu_s", seconds_of(charge.watched_ns)},
+          {"load_cpu_s", seconds_of(charge.load_ns)},
+          {"system_cpu_s", seconds_of(charge.busy_ns)},
+          {"stolen_s", seconds_of(charge.stolen_ns)}};
 }
 
-// Sleeps through the window on the calling thread and returns what it cost.
+// Sleeps through the window on the calling thread and returns what it cost. A thread that woke late
+// read the clocks late as well: what they show is of another span, and is put in proportion.
 json account(const ClientOptions& options, const Window& window) {
   std::this_thread::sleep_until(window.begin);
   const auto begin = Clock::now();
   const Charge before = read_charge(options.watched, options.load);
   std::this_thread::sleep_until(window.end);
   const auto end = Clock::now();
-  return describe(read_charge(options.watched, options.load) - before, to_seconds(end - begin));
+  const Charge spent = read_charge(options.watched, options.load) - before;
+  const double counted = to_seconds(window.end - window.begin);
+  return describe(spent, counted, counted / to_seconds(end - begin));
 }
 
 void add_latencies(json& result, Latencies& latencies) {
@@ -142,6 +150,43 @@ json measure_idle(const ClientOptions& options) {
   result["sessions"] = sessions.size();
   result["resident_kib_before"] = before;
   result["resident_kib_after"] = after;
+  return result;
+}
+
+json measure_cut(const ClientOptions& options) {
+  constexpr std::size_t kBeside = 50;
+  constexpr double kBesideRate = 2000;
+  constexpr std::chrono::seconds kPatience{20};
+  constexpr std::chrono::milliseconds kAround{5};
+  PacedGroup crowd(open_sessions(options.target, options.sessions), options.busy, options.rate);
+  PacedGroup others(open_sessions(options.beside, kBeside), kBeside, kBesideRate);
+  std::atomic<bool> crowd_over = false;
+  std::atomic<bool> others_over = false;
+  const Window window = window_from_now(options);
+  auto run_others = std::async(std::launch::async, [&] { others.run(others_over); });
+  auto run_crowd = std::async(std::launch::async, [&] { crowd.run(crowd_over); });
+  json result = account(options, window);
+  const auto demoted = Clock::now();
+  change_role(options.rest, false);
+  const bool all = run_crowd.wait_for(kPatience) == std::future_status::ready;
+  std::this_thread::sleep_for(kAround * 2);
+  crowd_over = others_over = true;
+  run_crowd.get();
+  run_others.get();
+  change_role(options.rest, true);
+  if (!all) throw std::runtime_error("the sessions were not ended");
+  if (others.ended() > 0) throw std::runtime_error("sessions on the other node were ended");
+  Latencies busy = crowd.answered_between(window.begin, window.end);
+  Latencies before = others.answered_between(window.begin, window.end);
+  Latencies during =
+      others.answered_between(crowd.first_end() - kAround, crowd.last_end() + kAround);
+  add_latencies(result, busy);
+  result["noticed_ms"] = to_seconds(crowd.first_end() - demoted) * 1e3;
+  result["cut_ms"] = to_seconds(crowd.last_end() - crowd.first_end()) * 1e3;
+  result["told"] = crowd.told();
+  result["others_before_p99_us"] = before.at(0.99);
+  result["others_during_p99_us"] = during.at(0.99);
+  result["others_during_max_us"] = during.at(1);
   return result;
 }
 

@@ -23,6 +23,10 @@ struct ClientOptions {
   double rate = 0;
   bool receive = true;
   bool beside_stream = false;
+  // measure_cut: sessions on a second target, which stays as it is, and the REST of the first.
+  Address beside{};
+  Address rest{};
+  std::size_t busy = 0;  // of `sessions`
   std::uint32_t row_bytes = 120;
 };
 
@@ -31,5 +35,7 @@ nlohmann::json measure_stream(const ClientOptions& options);
 nlohmann::json measure_logins(const ClientOptions& options);  // `sessions` at a time
 nlohmann::json measure_storm(const ClientOptions& options);   // `sessions` at once, once
 nlohmann::json measure_idle(const ClientOptions& options);
+// `sessions`, of which `busy` ask queries, and then their node is no primary any more.
+nlohmann::json measure_cut(const ClientOptions& options);
 
 }  // namespace pgsteer

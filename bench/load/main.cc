@@ -32,6 +32,7 @@ int run(int argc, char** argv) {
   auto* serve = app.add_subcommand("source", "a server that costs next to nothing itself");
   add_address(serve, "--listen", source.listen, "where PostgreSQL is spoken");
   add_address(serve, "--rest", source.rest, "where Patroni's REST API is answered");
+  serve->add_flag("!--replica", source.primary, "the REST answers as a replica's");
   serve->add_option("--reply-bytes", source.reply_bytes, "the value in every small reply")
       ->check(CLI::Range(1, 65536));
   serve->add_option("--loops", source.loops, "threads for small sessions")
@@ -44,7 +45,8 @@ int run(int argc, char** argv) {
       {"stream", {measure_stream, "one long COPY"}},
       {"logins", {measure_logins, "connect, log in, leave; --sessions at a time"}},
       {"storm", {measure_storm, "--sessions logins at once"}},
-      {"idle", {measure_idle, "open --sessions and look at the proxy's memory"}}};
+      {"idle", {measure_idle, "open --sessions and look at the proxy's memory"}},
+      {"cut", {measure_cut, "take the role from the node that --sessions are on"}}};
   for (const auto& [name, measure] : measures) {
     auto* command = app.add_subcommand(name, measure.second);
     add_address(command, "--target", client.target, "what is measured");
@@ -60,6 +62,11 @@ int run(int argc, char** argv) {
     command->add_flag("--send", send, "stream from the client to the server");
     command->add_flag("--beside-stream", client.beside_stream, "with one long COPY next to them");
   }
+  auto* cut = app.get_subcommand("cut");
+  add_address(cut, "--beside", client.beside, "where other sessions stay");
+  add_address(cut, "--rest", client.rest, "the node's REST, which is told to change its role");
+  cut->add_option("--busy", client.busy, "how many of --sessions ask queries, --rate in all");
+
   CLI11_PARSE(app, argc, argv);
 
   if (serve->parsed()) run_source(source);

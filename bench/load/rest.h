@@ -8,6 +8,11 @@
 
 namespace pgsteer {
 
-std::jthread serve_rest(const Address& address);
+// Answers as a running primary, or as a replica that streams. GET /demote and GET /promote, which
+// no Patroni has, change that for every later answer.
+std::jthread serve_rest(const Address& address, bool primary);
+
+// For the client: sends one of the two to a source's REST. Throws if it is not there.
+void change_role(const Address& rest, bool primary);
 
 }  // namespace pgsteer

@@ -159,7 +159,7 @@ class Loop {
 
 void run_source(const SourceOptions& options) {
   const Fd listener = listen_on(options.listen);
-  const std::jthread rest = serve_rest(options.rest);
+  const std::jthread rest = serve_rest(options.rest, options.primary);
   std::deque<Loop> loops;
   for (int i = 0; i < options.loops; ++i) loops.emplace_back(options.reply_bytes);
   loops.front().accept_for(listener.get(), loops);

@@ -21,6 +21,7 @@ namespace pgsteer {
 struct SourceOptions {
   Address listen{};
   Address rest{};
+  bool primary = true;  // what the REST says at first
   std::size_t reply_bytes = 5;
   int loops = 1;
 };

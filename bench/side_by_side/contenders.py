@@ -20,6 +20,7 @@ from .processes import Failed, Missing, Process, wait_until
 ADDRESS = "127.0.0.43"
 PORT = 16100
 STATS_PORT = 16101
+REPLICA_PORT = 16102
 
 
 @dataclasses.dataclass
@@ -34,6 +35,8 @@ class Setting:
     tls: str = ""          # "": plaintext, "pass": the server's TLS, "terminate": the proxy's own
     certificate: pathlib.Path = None
     key: pathlib.Path = None
+    replica: str = ""      # a second server, for the port that leads to replicas; "": there is none
+    replica_rest: str = ""
 
     @property
     def server_host(self):
@@ -46,6 +49,8 @@ class Setting:
 
 class Running:
     """A proxy that is up: where to connect, and which processes are its cost."""
+
+    replica_address = f"{ADDRESS}:{REPLICA_PORT}"
 
     def __init__(self, address, processes):
         self.address = address
@@ -103,6 +108,7 @@ class Contender:
     is_peer = True        # one of those that pgsteer is held against
     streams_only = False
     tls_modes = ("", "pass")
+    knows_roles = False
 
     def __init__(self, program=None):
         self.path = program or self.program
@@ -122,6 +128,8 @@ class Contender:
     def running(self, setting):
         if setting.tls not in self.tls_modes:
             raise Missing(f"cannot {setting.tls} TLS for PostgreSQL")
+        if setting.replica and not self.knows_roles:
+            raise Missing("does not watch who is the primary")
         if self.missing():
             raise Missing(self.missing())
         setting.folder.mkdir(parents=True, exist_ok=True)
@@ -156,6 +164,8 @@ class Direct(Contender):
     def running(self, setting):
         if setting.tls == "terminate":
             raise Missing("nothing there to terminate TLS")
+        if setting.replica:
+            raise Missing("nobody there to end a session")
         yield Running(setting.server, [])
 
 
@@ -163,12 +173,20 @@ class Pgsteer(Contender):
     name = label = "pgsteer"
     is_peer = False
     tls_modes = ("", "pass", "terminate")
+    knows_roles = True
 
     def commands(self, setting):
         tls = ""
         if setting.tls == "terminate":
             tls = (f'tls = "terminate"\ntls_certificate = "{setting.certificate}"\n'
                    f'tls_key = "{setting.key}"\n')
+        replica = ""
+        if setting.replica:
+            host, port = setting.replica.split(":")
+            replica = (f'[[node]]\nname = "pg-2"\nhost = "{host}"\nport = {port}\n'
+                       f'rest = "http://{setting.replica_rest}"\n'
+                       f'[[listen]]\nname = "read_only"\nbind = "{ADDRESS}:{REPLICA_PORT}"\n'
+                       'to = "replica"\n')
         return [[self.path, "-c", self.write(setting, "toml", f"""\
 [[node]]
 name = "pg-1"
@@ -179,7 +197,7 @@ rest = "http://{setting.rest}"
 name = "read_write"
 bind = "{ADDRESS}:{PORT}"
 to = "primary"
-{tls}[stats]
+{tls}{replica}[stats]
 bind = "{ADDRESS}:{STATS_PORT}"
 [server]
 workers = {setting.workers}
@@ -193,6 +211,7 @@ class Haproxy(Contender):
     label = "HAProxy"
     program = "haproxy"
     splice = ""
+    knows_roles = True
 
     def most_sessions(self):
         return _sessions()
@@ -204,6 +223,7 @@ class Haproxy(Contender):
             self.label = f"{self.label} ({program})"
 
     def commands(self, setting):
+        replica = self._listen(setting.replica, setting.replica_rest, REPLICA_PORT, "replica")
         return [[self.path, "-db", "-f", self.write(setting, "cfg", f"""\
 global
   maxconn {self.most_sessions()}
@@ -213,13 +233,20 @@ defaults
   timeout connect 5s
   timeout client 1h
   timeout server 1h
-{self.splice}listen bench
-  bind {ADDRESS}:{PORT}
-  option httpchk OPTIONS /primary
+{self.splice}{self._listen(setting.server, setting.rest, PORT, "primary")}\
+{replica if setting.replica else ""}""")]]
+
+    @staticmethod
+    def _listen(server, rest, port, role):
+        host, _, rest_port = rest.partition(":")
+        return f"""\
+listen {role}
+  bind {ADDRESS}:{port}
+  option httpchk OPTIONS /{role}
   http-check expect status 200
   default-server inter 3s fall 3 rise 2 on-marked-down shutdown-sessions
-  server pg {setting.server} check addr {setting.rest.split(":")[0]} port {setting.rest.split(":")[1]}
-""")]]
+  server pg {server} check addr {host} port {rest_port}
+"""
 
 
 class HaproxySplice(Haproxy):

@@ -9,7 +9,8 @@ from .processes import Missing, run_bounded
 @dataclasses.dataclass(frozen=True)
 class Figure:
     """One number of a measure. `goal` bounds pgsteer's ratio to the best peer, one worker each;
-    `goal_all_cores` the same with as many workers as cores; `limit` bounds pgsteer's own value."""
+    `goal_all_cores` the same with as many workers as cores; `against` names the peers that these goals
+    look at, if not all; `limit` bounds pgsteer's own value."""
 
     key: str
     title: str
@@ -17,6 +18,7 @@ class Figure:
     more_is_better: bool = False
     goal: float = None
     goal_all_cores: float = None
+    against: tuple = ()
     limit: float = None
     digits: int = 1
 
@@ -62,7 +64,9 @@ class Measure:
     shared: bool = False       # also run with one worker and all cores shared by all
     all_cores: bool = False    # also run with as many workers as cores
     quick: bool = False        # part of --quick
+    one_worker: bool = True    # run with one worker each at all
     needs_postgres: bool = False
+    needs_replica: bool = False
     tls: str = ""
     not_the_same: dict = dataclasses.field(default_factory=dict)  # contender: why not held against
 
@@ -142,8 +146,24 @@ class Idle(Measure):
         return {"kib": grown / self.sessions, "idle_cpu_ms": seen["proxy_cpu_s"] * 1e3}
 
 
-_GB_S = Figure("gb_s", "throughput", "GB/s", more_is_better=True, goal=1.5, digits=2)
-_CPU_GB = Figure("cpu_ms_gb", "proxy CPU per GB", "ms", goal=0.5, digits=0)
+@dataclasses.dataclass(frozen=True)
+class Cut(Measure):
+    sessions: int = 9000
+    busy: int = 1000
+    per_second: int = 4000
+
+    def run(self, bench, proxy):
+        seen = _client(bench, proxy, "cut", "--sessions", self.sessions, "--busy", self.busy, "--rate",
+                       self.per_second, "--beside", proxy.replica_address, "--rest", bench.rest,
+                       "--load", bench.replica.pid)
+        return {"busy_p99_us": seen["p99_us"], "cut_ms": seen["cut_ms"], "told": seen["told"],
+                "others_before_us": seen["others_before_p99_us"],
+                "others_max_us": seen["others_during_max_us"]}
+
+
+_HAPROXY = ("haproxy", "haproxy-splice")
+_GB_S = Figure("gb_s", "throughput", "GB/s", more_is_better=True, goal=1.5, against=_HAPROXY, digits=2)
+_CPU_GB = Figure("cpu_ms_gb", "proxy CPU per GB", "ms", goal=0.5, against=_HAPROXY, digits=0)
 _STREAM = (_GB_S, _CPU_GB, Figure("system_ms_gb", "system CPU per GB", "ms", digits=0))
 _FAILED = Figure("failed", "failed", "", digits=0)
 _CACHED = {"pgbouncer": "answers a login itself and connects to the server with the first query"}
@@ -158,8 +178,10 @@ SYNTHETIC = (
     RoundTrips("rt256", "256 sessions, small round trips",
                (goal(RATE, 1.05), P50, goal(P99, 1.0), CPU, SYSTEM),
                sessions=256, shared=True, all_cores=True, quick=True),
-    Stream("stream-out", "one COPY to the client, rows of 120 bytes", _STREAM, streams=True, quick=True),
-    Stream("stream-in", "one COPY to the server, rows of 120 bytes", _STREAM, streams=True, send=True),
+    Stream("stream-out", "one COPY to the client, rows of 120 bytes", _STREAM, streams=True,
+           shared=True, quick=True),
+    Stream("stream-in", "one COPY to the server, rows of 120 bytes", _STREAM, streams=True,
+           shared=True, send=True),
     Stream("stream-out-64k", "one COPY to the client, rows of 64 KiB", _STREAM, streams=True,
            row_bytes=65536),
     Stream("stream-in-64k", "one COPY to the server, rows of 64 KiB", _STREAM, streams=True,
@@ -167,7 +189,7 @@ SYNTHETIC = (
     Mixed("mixed", "200 paced sessions, with and without one COPY",
           (Figure("alone_p99_us", "p99 alone", "µs"),
            Figure("beside_p50_us", "p50 beside the COPY", "µs"),
-           Figure("beside_p99_us", "p99 beside the COPY", "µs", goal=1.0),
+           Figure("beside_p99_us", "p99 beside the COPY", "µs", goal=1.0, against=_HAPROXY),
            Figure("gb_s", "the COPY", "GB/s", more_is_better=True, digits=2)),
           streams=True, shared=True, all_cores=True, quick=True),
     Logins("logins", "logins, 8 at a time", (goal(RATE, 1.05), P99, CPU, SYSTEM, _FAILED),
@@ -180,4 +202,11 @@ SYNTHETIC = (
          quick=True),
     Idle("idle9000", "9,000 idle sessions",
          (_KIB, Figure("idle_cpu_ms", "proxy CPU per second", "ms", digits=2)), sessions=9000),
+    Cut("cut", "8,000 idle and 1,000 busy sessions, then their node is no primary any more",
+        (Figure("busy_p99_us", "p99 of the busy ones", "µs"),
+         Figure("cut_ms", "from the first ended to the last", "ms", limit=200),
+         Figure("told", "told why (57P01)", "", more_is_better=True, digits=0),
+         Figure("others_before_us", "p99 of 50 sessions on another node before", "µs"),
+         Figure("others_max_us", "their longest wait during the cut", "µs")),
+        one_worker=False, all_cores=True, needs_replica=True),
 )

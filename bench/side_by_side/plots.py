@@ -9,6 +9,7 @@ PANELS = (
     ("logins", "rate"), ("storm", "all_ms"), ("idle9000", "kib"), ("idle1000", "kib"),
     ("pgbench-prepared", "rate"), ("pgbench-prepared", "cpu_us"), ("pgbench-simple", "rate"),
     ("pgbench-tpcb", "rate"), ("pgbench-tls-pass", "rate"), ("pgbench-tls-terminate", "rate"),
+    ("cut", "cut_ms"), ("cut", "others_max_us"),
 )
 _OURS, _PEER, _DIRECT = "#1668b8", "#9aa5b1", "#d9dee3"
 

@@ -106,7 +106,7 @@ class Pgbench(Measure):
                 system_cpu_seconds())
 
 
-_RATE = Figure("rate", "transactions", "/s", more_is_better=True, goal_all_cores=1.05, digits=0)
+_RATE = Figure("rate", "transactions", "/s", more_is_better=True, goal_all_cores=1.05, against=("haproxy",), digits=0)
 _FIGURES = (_RATE, Figure("mean_us", "mean latency", "µs"), CPU, SYSTEM)
 
 REAL = (

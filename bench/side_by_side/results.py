@@ -2,7 +2,7 @@
 
     {"machine": {...}, "when": "...", "rounds": 5, "seconds": 3.0,
      "groups": [{"name": "own-core", "workers": 1,
-                 "measures": {"rt16": {"direct": [{"rate": ..., ...}, ...], "nginx": "why not", ...}}}]}
+                 "measures": {"rt16": {"direct": [{"round": 0, "rate": ..., ...}], "nginx": "why not", ...}}}]}
 """
 
 import json
@@ -65,6 +65,10 @@ class Group:
             return []
         return [turn[figure.key] for turn in turns if figure.key in turn]
 
+    def _by_round(self, measure, contender, figure):
+        turns = self._measures.get(measure.name, {}).get(contender.name, [])
+        return {turn["round"]: turn[figure.key] for turn in turns if figure.key in turn}
+
     def word(self, measure, contender):
         """Why a contender has no figures in this measure."""
         turns = self._measures.get(measure.name, {}).get(contender.name)
@@ -78,15 +82,17 @@ class Group:
         """The peer with the best median, or None."""
         pick = max if figure.more_is_better else min
         known = [one for one in contenders
-                 if one.is_peer and one.name not in measure.not_the_same and self.median(measure, one, figure) is not None]
+                 if one.is_peer and one.name not in measure.not_the_same
+                 and (not figure.against or one.name in figure.against)
+                 and self.median(measure, one, figure) is not None]
         return pick(known, key=lambda one: self.median(measure, one, figure), default=None)
 
     def ratio(self, measure, contender, peer, figure):
         """(median, least, most) of the rounds' ratios contender : peer, or None. Each ratio is of two
         turns of the same round, minutes apart at most, so that what slows the whole machine down for a
         while slows both."""
-        pairs = zip(self.values(measure, contender, figure), self.values(measure, peer, figure))
-        ratios = [mine / theirs for mine, theirs in pairs if theirs]
+        mine, theirs = (self._by_round(measure, one, figure) for one in (contender, peer))
+        ratios = [mine[number] / theirs[number] for number in mine if theirs.get(number)]
         return (statistics.median(ratios), min(ratios), max(ratios)) if ratios else None
 
     def goal(self, figure):

@@ -17,6 +17,8 @@ from .processes import Failed, Missing, Process, system_cpu_seconds, wait_until
 
 SOURCE = "127.0.0.41:16000"
 REST = "127.0.0.41:16008"
+REPLICA = "127.0.0.42:16000"
+REPLICA_REST = "127.0.0.42:16008"
 QUIET_CORES = 0.12  # what others may take of the machine during a turn; a quiet machine stays below
 
 
@@ -33,6 +35,8 @@ class Bench:
     attempts: int    # at one turn, when others disturb it
     patience: float  # seconds per turn to wait for a busy machine to come to rest
     source: Process = None
+    replica: Process = None
+    rest: str = REST
     database: Process = None
     disturbance: float = 0  # of the turn under way: processor time taken by others, in cores
 
@@ -52,14 +56,24 @@ class Bench:
 
 @contextlib.contextmanager
 def source(bench):
-    """The project's own server, and Patroni's REST API for every measure."""
-    log = bench.folder / "source.log"
-    process = Process([bench.load, "source", "--listen", SOURCE, "--rest", REST, "--loops",
-                       bench.load_threads], log, cores=bench.load_cores)
-    try:
-        wait_until(lambda: "ready" in log.read_text(), 10, "the source", [process])
-        bench.source = process
+    """The project's own server, a second one that is a replica, and Patroni's REST API for every
+    measure."""
+    with contextlib.ExitStack() as stack:
+        bench.source, bench.replica = (
+            stack.enter_context(_serve(bench, name, "--listen", listen, "--rest", rest, *role))
+            for name, listen, rest, role in (("source", SOURCE, REST, ()),
+                                             ("replica", REPLICA, REPLICA_REST, ("--replica",))))
         yield
+
+
+@contextlib.contextmanager
+def _serve(bench, name, *options):
+    log = bench.folder / f"{name}.log"
+    process = Process([bench.load, "source", *options, "--loops", bench.load_threads], log,
+                      cores=bench.load_cores)
+    try:
+        wait_until(lambda: "ready" in log.read_text(), 10, f"the {name}", [process])
+        yield process
     finally:
         process.stop()
         log.unlink(missing_ok=True)
@@ -93,7 +107,9 @@ def _run_measure(bench, measure, contenders, rounds, server, say, keep):
         for contender in able[turn:] + able[:turn]:
             setting = Setting(server=server, rest=REST, folder=bench.folder, workers=bench.workers,
                               cores=bench.proxy_cores, tls=measure.tls,
-                              certificate=bench.folder / "server.crt", key=bench.folder / "server.key")
+                              certificate=bench.folder / "server.crt", key=bench.folder / "server.key",
+                              replica=REPLICA if measure.needs_replica else "",
+                              replica_rest=REPLICA_REST)
             try:
                 figures = _quietest(bench, measure, contender, setting)
             except Missing as why:
@@ -105,7 +121,7 @@ def _run_measure(bench, measure, contenders, rounds, server, say, keep):
                 keep(measure, contender, f"failed: {why}")
                 say(f"  {contender.label}: FAILED, {why}")
                 continue
-            keep(measure, contender, figures)
+            keep(measure, contender, {**figures, "round": number})
             shown = "  ".join(f"{figure.title} {figures[figure.key]:.{figure.digits}f} {figure.unit}"
                               for figure in measure.figures if figure.key in figures)
             say(f"  {number + 1}/{rounds} {contender.label:<20} {shown}  "
