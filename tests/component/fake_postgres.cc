@@ -97,15 +97,22 @@ FakePostgres::~FakePostgres() {
 }
 
 void FakePostgres::listen() {
-  listener_.reset(::socket(AF_INET, kOurs, 0));
-  const int on = 1;
-  ::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const sockaddr_in address = loopback(port_);
-  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listener_.get(), 1024) != 0) {
+  const auto bound = [this] {
+    UniqueFd fd(::socket(AF_INET, kOurs, 0));
+    const int on = 1;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const sockaddr_in address = loopback(port_);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      throw std::runtime_error(std::string("fake server: ") + std::strerror(errno));
+    }
+    port_ = port_of(fd.get());
+    return fd;
+  };
+  if (!reserved_) reserved_ = bound();
+  listener_ = bound();
+  if (::listen(listener_.get(), 1024) != 0) {
     throw std::runtime_error(std::string("fake server: ") + std::strerror(errno));
   }
-  port_ = port_of(listener_.get());
 }
 
 Address FakePostgres::address() const { return as_address(port_); }

@@ -109,6 +109,7 @@ class FakePostgres {
 
   const std::string name_;
   std::uint16_t port_ = 0;
+  UniqueFd reserved_;  // bound and deaf: keeps the port from others while nobody listens
   UniqueFd listener_;
   UniqueFd bell_;
 
