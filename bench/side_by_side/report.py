@@ -3,15 +3,16 @@
 import re
 
 BEGIN = "<!-- bench: the table below is written by bench/run --markdown -->"
+BEGIN_AIMS = "<!-- bench: what it aims at, written by bench/run --markdown -->"
 END = "<!-- bench: end -->"
 
 
-def _cell(group, measure, contender, figure):
+def _cell(group, measure, contender, figure, spread=True):
     values = group.values(measure, contender, figure)
     if not values:
         return "-"
     middle = group.median(measure, contender, figure)
-    if len(values) == 1 or middle == 0:
+    if len(values) == 1 or middle == 0 or not spread:
         return f"{middle:,.{figure.digits}f}"
     return (f"{middle:,.{figure.digits}f} "
             f"({min(values):,.{figure.digits}f}–{max(values):,.{figure.digits}f})")
@@ -34,8 +35,9 @@ def _verdict(group, measure, ours, contenders, figure):
     return said
 
 
-def rows(group, measures, contenders):
-    """The header and, per measure and figure, one row of text cells."""
+def rows(group, measures, contenders, aims_only=False):
+    """The header and, per measure and figure, one row of text cells. With `aims_only` just what
+    pgsteer is held to, without the spread."""
     ours = next((one for one in contenders if one.name == "pgsteer"), None)
     shown = [one for one in contenders
              if any(group.values(measure, one, figure)
@@ -46,7 +48,9 @@ def rows(group, measures, contenders):
             continue
         title = measure.title
         for figure in measure.figures:
-            cells = [_cell(group, measure, one, figure) for one in shown]
+            if aims_only and group.goal(figure) is None and figure.limit is None:
+                continue
+            cells = [_cell(group, measure, one, figure, not aims_only) for one in shown]
             if all(cell == "-" for cell in cells):
                 continue
             unit = f", {figure.unit}" if figure.unit else ""
@@ -68,17 +72,20 @@ def plain(results, measures, contenders):
     return "\n".join(text)
 
 
-def markdown(results, measures, contenders):
+def markdown(results, measures, contenders, aims_only=False):
     machine = results.document["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
-    text = [BEGIN, "",
+    text = [BEGIN_AIMS if aims_only else BEGIN, "",
             f"Measured {results.document['when']} on {machine['cores']} cores of {machine['processor']}"
             f"{' (a virtual machine)' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, "
-            f"{machine['system']}, Linux {machine['kernel']}; {versions}. "
+            f"{machine['system']}, Linux {machine['kernel']} (TCP {machine['congestion_control']}); "
+            f"{versions}. "
             f"{results.document['rounds']} interleaved rounds of {results.document['seconds']:g} s: "
-            "median (least–most)."]
+            f"{'medians' if aims_only else 'median (least–most)'}."]
     for group in results.groups():
-        table = list(rows(group, measures, contenders))
+        if aims_only and group.name == "shared":
+            continue
+        table = list(rows(group, measures, contenders, aims_only))
         text += ["", f"**{group.heading()}**", "", _line(table[0]),
                  _line(["---"] * 2 + ["---:"] * (len(table[0]) - 3) + ["---"])]
         text += [_line(row) for row in table[1:]]
@@ -89,10 +96,16 @@ def _line(cells):
     return "| " + " | ".join(cells) + " |"
 
 
-def put_into(path, table):
-    """Replaces what stands between the two marks in a Markdown file."""
+def put_into(path, results, measures, contenders):
+    """Replaces what stands between two marks in a Markdown file: the whole table, or the aims."""
     text = path.read_text(encoding="utf-8")
-    marked = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    if not marked.search(text):
-        raise ValueError(f"{path} has no place for the table:\n{BEGIN}\n{END}")
-    path.write_text(marked.sub(lambda _: table, text), encoding="utf-8")
+    found = False
+    for begin, aims_only in ((BEGIN, False), (BEGIN_AIMS, True)):
+        marked = re.compile(re.escape(begin) + ".*?" + re.escape(END), re.DOTALL)
+        if marked.search(text):
+            found = True
+            table = markdown(results, measures, contenders, aims_only)
+            text = marked.sub(lambda _, table=table: table, text)
+    if not found:
+        raise ValueError(f"{path} has no place for a table:\n{BEGIN}\n{END}")
+    path.write_text(text, encoding="utf-8")

@@ -79,7 +79,7 @@ class Link:
 
     def _hear(self, notice):
         code = notice.error_field(pq.DiagnosticField.SQLSTATE) or b""
-        if code.startswith(b"57P"):
+        if code.startswith((b"57P", b"08")):
             self._last_words = (notice.error_message.decode(errors="replace"), code.decode())
 
     def ask(self, statement, *values):
