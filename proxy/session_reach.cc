@@ -51,7 +51,9 @@ Task<End> Session::reach() {
 // Chooses and connects until a node has taken the connection.
 Task<End> Session::reach_node() {
   if (patience_ == Clock::time_point{}) patience_ = Clock::now() + config().hold;
-  // Whoever leaves from here on is to be noticed, though it is the server that is waited for.
+  // Who has left, or leaves from here on, is to be noticed, though it is the server that is waited
+  // for.
+  if (client_.ending()) co_return End::kClientLeft;
   if (!worker_.context().poller.want(client_.watch, kReadable)) co_return End::kNoResources;
   for (;;) {
     if (End e = co_await choose(); e != End::kNone) co_return e;

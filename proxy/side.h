@@ -39,9 +39,11 @@ struct Side {
   IoResult write_last(std::span<const std::byte> from);
   // Decrypted bytes that no readiness will announce.
   bool has_buffered() const { return tls && SSL_pending(tls.get()) > 0; }
+  // The other end has gone, or has finished writing, and that is still to be read.
+  bool ending() const { return (watch.missed & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0; }
   // To be said after a read that did not fill its buffer: nothing is left but perhaps an end.
   void drained() {
-    if ((watch.missed & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) watch.missed = 0;
+    if (!ending()) watch.missed = 0;
   }
   // Says that nothing more will be written; the peer may still write.
   void finish_writing();

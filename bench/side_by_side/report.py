@@ -83,8 +83,6 @@ def markdown(results, measures, contenders, aims_only=False):
             f"{results.document['rounds']} interleaved rounds of {results.document['seconds']:g} s: "
             f"{'medians' if aims_only else 'median (least–most)'}."]
     for group in results.groups():
-        if aims_only and group.name == "shared":
-            continue
         table = list(rows(group, measures, contenders, aims_only))
         text += ["", f"**{group.heading()}**", "", _line(table[0]),
                  _line(["---"] * 2 + ["---:"] * (len(table[0]) - 3) + ["---"])]

@@ -1,6 +1,7 @@
 // What comes before it is awaited, in more than one read, or together with an end: no readiness
 // announces it twice. And the end of a session that went well.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <atomic>
 #include <thread>
@@ -61,6 +62,17 @@ TEST_F(ProxyEarlyLate, WhatAHeldClientSendsAheadArrives) {
   const auto row = client.message();
   ASSERT_TRUE(row);
   EXPECT_EQ(row->body.substr(6), text);
+}
+
+TEST_F(ProxyEarlyLate, WhoLeavesWithTheStartupPacketIsNotHeld) {
+  proxy.start();
+  proxy.nobody();
+  ProxyClient client = proxy.connect();
+  ASSERT_TRUE(eventually([&] { return proxy.sessions().size() == 1; }));
+  const std::string packet = ProxyClient::startup_packet();
+  ::send(client.fd(), packet.data(), packet.size(), MSG_MORE);  // in one segment with the end
+  client.close();
+  EXPECT_TRUE(eventually([&] { return proxy.ended("client_left") == 1; }));
 }
 
 TEST_F(ProxyEarlyLate, ALongFirstAnswerArrivesWhole) {
