@@ -3,9 +3,11 @@
 //
 // Exit codes: 0 stopped by a signal, or a check that found nothing; 1 could not start (a port in
 // use, a certificate that cannot be read); 2 the configuration or the command line is wrong.
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <asio/io_context.hpp>
@@ -53,6 +55,12 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   ::getrlimit(RLIMIT_NOFILE, &limit);
   spdlog::info("descriptor limit {}: about {} sessions", limit.rlim_cur, limit.rlim_cur / 2);
+  // A table of descriptors that threads share is doubled only after a grace period (expand_fdtable
+  // in Linux' fs/file.c): in a storm of clients a worker would stand still for 10 ms seven times.
+  // So it is made large before there are workers; 8 bytes each.
+  constexpr rlim_t kReserved = 65'536;
+  const auto last = static_cast<int>(std::min(limit.rlim_cur, kReserved)) - 1;
+  ::close(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
 }
 
 // The parts in the order in which they need each other; destroyed the other way round.
