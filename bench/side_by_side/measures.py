@@ -202,7 +202,7 @@ SYNTHETIC = (
          quick=True),
     Idle("idle9000", "9,000 idle sessions",
          (_KIB, Figure("idle_cpu_ms", "proxy CPU per second", "ms", digits=2)), sessions=9000),
-    Cut("cut", "8,000 idle and 1,000 busy sessions, then their node is no primary any more",
+    Cut("cut", "9,000 sessions whose node loses its role",
         (Figure("busy_p99_us", "p99 of the busy ones", "µs"),
          Figure("cut_ms", "from the first ended to the last", "ms", limit=200),
          Figure("told", "told why (57P01)", "", more_is_better=True, digits=0),
