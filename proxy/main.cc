@@ -56,7 +56,7 @@ void raise_descriptor_limit() {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   spdlog::info("descriptor limit {}: about {} sessions", limit.rlim_cur, limit.rlim_cur / 2);
   // A table of descriptors that threads share is doubled only after a grace period (expand_fdtable
-  // in Linux' fs/file.c): in a storm of clients a worker would stand still for 10 ms seven times.
+  // in Linux' fs/file.c): in a storm of clients a worker would stand still for 10 ms several times.
   // So it is made large before there are workers; 8 bytes each.
   constexpr rlim_t kReserved = 65'536;
   const auto last = static_cast<int>(std::min(limit.rlim_cur, kReserved)) - 1;

@@ -25,7 +25,6 @@ class PacedGroup {
 
   // After run(). An answer's latency counts from the moment at which its query was due.
   Latencies answered_between(Clock::time_point from, Clock::time_point to) const;
-  std::size_t size() const { return sessions_.size(); }
   std::size_t ended() const { return ends_.size(); }
   std::size_t told() const { return told_; }  // with SQLSTATE 57P01
   Clock::time_point first_end() const { return ends_.front(); }
