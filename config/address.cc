@@ -16,8 +16,8 @@ constexpr unsigned kPatroniPort = 8008;
 
 struct Numeric {
   bool v6 = false;
-  std::array<std::uint8_t, 16> bytes{};  // IPv4 in its mapped form
-  std::string text;                      // as the system writes it
+  IpAddress bytes{};
+  std::string text;  // as the system writes it
 };
 
 std::optional<Numeric> numeric(std::string_view text) {
@@ -27,8 +27,7 @@ std::optional<Numeric> numeric(std::string_view text) {
   char written[INET6_ADDRSTRLEN] = {};
   in_addr v4{};
   if (inet_pton(AF_INET, host.c_str(), &v4) == 1) {
-    out.bytes[10] = out.bytes[11] = 0xff;
-    std::memcpy(&out.bytes[12], &v4, sizeof v4);
+    out.bytes = map_ipv4(&v4);
     inet_ntop(AF_INET, &v4, written, sizeof written);
   } else if (inet_pton(AF_INET6, host.c_str(), out.bytes.data()) == 1) {
     out.v6 = true;
@@ -90,8 +89,8 @@ bool like_address(std::string_view host) {
                      [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
 }
 
-Reading<BindAddress> read_unix(std::string_view text) {
-  using R = Reading<BindAddress>;
+ParseResult<BindAddress> read_unix(std::string_view text) {
+  using R = ParseResult<BindAddress>;
   constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
   if (text.size() > kLongest) {
     return R::bad(in_quotes(text) + " is too long for a Unix socket: at most " +
@@ -111,8 +110,8 @@ bool is_v6(const BindAddress& bind) { return bind.host.find(':') != std::string:
 
 }  // namespace
 
-Reading<BindAddress> read_bind(std::string_view text) {
-  using R = Reading<BindAddress>;
+ParseResult<BindAddress> read_bind(std::string_view text) {
+  using R = ParseResult<BindAddress>;
   static const std::string kAllowed =
       "; write \"*:5000\", \"10.0.0.1:5000\", \"[::1]:5000\" or the absolute path of a Unix socket";
   if (text.starts_with('/')) return read_unix(text);
@@ -152,8 +151,8 @@ bool in_conflict(const BindAddress& a, const BindAddress& b) {
   return v4 || v6;
 }
 
-Reading<Network> read_network(std::string_view text) {
-  using R = Reading<Network>;
+ParseResult<Network> read_network(std::string_view text) {
+  using R = ParseResult<Network>;
   const std::size_t slash = text.find('/');
   const std::optional<Numeric> address = numeric(text.substr(0, slash));
   if (!address) {
@@ -189,8 +188,8 @@ Reading<Network> read_network(std::string_view text) {
   return R::good(network);
 }
 
-Reading<std::string> read_host(std::string_view text) {
-  using R = Reading<std::string>;
+ParseResult<std::string> read_host(std::string_view text) {
+  using R = ParseResult<std::string>;
   constexpr std::size_t kLongest =
       253;  // of a host name, RFC 1035 2.3.4 without the dots at the ends
   if (numeric(text)) return R::good(std::string(text));
@@ -211,8 +210,8 @@ Reading<std::string> read_host(std::string_view text) {
   return R::good(std::string(text));
 }
 
-Reading<std::string> read_rest_url(std::string_view text) {
-  using R = Reading<std::string>;
+ParseResult<std::string> read_rest_url(std::string_view text) {
+  using R = ParseResult<std::string>;
   static const std::string kAllowed = "; write \"http://HOST:8008\" or \"https://HOST:8008\"";
   std::string_view rest = text;
   std::string scheme = "http://";
@@ -248,9 +247,19 @@ Reading<std::string> read_rest_url(std::string_view text) {
   return R::good(scheme + std::string(rest));
 }
 
-std::string default_rest_url(const std::string& host) {
+std::string host_port(const std::string& host, unsigned port) {
   const bool v6 = host.find(':') != std::string::npos;
-  return "http://" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(kPatroniPort);
+  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+std::string default_rest_url(const std::string& host) {
+  return "http://" + host_port(host, kPatroniPort);
+}
+
+std::string rest_url(const NodeConfig& node) {
+  std::string url = node.rest.empty() ? default_rest_url(node.host) : node.rest;
+  while (url.ends_with('/')) url.pop_back();
+  return url;
 }
 
 }  // namespace pgsteer

@@ -3,10 +3,10 @@
 #pragma once
 
 #include "config/config.h"
-#include "config/findings.h"
+#include "config/diagnostics.h"
 
 namespace pgsteer {
 
-void check_config(const Config& config, Findings& findings);
+void check_config(const Config& config, Diagnostics& diagnostics);
 
 }  // namespace pgsteer

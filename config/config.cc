@@ -2,7 +2,7 @@
 
 #include <ostream>
 
-#include "config/word.h"
+#include "config/enum_names.h"
 
 namespace pgsteer {
 
@@ -10,7 +10,7 @@ namespace {
 
 template <class E>
 const char* find_word(E wanted) {
-  for (const auto& [value, name] : Words<E>::kAll) {
+  for (const auto& [value, name] : EnumNames<E>::kAll) {
     if (value == wanted) return name;
   }
   return "?";
@@ -18,21 +18,21 @@ const char* find_word(E wanted) {
 
 }  // namespace
 
-const char* word(Target value) { return find_word(value); }
-const char* word(Balance value) { return find_word(value); }
-const char* word(WhenNoNode value) { return find_word(value); }
-const char* word(ClientTls value) { return find_word(value); }
-const char* word(ClientCertificate value) { return find_word(value); }
-const char* word(NodeTls value) { return find_word(value); }
-const char* word(TlsVersion value) { return find_word(value); }
-const char* word(LogFormat value) { return find_word(value); }
-const char* word(LogLevel value) { return find_word(value); }
+const char* to_string(Target value) { return find_word(value); }
+const char* to_string(Balance value) { return find_word(value); }
+const char* to_string(WhenNoNode value) { return find_word(value); }
+const char* to_string(ClientTls value) { return find_word(value); }
+const char* to_string(ClientCertificate value) { return find_word(value); }
+const char* to_string(NodeTls value) { return find_word(value); }
+const char* to_string(TlsVersion value) { return find_word(value); }
+const char* to_string(LogFormat value) { return find_word(value); }
+const char* to_string(LogLevel value) { return find_word(value); }
 
 std::ostream& operator<<(std::ostream& out, const Secret& secret) {
   return out << (secret.value.empty() ? "" : "***");
 }
 
-bool Network::contains(const std::array<std::uint8_t, 16>& address) const {
+bool Network::contains(const IpAddress& address) const {
   unsigned left = prefix;
   for (std::size_t i = 0; i < base.size() && left > 0; ++i) {
     const unsigned bits = left < 8 ? left : 8;

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "config/ip_address.h"
+
 namespace pgsteer {
 
 using Duration = std::chrono::milliseconds;
@@ -58,11 +60,11 @@ struct BindAddress {
 
 // An IPv4 or IPv6 network. IPv4 is kept as its mapped IPv6 form, so one comparison serves both.
 struct Network {
-  std::array<std::uint8_t, 16> base{};
+  IpAddress base{};
   unsigned prefix = 128;  // bits, counted in the mapped form: 10.0.0.0/8 is 104
   std::string text;       // as written
 
-  bool contains(const std::array<std::uint8_t, 16>& address) const;
+  bool contains(const IpAddress& address) const;
 };
 
 // [[node]]
@@ -159,9 +161,13 @@ struct LogConfig {
   bool sessions = true;  // a line for each session's end
 };
 
+// The data plane keeps one bit per node in a word of 64.
+inline constexpr std::size_t kMaxNodes = 64;
+inline constexpr std::size_t kMaxListeners = 64;
+
 struct Config {
-  std::vector<NodeConfig> nodes;     // 1 to 64
-  std::vector<ListenConfig> listen;  // 1 to 64
+  std::vector<NodeConfig> nodes;     // 1 to kMaxNodes
+  std::vector<ListenConfig> listen;  // 1 to kMaxListeners
   NodeTlsConfig node_tls;
   HealthConfig health;
   StatsConfig stats;
@@ -170,14 +176,14 @@ struct Config {
 };
 
 // The word an operator writes and reads for each enumerator: config key, log, metric label.
-const char* word(Target);
-const char* word(Balance);
-const char* word(WhenNoNode);
-const char* word(ClientTls);
-const char* word(ClientCertificate);
-const char* word(NodeTls);
-const char* word(TlsVersion);
-const char* word(LogFormat);
-const char* word(LogLevel);
+const char* to_string(Target);
+const char* to_string(Balance);
+const char* to_string(WhenNoNode);
+const char* to_string(ClientTls);
+const char* to_string(ClientCertificate);
+const char* to_string(NodeTls);
+const char* to_string(TlsVersion);
+const char* to_string(LogFormat);
+const char* to_string(LogLevel);
 
 }  // namespace pgsteer

@@ -12,10 +12,10 @@
 
 #include "config/address.h"
 #include "config/check.h"
-#include "config/findings.h"
-#include "config/raw.h"
+#include "config/diagnostics.h"
 #include "config/settings.h"
 #include "config/suggest.h"
+#include "config/toml_value.h"
 
 namespace pgsteer {
 
@@ -60,7 +60,7 @@ class Parser {
   }
 
   Parsed run(std::string_view toml) {
-    const RawDocument document = read_toml(toml);
+    const TomlDocument document = read_toml(toml);
     if (document.ok) {
       read_root(document.root);
       read_password_file();
@@ -75,7 +75,7 @@ class Parser {
   }
 
  private:
-  void read_root(const Raw& root) {
+  void read_root(const TomlValue& root) {
     for (const auto& [key, line, value] : root.entries) {
       findings_.place(key, line);
       const auto info =
@@ -85,7 +85,7 @@ class Parser {
         unknown_section(key, line);
       } else if (info->many) {
         read_many(*info, value);
-      } else if (value.kind == RawKind::kTable) {
+      } else if (value.kind == TomlKind::kTable) {
         findings_.place(key, value.line);
         read_section(*info, value, key, 0);
       } else {
@@ -111,16 +111,16 @@ class Parser {
                            "; the file consists of " + all);
   }
 
-  void read_many(const SectionInfo& info, const Raw& value) {
+  void read_many(const SectionInfo& info, const TomlValue& value) {
     const std::string word = info.word;
-    if (value.kind != RawKind::kArray) {
+    if (value.kind != TomlKind::kArray) {
       findings_.fault(word,
                       "is written with two pairs of brackets, once for each: [[" + word + "]]");
       return;
     }
     if (value.items.empty()) findings_.fault(word, "is empty; at least one is needed");
     std::size_t index = 0;
-    for (const Raw& item : value.items) {
+    for (const TomlValue& item : value.items) {
       const std::string key = word + "[" + std::to_string(index) + "]";
       findings_.place(key, item.line);
       if (index == kMostEntries) {
@@ -129,7 +129,7 @@ class Parser {
         return;
       }
       add_entry(config_, info.section);
-      if (item.kind == RawKind::kTable) {
+      if (item.kind == TomlKind::kTable) {
         read_section(info, item, key, index);
       } else {
         findings_.fault(
@@ -139,7 +139,7 @@ class Parser {
     }
   }
 
-  void read_section(const SectionInfo& info, const Raw& table, const std::string& prefix,
+  void read_section(const SectionInfo& info, const TomlValue& table, const std::string& prefix,
                     std::size_t index) {
     for (const auto& [key, line, value] : table.entries) {
       const std::string dotted = prefix + "." + key;
@@ -152,11 +152,11 @@ class Parser {
         unknown_key(info, key, dotted);
         continue;
       }
-      reader_.complaints.clear();
+      reader_.errors.clear();
       setting->read(value, config_, index, reader_);
       const bool as_default = setting->write(config_, index) == setting->write(defaults(), 0);
       if (!as_default) findings_.mark_changed(dotted);
-      for (const Complaint& each : reader_.complaints) {
+      for (const ValueError& each : reader_.errors) {
         findings_.fault_at(each.line > 0 ? each.line : line, dotted + each.suffix, each.message);
       }
     }
@@ -217,13 +217,13 @@ class Parser {
   }
 
   Config config_;
-  Findings findings_;
+  Diagnostics findings_;
   Reader reader_;
 };
 
 Parsed unusable(const std::string& file, const std::string& why) {
   Parsed parsed;
-  parsed.faults.push_back({file, 0, "", why, false});
+  parsed.diagnostics.push_back({file, 0, "", why, false});
   return parsed;
 }
 

@@ -11,7 +11,7 @@
 namespace pgsteer {
 
 // One thing that is wrong (or doubtful) and where.
-struct Fault {
+struct Diagnostic {
   std::string file;
   unsigned line = 0;     // 1-based; 0: the file as a whole
   std::string key;       // dotted, counted from 0: "listen[1].max_lag"; empty: not TOML at all
@@ -23,9 +23,9 @@ struct Fault {
 };
 
 struct Parsed {
-  Config config;              // meaningful only if ok()
-  std::vector<Fault> faults;  // all of them, in order of line
-  bool ok() const;            // no fault but warnings
+  Config config;                        // meaningful only if ok()
+  std::vector<Diagnostic> diagnostics;  // all of them, in order of line
+  bool ok() const;                      // no fault but warnings
 };
 
 // Parses `toml`; `file` is used in messages and to resolve relative certificate paths.

@@ -20,23 +20,23 @@ constexpr std::size_t kMostItems = 64;    // of any array
 constexpr std::size_t kLongestName = 63;  // as PostgreSQL's identifiers; it is a metric label too
 constexpr const char* kUnlimited = "unlimited";
 
-std::string wants(const Raw& raw, const std::string& what) {
+std::string wants(const TomlValue& raw, const std::string& what) {
   return "is " + std::string(raw.kind_name()) + "; it must be " + what;
 }
 
-const std::string* text_of(const Raw& raw, const std::string& what, Reader& reader,
+const std::string* text_of(const TomlValue& raw, const std::string& what, Reader& reader,
                            const std::string& suffix = {}) {
-  if (raw.kind == RawKind::kText) return &raw.text;
-  reader.complain(raw, wants(raw, what), suffix);
+  if (raw.kind == TomlKind::kText) return &raw.text;
+  reader.report(raw, wants(raw, what), suffix);
   return nullptr;
 }
 
 template <class T>
-void take(const Raw& raw, Reading<T> reading, T& value, Reader& reader) {
+void take(const TomlValue& raw, ParseResult<T> reading, T& value, Reader& reader) {
   if (reading.value) {
     value = std::move(*reading.value);
   } else {
-    reader.complain(raw, reading.wrong);
+    reader.report(raw, reading.wrong);
   }
 }
 
@@ -58,40 +58,40 @@ std::string unreadable(const std::string& path) {
 }
 
 // The items of an array, or the one value that stands for an array of one.
-std::vector<const Raw*> items_of(const Raw& raw, Reader& reader) {
-  std::vector<const Raw*> items;
-  if (raw.kind != RawKind::kArray) {
+std::vector<const TomlValue*> items_of(const TomlValue& raw, Reader& reader) {
+  std::vector<const TomlValue*> items;
+  if (raw.kind != TomlKind::kArray) {
     items.push_back(&raw);
   } else if (raw.items.size() > kMostItems) {
-    reader.complain(raw, "has " + std::to_string(raw.items.size()) + " items; at most " +
-                             std::to_string(kMostItems) + " are allowed");
+    reader.report(raw, "has " + std::to_string(raw.items.size()) + " items; at most " +
+                           std::to_string(kMostItems) + " are allowed");
   } else {
-    for (const Raw& item : raw.items) items.push_back(&item);
+    for (const TomlValue& item : raw.items) items.push_back(&item);
   }
   return items;
 }
 
 // Reads each item with `parse`; complaints name the item's place.
 template <class T, class Parse>
-void read_items(const Raw& raw, const std::string& what, const Parse& parse, std::vector<T>& values,
-                Reader& reader) {
-  const std::size_t before = reader.complaints.size();
+void read_items(const TomlValue& raw, const std::string& what, const Parse& parse,
+                std::vector<T>& values, Reader& reader) {
+  const std::size_t before = reader.errors.size();
   std::vector<T> read;
   std::size_t place = 0;
-  for (const Raw* item : items_of(raw, reader)) {
+  for (const TomlValue* item : items_of(raw, reader)) {
     const std::string suffix =
-        raw.kind == RawKind::kArray ? "[" + std::to_string(place) + "]" : std::string();
+        raw.kind == TomlKind::kArray ? "[" + std::to_string(place) + "]" : std::string();
     ++place;
     const std::string* text = text_of(*item, what, reader, suffix);
     if (text == nullptr) continue;
-    Reading<T> reading = parse(*text);
+    ParseResult<T> reading = parse(*text);
     if (reading.value) {
       read.push_back(std::move(*reading.value));
     } else {
-      reader.complain(*item, reading.wrong, suffix);
+      reader.report(*item, reading.wrong, suffix);
     }
   }
-  if (reader.complaints.size() == before) values = std::move(read);
+  if (reader.errors.size() == before) values = std::move(read);
 }
 
 template <class T>
@@ -104,28 +104,28 @@ std::string write_items(const std::vector<T>& values) {
 Rule<Duration> any_duration(Duration least, Duration most, bool whole_seconds) {
   const std::string range = duration_text(least) + " to " + duration_text(most);
   return {"duration", range + (whole_seconds ? ", whole seconds" : ""),
-          [=](const Raw& raw, Duration& value, Reader& reader) {
-            if (raw.kind == RawKind::kInteger && raw.integer != 0) {
+          [=](const TomlValue& raw, Duration& value, Reader& reader) {
+            if (raw.kind == TomlKind::kInteger && raw.integer != 0) {
               const std::string written = std::to_string(raw.integer);
-              reader.complain(raw, "a bare number has no unit; write \"" + written + "s\" or \"" +
-                                       written + "ms\" (allowed: " + range + ")");
+              reader.report(raw, "a bare number has no unit; write \"" + written + "s\" or \"" +
+                                     written + "ms\" (allowed: " + range + ")");
               return;
             }
             static const std::string kZero = "0";
-            const std::string* text = raw.kind == RawKind::kInteger
+            const std::string* text = raw.kind == TomlKind::kInteger
                                           ? &kZero
                                           : text_of(raw, "a duration such as \"10s\"", reader);
             if (text == nullptr) return;
-            const Reading<Duration> read = read_duration(*text);
+            const ParseResult<Duration> read = read_duration(*text);
             if (!read.value) {
-              reader.complain(raw, read.wrong);
+              reader.report(raw, read.wrong);
             } else if (*read.value < least || *read.value > most) {
-              reader.complain(raw, in_quotes(*text) + " is out of range; allowed: " + range);
+              reader.report(raw, in_quotes(*text) + " is out of range; allowed: " + range);
             } else if (whole_seconds && read.value->count() % 1000 != 0) {
-              reader.complain(raw, in_quotes(*text) +
-                                       " is not a whole number of seconds, and the kernel counts "
-                                       "this in seconds; allowed: " +
-                                       range);
+              reader.report(raw, in_quotes(*text) +
+                                     " is not a whole number of seconds, and the kernel counts "
+                                     "this in seconds; allowed: " +
+                                     range);
             } else {
               value = *read.value;
             }
@@ -144,44 +144,44 @@ std::string toml_string(std::string_view text) {
   return out + "\"";
 }
 
-std::optional<std::int64_t> read_integer(const Raw& raw, std::int64_t least, std::int64_t most,
-                                         Reader& reader) {
+std::optional<std::int64_t> read_integer(const TomlValue& raw, std::int64_t least,
+                                         std::int64_t most, Reader& reader) {
   const std::string range = std::to_string(least) + " to " + std::to_string(most);
-  if (raw.kind != RawKind::kInteger) {
-    const bool digits = raw.kind == RawKind::kText && !raw.text.empty() &&
+  if (raw.kind != TomlKind::kInteger) {
+    const bool digits = raw.kind == TomlKind::kText && !raw.text.empty() &&
                         raw.text.find_first_not_of("0123456789") == std::string::npos;
-    reader.complain(
-        raw, wants(raw, "a whole number, " + range) + (digits ? " (without the quotes)" : ""));
+    reader.report(raw,
+                  wants(raw, "a whole number, " + range) + (digits ? " (without the quotes)" : ""));
   } else if (raw.integer < least || raw.integer > most) {
-    reader.complain(raw, std::to_string(raw.integer) + " is out of range; allowed: " + range);
+    reader.report(raw, std::to_string(raw.integer) + " is out of range; allowed: " + range);
   } else {
     return raw.integer;
   }
   return std::nullopt;
 }
 
-std::optional<std::string> read_word(const Raw& raw, const std::vector<std::string>& words,
+std::optional<std::string> read_word(const TomlValue& raw, const std::vector<std::string>& words,
                                      Reader& reader) {
   const std::string* text = text_of(raw, "one of " + join(words) + " (in quotes)", reader);
   if (text == nullptr) return std::nullopt;
   if (std::find(words.begin(), words.end(), *text) != words.end()) return *text;
-  reader.complain(raw, in_quotes(*text) + " is unknown" + did_you_mean(*text, words) +
-                           "; allowed: " + join(words));
+  reader.report(raw, in_quotes(*text) + " is unknown" + did_you_mean(*text, words) +
+                         "; allowed: " + join(words));
   return std::nullopt;
 }
 
 Rule<std::string> name_rule() {
   return {"name", "1 to 63 letters, digits, . _ -",
-          [](const Raw& raw, std::string& value, Reader& reader) {
+          [](const TomlValue& raw, std::string& value, Reader& reader) {
             const std::string* text = text_of(raw, "a string", reader);
             if (text == nullptr) return;
             const bool good = std::all_of(text->begin(), text->end(), [](unsigned char c) {
               return c < 0x80 && (std::isalnum(c) != 0 || c == '.' || c == '_' || c == '-');
             });
             if (text->empty() || text->size() > kLongestName || !good) {
-              reader.complain(raw, in_quotes(*text) +
-                                       " is not a name; allowed: 1 to 63 of the letters a to z and "
-                                       "A to Z, digits, . _ -");
+              reader.report(raw, in_quotes(*text) +
+                                     " is not a name; allowed: 1 to 63 of the letters a to z and "
+                                     "A to Z, digits, . _ -");
               return;
             }
             value = *text;
@@ -191,7 +191,7 @@ Rule<std::string> name_rule() {
 
 Rule<std::string> host_rule() {
   return {"host", "a host name or an address",
-          [](const Raw& raw, std::string& value, Reader& reader) {
+          [](const TomlValue& raw, std::string& value, Reader& reader) {
             const std::string* text = text_of(raw, "a host name or an address", reader);
             if (text != nullptr) take(raw, read_host(*text), value, reader);
           },
@@ -201,7 +201,7 @@ Rule<std::string> host_rule() {
 Rule<std::string> rest_rule() {
   return {"URL",
           "http://HOST:PORT or https://HOST:PORT; empty: http://HOST:8008 of the node's host",
-          [](const Raw& raw, std::string& value, Reader& reader) {
+          [](const TomlValue& raw, std::string& value, Reader& reader) {
             const std::string* text = text_of(raw, "a URL such as \"http://pg-1:8008\"", reader);
             if (text == nullptr || text->empty()) return;
             take(raw, read_rest_url(*text), value, reader);
@@ -211,12 +211,12 @@ Rule<std::string> rest_rule() {
 
 Rule<std::string> text_rule(std::size_t longest) {
   return {"string", "at most " + std::to_string(longest) + " bytes",
-          [longest](const Raw& raw, std::string& value, Reader& reader) {
+          [longest](const TomlValue& raw, std::string& value, Reader& reader) {
             const std::string* text = text_of(raw, "a string", reader);
             if (text == nullptr) return;
             if (text->size() > longest || !clean(*text)) {
-              reader.complain(raw, "is too long or has control characters in it; allowed: " +
-                                       std::to_string(longest) + " bytes of plain text");
+              reader.report(raw, "is too long or has control characters in it; allowed: " +
+                                     std::to_string(longest) + " bytes of plain text");
               return;
             }
             value = *text;
@@ -226,12 +226,12 @@ Rule<std::string> text_rule(std::size_t longest) {
 
 Rule<std::string> file_rule() {
   return {"file", "a path, from the config's directory if relative; empty: none",
-          [](const Raw& raw, std::string& value, Reader& reader) {
+          [](const TomlValue& raw, std::string& value, Reader& reader) {
             const std::string* text = text_of(raw, "a path", reader);
             if (text == nullptr || text->empty()) return;
             if (!clean(*text)) {
-              reader.complain(raw,
-                              in_quotes(*text) + " is not a path: it has control characters in it");
+              reader.report(raw,
+                            in_quotes(*text) + " is not a path: it has control characters in it");
               return;
             }
             const std::filesystem::path path(*text);
@@ -239,7 +239,7 @@ Rule<std::string> file_rule() {
                         .lexically_normal()
                         .string();
             const std::string why = unreadable(value);
-            if (!why.empty()) reader.complain(raw, "cannot read " + in_quotes(value) + ": " + why);
+            if (!why.empty()) reader.report(raw, "cannot read " + in_quotes(value) + ": " + why);
           },
           toml_string};
 }
@@ -247,11 +247,11 @@ Rule<std::string> file_rule() {
 // What is wrong with a secret is said without showing it.
 Rule<Secret> secret_rule() {
   return {"secret", "a string; never shown",
-          [](const Raw& raw, Secret& value, Reader& reader) {
+          [](const TomlValue& raw, Secret& value, Reader& reader) {
             const std::string* text = text_of(raw, "a string", reader);
             if (text == nullptr) return;
             if (text->size() > 1024 || !clean(*text)) {
-              reader.complain(raw, "is too long or has control characters in it");
+              reader.report(raw, "is too long or has control characters in it");
               return;
             }
             value.value = *text;
@@ -261,11 +261,11 @@ Rule<Secret> secret_rule() {
 
 Rule<bool> bool_rule() {
   return {"switch", "true or false",
-          [](const Raw& raw, bool& value, Reader& reader) {
-            if (raw.kind == RawKind::kBoolean) {
+          [](const TomlValue& raw, bool& value, Reader& reader) {
+            if (raw.kind == TomlKind::kBoolean) {
               value = raw.boolean;
             } else {
-              reader.complain(raw, wants(raw, "true or false (without quotes)"));
+              reader.report(raw, wants(raw, "true or false (without quotes)"));
             }
           },
           [](const bool& value) { return std::string(value ? "true" : "false"); }};
@@ -274,7 +274,7 @@ Rule<bool> bool_rule() {
 Rule<bool> either_rule(const char* when_false, const char* when_true) {
   const std::vector<std::string> words{when_false, when_true};
   return {"word", toml_string(when_false) + ", " + toml_string(when_true),
-          [words](const Raw& raw, bool& value, Reader& reader) {
+          [words](const TomlValue& raw, bool& value, Reader& reader) {
             const auto read = read_word(raw, words, reader);
             if (read) value = *read == words[1];
           },
@@ -291,11 +291,11 @@ Rule<Duration> seconds_rule(Duration least, Duration most) {
 
 Rule<std::optional<std::uint64_t>> size_limit_rule() {
   return {"size", std::string("a size, or ") + toml_string(kUnlimited),
-          [](const Raw& raw, std::optional<std::uint64_t>& value, Reader& reader) {
-            if (raw.kind == RawKind::kInteger) {
+          [](const TomlValue& raw, std::optional<std::uint64_t>& value, Reader& reader) {
+            if (raw.kind == TomlKind::kInteger) {
               const std::string written = std::to_string(raw.integer);
-              reader.complain(raw, "a bare number has no unit; write \"" + written + "B\", \"" +
-                                       written + "kB\" or \"" + written + "MB\"");
+              reader.report(raw, "a bare number has no unit; write \"" + written + "B\", \"" +
+                                     written + "kB\" or \"" + written + "MB\"");
               return;
             }
             const std::string* text =
@@ -305,11 +305,11 @@ Rule<std::optional<std::uint64_t>> size_limit_rule() {
               value.reset();
               return;
             }
-            const Reading<std::uint64_t> read = read_size(*text);
+            const ParseResult<std::uint64_t> read = read_size(*text);
             if (read.value) {
               value = *read.value;
             } else {
-              reader.complain(raw, read.wrong + ", or \"" + kUnlimited + "\"");
+              reader.report(raw, read.wrong + ", or \"" + kUnlimited + "\"");
             }
           },
           [](const std::optional<std::uint64_t>& value) {
@@ -318,31 +318,31 @@ Rule<std::optional<std::uint64_t>> size_limit_rule() {
 }
 
 Rule<std::vector<BindAddress>> bind_rule(bool unix_sockets, bool may_be_empty) {
-  return {"addresses",
-          std::string("one, or an array of at most 64") +
-              (unix_sockets ? "; an absolute path is a Unix socket" : ""),
-          [=](const Raw& raw, std::vector<BindAddress>& value, Reader& reader) {
-            const auto parse = [&](std::string_view text) {
-              if (!unix_sockets && text.starts_with('/')) {
-                return Reading<BindAddress>::bad(in_quotes(text) +
+  return {
+      "addresses",
+      std::string("one, or an array of at most 64") +
+          (unix_sockets ? "; an absolute path is a Unix socket" : ""),
+      [=](const TomlValue& raw, std::vector<BindAddress>& value, Reader& reader) {
+        const auto parse = [&](std::string_view text) {
+          if (!unix_sockets && text.starts_with('/')) {
+            return ParseResult<BindAddress>::bad(in_quotes(text) +
                                                  " is a Unix socket; this is served over TCP only, "
                                                  "such as \"127.0.0.1:7000\"");
-              }
-              return read_bind(text);
-            };
-            if (!may_be_empty && raw.kind == RawKind::kArray && raw.items.empty()) {
-              reader.complain(raw, "is empty; at least one address is needed, such as \"*:5000\"");
-              return;
-            }
-            read_items(raw, "an address such as \"*:5000\", or an array of them", parse, value,
-                       reader);
-          },
-          write_items<BindAddress>};
+          }
+          return read_bind(text);
+        };
+        if (!may_be_empty && raw.kind == TomlKind::kArray && raw.items.empty()) {
+          reader.report(raw, "is empty; at least one address is needed, such as \"*:5000\"");
+          return;
+        }
+        read_items(raw, "an address such as \"*:5000\", or an array of them", parse, value, reader);
+      },
+      write_items<BindAddress>};
 }
 
 Rule<std::vector<Network>> networks_rule() {
   return {"networks", "an array of at most 64 networks or single addresses",
-          [](const Raw& raw, std::vector<Network>& value, Reader& reader) {
+          [](const TomlValue& raw, std::vector<Network>& value, Reader& reader) {
             read_items(raw, "a network such as \"10.0.0.0/8\", or an array of them", read_network,
                        value, reader);
           },
@@ -351,41 +351,41 @@ Rule<std::vector<Network>> networks_rule() {
 
 Rule<std::map<std::string, std::string>> tags_rule() {
   using Tags = std::map<std::string, std::string>;
-  return {"tags", "a table of at most 64 tags, { name = \"value\" }",
-          [](const Raw& raw, Tags& value, Reader& reader) {
-            if (raw.kind != RawKind::kTable) {
-              reader.complain(raw, wants(raw, "a table such as { region = \"eu\" }"));
-              return;
-            }
-            if (raw.entries.size() > kMostItems) {
-              reader.complain(raw, "has " + std::to_string(raw.entries.size()) +
-                                       " tags; at most 64 are allowed");
-              return;
-            }
-            Tags tags;
-            for (const auto& [name, line, each] : raw.entries) {
-              // Patroni writes its tags as JSON: true and 5 are compared as the words they print
-              // as.
-              if (each.kind == RawKind::kBoolean) {
-                tags[name] = each.boolean ? "true" : "false";
-              } else if (each.kind == RawKind::kInteger) {
-                tags[name] = std::to_string(each.integer);
-              } else if (each.kind == RawKind::kText) {
-                tags[name] = each.text;
-              } else {
-                reader.complain(each, wants(each, "a string, a whole number, true or false"),
-                                "." + name);
-              }
-            }
-            if (tags.size() == raw.entries.size()) value = std::move(tags);
-          },
-          [](const Tags& value) {
-            std::string out;
-            for (const auto& [name, wanted] : value) {
-              out += (out.empty() ? " " : ", ") + toml_string(name) + " = " + toml_string(wanted);
-            }
-            return "{" + out + (out.empty() ? "}" : " }");
-          }};
+  return {
+      "tags", "a table of at most 64 tags, { name = \"value\" }",
+      [](const TomlValue& raw, Tags& value, Reader& reader) {
+        if (raw.kind != TomlKind::kTable) {
+          reader.report(raw, wants(raw, "a table such as { region = \"eu\" }"));
+          return;
+        }
+        if (raw.entries.size() > kMostItems) {
+          reader.report(
+              raw, "has " + std::to_string(raw.entries.size()) + " tags; at most 64 are allowed");
+          return;
+        }
+        Tags tags;
+        for (const auto& [name, line, each] : raw.entries) {
+          // Patroni writes its tags as JSON: true and 5 are compared as the words they print
+          // as.
+          if (each.kind == TomlKind::kBoolean) {
+            tags[name] = each.boolean ? "true" : "false";
+          } else if (each.kind == TomlKind::kInteger) {
+            tags[name] = std::to_string(each.integer);
+          } else if (each.kind == TomlKind::kText) {
+            tags[name] = each.text;
+          } else {
+            reader.report(each, wants(each, "a string, a whole number, true or false"), "." + name);
+          }
+        }
+        if (tags.size() == raw.entries.size()) value = std::move(tags);
+      },
+      [](const Tags& value) {
+        std::string out;
+        for (const auto& [name, wanted] : value) {
+          out += (out.empty() ? " " : ", ") + toml_string(name) + " = " + toml_string(wanted);
+        }
+        return "{" + out + (out.empty() ? "}" : " }");
+      }};
 }
 
 }  // namespace pgsteer

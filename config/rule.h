@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "config/config.h"
-#include "config/raw.h"
+#include "config/enum_names.h"
+#include "config/toml_value.h"
 #include "config/value.h"
-#include "config/word.h"
 
 namespace pgsteer {
 
 // One thing wrong with a value; `suffix` points into it: "[2]" for the third item of an array.
-struct Complaint {
+struct ValueError {
   unsigned line = 0;
   std::string suffix;
   std::string message;
@@ -26,19 +26,20 @@ struct Complaint {
 // What reading needs and leaves behind.
 struct Reader {
   std::string directory;  // relative paths start here
-  std::vector<Complaint> complaints;
+  std::vector<ValueError> errors;
 
-  void complain(const Raw& at, std::string message, std::string suffix = {}) {
-    complaints.push_back({at.line, std::move(suffix), std::move(message)});
+  void report(const TomlValue& at, std::string message, std::string suffix = {}) {
+    errors.push_back({at.line, std::move(suffix), std::move(message)});
   }
 };
 
 template <class T>
 struct Rule {
-  std::string type;                                   // "duration", "word", ...
-  std::string allowed;                                // "0 to 1h"
-  std::function<void(const Raw&, T&, Reader&)> read;  // leaves the value alone if it complains
-  std::function<std::string(const T&)> write;         // as in TOML
+  std::string type;     // "duration", "word", ...
+  std::string allowed;  // "0 to 1h"
+  std::function<void(const TomlValue&, T&, Reader&)>
+      read;                                    // leaves the value alone if it complains
+  std::function<std::string(const T&)> write;  // as in TOML
 };
 
 Rule<std::string> name_rule();
@@ -57,17 +58,17 @@ Rule<std::vector<Network>> networks_rule();
 Rule<std::map<std::string, std::string>> tags_rule();
 
 // Shared by the numeric rules: a TOML integer within the limits, or a complaint.
-std::optional<std::int64_t> read_integer(const Raw& raw, std::int64_t least, std::int64_t most,
-                                         Reader& reader);
+std::optional<std::int64_t> read_integer(const TomlValue& raw, std::int64_t least,
+                                         std::int64_t most, Reader& reader);
 // Shared by the word rules.
-std::optional<std::string> read_word(const Raw& raw, const std::vector<std::string>& words,
+std::optional<std::string> read_word(const TomlValue& raw, const std::vector<std::string>& words,
                                      Reader& reader);
 std::string toml_string(std::string_view text);
 
 template <class T>
 Rule<T> number_rule(std::int64_t least, std::int64_t most) {
   return {"number", std::to_string(least) + " to " + std::to_string(most),
-          [=](const Raw& raw, T& value, Reader& reader) {
+          [=](const TomlValue& raw, T& value, Reader& reader) {
             const auto read = read_integer(raw, least, most, reader);
             if (read) value = static_cast<T>(*read);
           },
@@ -77,15 +78,15 @@ Rule<T> number_rule(std::int64_t least, std::int64_t most) {
 template <class E>
 Rule<E> word_rule() {
   std::string allowed;
-  for (const std::string& each : all_words<E>()) {
+  for (const std::string& each : all_names<E>()) {
     allowed += (allowed.empty() ? "" : ", ") + toml_string(each);
   }
   return {"word", allowed,
-          [](const Raw& raw, E& value, Reader& reader) {
-            const auto read = read_word(raw, all_words<E>(), reader);
-            if (read) value = *from_word<E>(*read);
+          [](const TomlValue& raw, E& value, Reader& reader) {
+            const auto read = read_word(raw, all_names<E>(), reader);
+            if (read) value = *from_string<E>(*read);
           },
-          [](const E& value) { return toml_string(word(value)); }};
+          [](const E& value) { return toml_string(to_string(value)); }};
 }
 
 }  // namespace pgsteer

@@ -52,7 +52,7 @@ Setting setting(const char* key, T S::*member, Rule<T> rule, const char* example
   out.type = rule.type;
   out.allowed = rule.allowed;
   out.example = example;
-  out.read = [member, read = rule.read](const Raw& raw, Config& config, std::size_t index,
+  out.read = [member, read = rule.read](const TomlValue& raw, Config& config, std::size_t index,
                                         Reader& reader) {
     read(raw, part<S>(config, index).*member, reader);
   };

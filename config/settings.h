@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "config/config.h"
-#include "config/raw.h"
 #include "config/rule.h"
+#include "config/toml_value.h"
 
 namespace pgsteer {
 
@@ -33,7 +33,7 @@ struct Setting {
   std::string
       example;  // `key = example` where the setting has to be written; empty: it may be left out
   // `index` is the place of the [[node]] or [[listen]], otherwise unused.
-  std::function<void(const Raw&, Config&, std::size_t index, Reader&)> read;
+  std::function<void(const TomlValue&, Config&, std::size_t index, Reader&)> read;
   std::function<std::string(const Config&, std::size_t index)> write;  // the value as in TOML
 
   bool required() const { return !example.empty(); }

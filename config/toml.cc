@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "config/raw.h"
 #include "config/toml_guard.h"
+#include "config/toml_value.h"
 
 namespace pgsteer {
 
@@ -39,53 +39,53 @@ namespace {
 
 static_assert(TOML_MAX_NESTED_VALUES == kMaxDepth);
 
-Raw raw_value(const toml::node& node);
+TomlValue raw_value(const toml::node& node);
 
-Raw raw_table(const toml::table& table) {
-  Raw raw;
+TomlValue raw_table(const toml::table& table) {
+  TomlValue raw;
   for (const auto& [key, node] : table) {
     raw.entries.push_back({std::string(key.str()), key.source().begin.line, raw_value(node)});
   }
   // toml++ keeps keys in alphabetical order; faults and suggestions follow the file.
   std::stable_sort(raw.entries.begin(), raw.entries.end(),
-                   [](const RawEntry& a, const RawEntry& b) { return a.line < b.line; });
+                   [](const TomlEntry& a, const TomlEntry& b) { return a.line < b.line; });
   return raw;
 }
 
-Raw raw_array(const toml::array& array) {
-  Raw raw;
-  raw.kind = RawKind::kArray;
+TomlValue raw_array(const toml::array& array) {
+  TomlValue raw;
+  raw.kind = TomlKind::kArray;
   for (const toml::node& item : array) raw.items.push_back(raw_value(item));
   return raw;
 }
 
-Raw raw_value(const toml::node& node) {
-  Raw raw;
+TomlValue raw_value(const toml::node& node) {
+  TomlValue raw;
   if (const toml::table* table = node.as_table()) {
     raw = raw_table(*table);
   } else if (const toml::array* array = node.as_array()) {
     raw = raw_array(*array);
   } else if (const auto* text = node.as_string()) {
-    raw.kind = RawKind::kText;
+    raw.kind = TomlKind::kText;
     raw.text = text->get();
   } else if (const auto* integer = node.as_integer()) {
-    raw.kind = RawKind::kInteger;
+    raw.kind = TomlKind::kInteger;
     raw.integer = integer->get();
   } else if (const auto* boolean = node.as_boolean()) {
-    raw.kind = RawKind::kBoolean;
+    raw.kind = TomlKind::kBoolean;
     raw.boolean = boolean->get();
   } else {
-    raw.kind = node.is_floating_point() ? RawKind::kFraction : RawKind::kTime;
+    raw.kind = node.is_floating_point() ? TomlKind::kFraction : TomlKind::kTime;
   }
   raw.line = node.source().begin.line;
   return raw;
 }
 
 // Puts back what ascii_form() replaced.
-void restore(Raw& raw, char marker) {
+void restore(TomlValue& raw, char marker) {
   raw.text = original(raw.text, marker);
-  for (Raw& item : raw.items) restore(item, marker);
-  for (RawEntry& entry : raw.entries) {
+  for (TomlValue& item : raw.items) restore(item, marker);
+  for (TomlEntry& entry : raw.entries) {
     entry.key = original(entry.key, marker);
     restore(entry.value, marker);
   }
@@ -93,35 +93,35 @@ void restore(Raw& raw, char marker) {
 
 }  // namespace
 
-const RawEntry* Raw::find(std::string_view key) const {
-  for (const RawEntry& entry : entries) {
+const TomlEntry* TomlValue::find(std::string_view key) const {
+  for (const TomlEntry& entry : entries) {
     if (entry.key == key) return &entry;
   }
   return nullptr;
 }
 
-const char* Raw::kind_name() const {
+const char* TomlValue::kind_name() const {
   switch (kind) {
-    case RawKind::kText:
+    case TomlKind::kText:
       return "a string";
-    case RawKind::kInteger:
+    case TomlKind::kInteger:
       return "a whole number";
-    case RawKind::kFraction:
+    case TomlKind::kFraction:
       return "a fraction";
-    case RawKind::kBoolean:
+    case TomlKind::kBoolean:
       return boolean ? "true" : "false";
-    case RawKind::kTime:
+    case TomlKind::kTime:
       return "a date or time";
-    case RawKind::kArray:
+    case TomlKind::kArray:
       return "an array";
-    case RawKind::kTable:
+    case TomlKind::kTable:
       return "a table";
   }
   return "a value";
 }
 
-RawDocument read_toml(std::string_view toml) {
-  RawDocument document;
+TomlDocument read_toml(std::string_view toml) {
+  TomlDocument document;
   const auto refuse = [&](unsigned line, std::string why) {
     document.ok = false;
     document.error_line = line;

@@ -71,9 +71,9 @@ std::string lower(std::string_view text) {
 }
 
 template <std::size_t N>
-Reading<std::uint64_t> read_units(std::string_view text, const std::array<Unit, N>& units,
-                                  const char* example) {
-  using R = Reading<std::uint64_t>;
+ParseResult<std::uint64_t> read_units(std::string_view text, const std::array<Unit, N>& units,
+                                      const char* example) {
+  using R = ParseResult<std::uint64_t>;
   const Split parts = split(text);
   if (!parts.ok) {
     return R::bad(in_quotes(text) + " is not a whole number with a unit; write for example \"" +
@@ -120,13 +120,13 @@ std::string written(std::uint64_t number, const std::array<Unit, N>& units) {
 
 }  // namespace
 
-Reading<Duration> read_duration(std::string_view text) {
-  const Reading<std::uint64_t> read = read_units(text, kTimeUnits, "10s");
-  if (!read.value) return Reading<Duration>::bad(read.wrong);
-  return Reading<Duration>::good(Duration(static_cast<Duration::rep>(*read.value)));
+ParseResult<Duration> read_duration(std::string_view text) {
+  const ParseResult<std::uint64_t> read = read_units(text, kTimeUnits, "10s");
+  if (!read.value) return ParseResult<Duration>::bad(read.wrong);
+  return ParseResult<Duration>::good(Duration(static_cast<Duration::rep>(*read.value)));
 }
 
-Reading<std::uint64_t> read_size(std::string_view text) {
+ParseResult<std::uint64_t> read_size(std::string_view text) {
   return read_units(text, kSizeUnits, "16MB");
 }
 

@@ -11,20 +11,20 @@ namespace pgsteer {
 
 // A value, or what is wrong with the text and what would be right.
 template <class T>
-struct Reading {
+struct ParseResult {
   std::optional<T> value;
   std::string wrong;  // set exactly if there is no value
 
-  static Reading good(T read) { return {std::move(read), {}}; }
-  static Reading bad(std::string why) { return {std::nullopt, std::move(why)}; }
+  static ParseResult good(T read) { return {std::move(read), {}}; }
+  static ParseResult bad(std::string why) { return {std::nullopt, std::move(why)}; }
 };
 
 // "100ms", "1s", "5min", "1h", "7d", "0". Whole numbers; PostgreSQL's units, spelt as it spells
 // them.
-Reading<Duration> read_duration(std::string_view text);
+ParseResult<Duration> read_duration(std::string_view text);
 
 // "512kB", "16MB", "1GB", "0". PostgreSQL's units: powers of 1024, and case matters.
-Reading<std::uint64_t> read_size(std::string_view text);
+ParseResult<std::uint64_t> read_size(std::string_view text);
 
 // The same, written with the largest unit that leaves a whole number.
 std::string duration_text(Duration duration);

@@ -20,7 +20,7 @@ constexpr milliseconds kNamePeriod{10'000};
 // One look at PostgreSQL's port.
 constexpr milliseconds kPortDeadline{500};
 // The data plane may raise the same doubt for every session; more than this is nothing new.
-constexpr std::size_t kMostDoubts = 256;
+constexpr std::size_t kMaxSuspicions = 256;
 
 }  // namespace
 
@@ -45,18 +45,18 @@ void Checker::Loop::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Checker::Loop::doubt(const Doubt& doubt) {
+void Checker::Loop::suspect(const Suspicion& suspicion) {
   {
     std::lock_guard lock(mutex_);
-    if (doubts_.size() < kMostDoubts) doubts_.push_back(doubt);
+    if (suspicions_.size() < kMaxSuspicions) suspicions_.push_back(suspicion);
   }
   probes_.wake();
 }
 
-void Checker::Loop::feedback(const Feedback& feedback) {
+void Checker::Loop::report(const WorkerReport& report) {
   {
     std::lock_guard lock(mutex_);
-    feedbacks_.push_back(feedback);
+    reports_.push_back(report);
   }
   probes_.wake();
 }
@@ -123,15 +123,22 @@ void Checker::Loop::take_names(Instant) {
 }
 
 void Checker::Loop::take_inbox(Instant now) {
-  std::vector<Doubt> doubts;
-  std::vector<Feedback> feedbacks;
+  std::vector<Suspicion> suspicions;
+  std::vector<WorkerReport> reports;
   {
     std::lock_guard lock(mutex_);
-    doubts.swap(doubts_);
-    feedbacks.swap(feedbacks_);
+    suspicions.swap(suspicions_);
+    reports.swap(reports_);
   }
-  for (const Doubt& doubt : doubts) evidence_.push_back(DoubtEvidence{doubt});
-  for (const Feedback& feedback : feedbacks) record_.observe(feedback);
+  for (const Suspicion& suspicion : suspicions) evidence_.push_back(SuspicionEvidence{suspicion});
+  for (const WorkerReport& report : reports) {
+    record_.observe(report);
+    if (report.cut == 0) continue;
+    event("warn",
+          "ended " + std::to_string(report.cut) + " sessions (" + std::to_string(report.cut_told) +
+              " were told why): role_lost",
+          WallTime::clock::now());
+  }
   for (const std::string& line : record_.tick(now)) event("info", line, WallTime::clock::now());
 }
 
@@ -140,10 +147,10 @@ void Checker::Loop::take_replies() {
     bool answered = reply.outcome == Outcome::kAnswered;
     spdlog::debug("check of {}: {} in {:.1f} ms", config_.nodes[reply.node].name, reply.detail,
                   std::chrono::duration<double, std::milli>(reply.received - reply.sent).count());
-    if (reply.ask == Ask::kConfig) {
+    if (reply.ask == ProbeKind::kConfig) {
       auto times = answered ? parse_config_reply(reply.status, reply.body) : std::nullopt;
       evidence_.push_back(ConfigEvidence{reply.node, reply.sent, reply.received, times});
-    } else if (reply.ask == Ask::kCluster) {
+    } else if (reply.ask == ProbeKind::kCluster) {
       auto report = answered ? parse_cluster_reply(reply.status, reply.body) : std::nullopt;
       evidence_.push_back(ClusterEvidence{reply.node, reply.sent, reply.received, report});
     } else {
@@ -178,7 +185,7 @@ void Checker::Loop::carry_out(const Decision& decision, Instant now) {
 }
 
 void Checker::Loop::begin(const Request& request, Instant now) {
-  if (request.ask == Ask::kDatabase || request.ask == Ask::kTls) {
+  if (request.ask == ProbeKind::kDatabase || request.ask == ProbeKind::kTls) {
     checks_.push_back(std::make_unique<PortCheck>(
         request.node, request.ask, state_.nodes[request.node].addresses, now, now + kPortDeadline));
     return;
@@ -207,9 +214,9 @@ void Checker::Loop::begin_waiting(Instant now) {
 }
 
 void Checker::Loop::unresolved(const Request& request, Instant since, Instant now) {
-  if (request.ask == Ask::kConfig) {
+  if (request.ask == ProbeKind::kConfig) {
     evidence_.push_back(ConfigEvidence{request.node, since, now, std::nullopt});
-  } else if (request.ask == Ask::kCluster) {
+  } else if (request.ask == ProbeKind::kCluster) {
     evidence_.push_back(ClusterEvidence{request.node, since, now, std::nullopt});
   } else {
     round_moved_ = true;
@@ -257,7 +264,7 @@ Checker::Checker(const Config& config, CheckerOutput output)
 Checker::~Checker() { stop(); }
 void Checker::start() { loop_->start(); }
 void Checker::stop() { loop_->stop(); }
-void Checker::doubt(const Doubt& doubt) { loop_->doubt(doubt); }
-void Checker::feedback(const Feedback& feedback) { loop_->feedback(feedback); }
+void Checker::suspect(const Suspicion& suspicion) { loop_->suspect(suspicion); }
+void Checker::report(const WorkerReport& report) { loop_->report(report); }
 
 }  // namespace pgsteer

@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 #include "health/topology.h"
-#include "stats/view.h"
+#include "health/views.h"
 
 namespace pgsteer {
 
@@ -29,8 +29,8 @@ class Checker {
   void stop();
 
   // Any thread; both return at once.
-  void doubt(const Doubt& doubt);
-  void feedback(const Feedback& feedback);
+  void suspect(const Suspicion& suspicion);
+  void report(const WorkerReport& report);
 
  private:
   class Loop;

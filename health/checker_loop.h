@@ -22,8 +22,8 @@ class Checker::Loop {
 
   void start();
   void stop();
-  void doubt(const Doubt& doubt);
-  void feedback(const Feedback& feedback);
+  void suspect(const Suspicion& suspicion);
+  void report(const WorkerReport& report);
 
  private:
   // A request for a node whose name has not been looked up yet.
@@ -57,8 +57,8 @@ class Checker::Loop {
 
   // The inbox: the only state that other threads touch.
   std::mutex mutex_;
-  std::vector<Doubt> doubts_;
-  std::vector<Feedback> feedbacks_;
+  std::vector<Suspicion> suspicions_;
+  std::vector<WorkerReport> reports_;
   std::atomic<bool> stopping_ = false;
 
   // The checker thread's own.

@@ -1,5 +1,6 @@
 #include "health/cluster_view.h"
 
+#include "config/address.h"
 #include "health/judge_parts.h"
 #include "health/reason.h"
 
@@ -44,20 +45,21 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
   NodeView view;
   view.name = c.name;
   view.address = n.addresses.empty() ? "" : n.addresses.front().text();
-  view.host = c.host + ":" + std::to_string(c.port);
-  view.rest = c.rest.empty() ? "http://" + c.host + ":8008" : c.rest;
+  view.host = host_port(c.host, c.port);
+  view.rest = rest_url(c);
   view.role = n.role_word;
   view.role_since = at_wall(n.role_since, now, wall);
-  view.tls = word(n.tls);
+  view.tls = to_string(n.tls);
   view.weight = c.weight;
   // While Patroni answers, its own query is the proof that PostgreSQL does.
   bool queried = fresh(n) && (n.report->location || n.report->replayed);
-  view.database_answers = queried ? "yes" : word(n.database);
+  view.database_answers = queried ? "yes" : to_string(n.database);
   show_checks(n, now, wall, view);
   show_report(s, n, view);
   for (std::size_t l = 0; l < s.published.pools.size(); ++l) {
     const Verdict& v = s.published.pools[l].by_node[i];
-    view.verdicts.push_back({config.listen[l].name, word(v.admission), word(v.reason), v.why});
+    view.verdicts.push_back(
+        {config.listen[l].name, to_string(v.admission), to_string(v.reason), v.why});
   }
   return view;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "health/judge.h"
-#include "stats/view.h"
+#include "health/views.h"
 
 namespace pgsteer {
 

@@ -62,14 +62,14 @@ void FailoverRecord::open(const Transition& t, Instant now, WallTime wall) {
 void FailoverRecord::observe(const Transition& t, Instant now, WallTime wall) {
   bool open_before = current_.has_value();
   switch (t.kind) {
-    case TransitionKind::kDoubt:
+    case TransitionKind::kSuspicion:
       if (current_) return;
       if (!doubt_ || (!doubt_->judged && t.at - doubt_->at > kDoubtKept)) {
         doubt_ = FirstDoubt{t.at, t.text, false};
       }
       doubt_->judged |= t.by_judge;
       return;
-    case TransitionKind::kDoubtOver:
+    case TransitionKind::kSuspicionOver:
       doubt_.reset();
       return;
     case TransitionKind::kHeld:
@@ -98,7 +98,7 @@ void FailoverRecord::observe(const Transition& t, Instant now, WallTime wall) {
   }
 }
 
-void FailoverRecord::observe(const Feedback& f) {
+void FailoverRecord::observe(const WorkerReport& f) {
   if (!current_ || f.generation < current_->generation) return;
   Entry& e = *current_;
   FailoverView& v = e.view;

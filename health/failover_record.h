@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "health/judge.h"
-#include "stats/view.h"
+#include "health/views.h"
 
 namespace pgsteer {
 
@@ -18,7 +18,7 @@ class FailoverRecord {
 
   // In the order they happened. `wall` is the wall clock at `now`.
   void observe(const Transition& transition, Instant now, WallTime wall);
-  void observe(const Feedback& feedback);
+  void observe(const WorkerReport& feedback);
 
   // Ends what has ended. A line for the log for each record that is finished by this call.
   std::vector<std::string> tick(Instant now);

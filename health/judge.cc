@@ -88,7 +88,7 @@ Decision judge(const Config& config, JudgeState& state, const std::vector<Eviden
   return std::move(j.out);
 }
 
-const char* word(DatabaseAnswer answer) {
+const char* to_string(DatabaseAnswer answer) {
   switch (answer) {
     case DatabaseAnswer::kUnknown:
       return "unknown";

@@ -31,7 +31,7 @@ namespace pgsteer {
 using Instant = std::chrono::steady_clock::time_point;
 
 // What judge wants to know. The first three go to the REST API and share its one slot per node.
-enum class Ask : std::uint8_t {
+enum class ProbeKind : std::uint8_t {
   kLeader,    // GET /leader
   kConfig,    // GET /config
   kCluster,   // GET /cluster, as second witness
@@ -41,14 +41,14 @@ enum class Ask : std::uint8_t {
 
 struct Request {
   std::size_t node = 0;
-  Ask ask = Ask::kLeader;
+  ProbeKind ask = ProbeKind::kLeader;
   friend bool operator==(const Request&, const Request&) = default;
 };
 
 // How PostgreSQL's port behaves. Answering means that a live postmaster handled the connection;
 // it may still refuse a login.
 enum class DatabaseAnswer : std::uint8_t { kUnknown, kAnswers, kRefused, kUnreachable, kHung };
-const char* word(DatabaseAnswer);
+const char* to_string(DatabaseAnswer);
 
 // One thing learnt. `sent` is when the driver began, `received` when it ended; received <= now.
 struct LeaderEvidence {
@@ -81,20 +81,20 @@ struct AddressEvidence {
   std::vector<Address> addresses;
 };
 // Unasked: the data plane stumbled.
-struct DoubtEvidence {
-  Doubt doubt;
+struct SuspicionEvidence {
+  Suspicion doubt;
 };
 using Evidence = std::variant<LeaderEvidence, ConfigEvidence, ClusterEvidence, DatabaseEvidence,
-                              TlsEvidence, AddressEvidence, DoubtEvidence>;
+                              TlsEvidence, AddressEvidence, SuspicionEvidence>;
 
 // What changed, for the log, the page and the failover record.
 enum class TransitionKind : std::uint8_t {
-  kDoubt,       // somebody gave reason to look closer at the primary
-  kDoubtOver,   // the primary has proven itself again
-  kHeld,        // the primary takes no new sessions
-  kLost,        // the primary is proven not to be one: its sessions are cut
-  kNewPrimary,  // another node, or another timeline, takes sessions
-  kResumed,     // the same primary takes sessions again
+  kSuspicion,      // somebody gave reason to look closer at the primary
+  kSuspicionOver,  // the primary has proven itself again
+  kHeld,           // the primary takes no new sessions
+  kLost,           // the primary is proven not to be one: its sessions are cut
+  kNewPrimary,     // another node, or another timeline, takes sessions
+  kResumed,        // the same primary takes sessions again
   kAlarm,
   kAlarmOver,
   kNode,     // something about one node
@@ -131,7 +131,7 @@ struct NodeState {
 
   // The REST slot.
   bool rest_in_flight = false;
-  Ask rest_ask = Ask::kLeader;
+  ProbeKind rest_ask = ProbeKind::kLeader;
   Instant rest_since{};
   std::uint64_t rest_round = 0;
   Instant last_leader_ask{};
@@ -200,7 +200,7 @@ struct PoolMemory {
 };
 
 // The node that is, or was last proven to be, the primary.
-struct Holder {
+struct CurrentPrimary {
   std::size_t node = 0;
   std::uint32_t timeline = 0;
   Instant since{};
@@ -219,7 +219,7 @@ struct Witness {
 struct JudgeState {
   std::vector<NodeState> nodes;
   std::vector<std::vector<PoolMemory>> memory;  // [listener][node]
-  std::optional<Holder> holder;
+  std::optional<CurrentPrimary> holder;
   std::string system_identifier;
   std::uint32_t highest_timeline = 0;
   std::string highest_node;  // who showed it

@@ -10,6 +10,7 @@
 // moment the primary is believed for another 30 - 10 - 4 = 16 s, less the margin for clocks.
 #include <algorithm>
 
+#include "config/address.h"
 #include "health/judge_parts.h"
 
 namespace pgsteer {
@@ -25,9 +26,7 @@ std::string authority(const std::string& url) {
   return url.substr(begin, url.find('/', begin) - begin);
 }
 
-std::string rest_of(const NodeConfig& node) {
-  return node.rest.empty() ? node.host + ":8008" : authority(node.rest);
-}
+std::string rest_of(const NodeConfig& node) { return authority(rest_url(node)); }
 
 // The state of PostgreSQL's port as far as it is known since REST went silent.
 Verdict by_database(const Judging& j, std::size_t i, Reason reason, const std::string& why) {

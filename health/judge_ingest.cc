@@ -135,15 +135,15 @@ void take(Judging& j, const AddressEvidence& e) {
   n.addresses = e.addresses;
 }
 
-void take(Judging& j, const DoubtEvidence& e) {
-  const Doubt& d = e.doubt;
+void take(Judging& j, const SuspicionEvidence& e) {
+  const Suspicion& d = e.doubt;
   NodeState& n = j.node(d.node);
-  bool heard =
-      open_doubt(j, d.node, "a session found " + j.name(d.node) + " in trouble: " + word(d.kind));
-  bool away = d.kind == DoubtKind::kShuttingDown || d.kind == DoubtKind::kConnectRefused ||
-              d.kind == DoubtKind::kInHotStandby;
+  bool heard = open_doubt(
+      j, d.node, "a session found " + j.name(d.node) + " in trouble: " + to_string(d.kind));
+  bool away = d.kind == SuspicionKind::kShuttingDown || d.kind == SuspicionKind::kConnectRefused ||
+              d.kind == SuspicionKind::kInHotStandby;
   if (away && (heard || n.failures > 0)) n.turned_away = j.now;
-  if (d.kind == DoubtKind::kInHotStandby && n.failures > 0) n.hot_standby = true;
+  if (d.kind == SuspicionKind::kInHotStandby && n.failures > 0) n.hot_standby = true;
 }
 
 std::string role_of(const Judging& j, std::size_t i) {
@@ -174,7 +174,7 @@ void ingest(Judging& j, const Evidence& evidence) {
   std::visit(
       [&](const auto& e) {
         using E = std::decay_t<decltype(e)>;
-        if constexpr (std::is_same_v<E, DoubtEvidence>) {
+        if constexpr (std::is_same_v<E, SuspicionEvidence>) {
           if (e.doubt.node < j.s.nodes.size()) take(j, e);
         } else {
           if (e.node < j.s.nodes.size()) take(j, e);
@@ -213,7 +213,7 @@ bool open_doubt(Judging& j, std::size_t node, const std::string& text) {
   s.doubt_until = j.now + std::chrono::seconds(1);
   s.doubt_window = j.now;
   if (s.futile_doubts < 10) ++s.futile_doubts;
-  j.tell(TransitionKind::kDoubt, "info", text, node);
+  j.tell(TransitionKind::kSuspicion, "info", text, node);
   return true;
 }
 
@@ -233,7 +233,7 @@ bool turned_away(const NodeState& n, Instant now) {
 }
 
 bool late(const NodeState& n, Instant now) {
-  return n.rest_in_flight && n.rest_ask == Ask::kLeader && now - n.rest_since >= kLate;
+  return n.rest_in_flight && n.rest_ask == ProbeKind::kLeader && now - n.rest_since >= kLate;
 }
 
 std::string seconds_text(std::chrono::steady_clock::duration d) {

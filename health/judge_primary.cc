@@ -65,7 +65,7 @@ std::optional<std::size_t> higher_in_sight(const Judging& j, std::size_t except,
 }
 
 void lose(Judging& j, Reason reason, const std::string& why) {
-  Holder& h = *j.s.holder;
+  CurrentPrimary& h = *j.s.holder;
   NodeState& n = j.node(h.node);
   n.lost = reason;
   n.lost_why = why;
@@ -81,7 +81,7 @@ void adopt(Judging& j, std::size_t i) {
   NodeState& n = j.node(i);
   std::uint32_t timeline = n.report->timeline;
   std::string why = "has the lease and takes writes on " + on_timeline(timeline);
-  s.holder = Holder{i, timeline, j.now, {Admission::kAdmit, Reason::kPrimary, why}, true};
+  s.holder = CurrentPrimary{i, timeline, j.now, {Admission::kAdmit, Reason::kPrimary, why}, true};
   s.witness = {};
   s.futile_doubts = 0;
   n.lost = Reason::kNotPrimary;
@@ -132,9 +132,10 @@ Belief hear_holder(Judging& j, std::size_t i) {
   bool in_memory =
       r.role == Role::kPrimary || r.role == Role::kPromoted || r.role == Role::kUnknown;
   if (r.writable() || (r.odd() && in_memory && n.odd_replies < 2)) return believe_unproven(j, i);
-  return {{Admission::kCut, Reason::kLostRole,
-           std::string("says itself that it does not lead: role ") + word(r.role) + ", " + state},
-          true};
+  return {
+      {Admission::kCut, Reason::kLostRole,
+       std::string("says itself that it does not lead: role ") + to_string(r.role) + ", " + state},
+      true};
 }
 
 // Its last answer cannot be relied on: attempts since have failed, or one is late and there is more
@@ -152,13 +153,13 @@ bool doubtful(const Judging& j, std::size_t i) {
 void weigh_holder(Judging& j) {
   std::size_t i = j.s.holder->node;
   Belief belief = doubtful(j, i) ? believe_unproven(j, i) : hear_holder(j, i);
-  Holder& h = *j.s.holder;
+  CurrentPrimary& h = *j.s.holder;
   if (h.proven && belief.verdict.reason != Reason::kPrimary) {
-    j.tell(TransitionKind::kDoubt, "info", j.name(i) + ": " + belief.verdict.why, i);
+    j.tell(TransitionKind::kSuspicion, "info", j.name(i) + ": " + belief.verdict.why, i);
     j.out.transitions.back().by_judge = true;
   }
   if (!h.proven && belief.verdict.reason == Reason::kPrimary) {
-    j.tell(TransitionKind::kDoubtOver, "info", j.name(i) + " " + belief.verdict.why, i);
+    j.tell(TransitionKind::kSuspicionOver, "info", j.name(i) + " " + belief.verdict.why, i);
   }
   if (belief.lost) {
     lose(j, belief.verdict.reason, belief.verdict.why);
@@ -179,7 +180,7 @@ void weigh_holder(Judging& j) {
 
 // The holder leads on another timeline than before: between the two it was not the primary.
 void follow_timeline(Judging& j) {
-  Holder& h = *j.s.holder;
+  CurrentPrimary& h = *j.s.holder;
   const NodeState& n = j.s.nodes[h.node];
   if (!h.proven || n.report->timeline == 0 || n.report->timeline == h.timeline) return;
   std::size_t i = h.node;
@@ -243,7 +244,7 @@ void choose(Judging& j, std::vector<std::size_t> found) {
 }
 
 void supersede(Judging& j, const std::vector<std::size_t>& found) {
-  const Holder& h = *j.s.holder;
+  const CurrentPrimary& h = *j.s.holder;
   const NodeState& n = j.s.nodes[h.node];
   std::uint32_t own = claims(j.s, n) ? std::max(h.timeline, n.report->timeline) : h.timeline;
   for (std::size_t i : found) {
@@ -336,7 +337,7 @@ Verdict primary_verdict(const Judging& j, std::size_t i) {
     return {Admission::kCut, n.role_word == "down" ? Reason::kDown : Reason::kSilent,
             "Patroni does not answer: " + n.attempt.detail};
   }
-  return {Admission::kCut, Reason::kNotPrimary, std::string("role ") + word(r.role)};
+  return {Admission::kCut, Reason::kNotPrimary, std::string("role ") + to_string(r.role)};
 }
 
 }  // namespace pgsteer

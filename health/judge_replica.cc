@@ -132,7 +132,7 @@ Verdict replica(const Listening& l, std::size_t i) {
 // The primary on a listener for replicas, before fallback is considered.
 Verdict primary_for_reads(const Listening& l, std::size_t i) {
   const NodeState& n = l.j.s.nodes[i];
-  const Holder& h = *l.j.s.holder;
+  const CurrentPrimary& h = *l.j.s.holder;
   if (h.verdict.admission != Admission::kAdmit || l.listen().to == Target::kAny) return h.verdict;
   if (!n.was_replica) return drain(Reason::kIsPrimary, "is the primary");
   auto stayed =

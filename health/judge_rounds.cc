@@ -72,13 +72,13 @@ struct Planner {
     if (t > j.now) wake = std::min(wake, t);
   }
 
-  void ask(std::size_t i, Ask what) {
+  void ask(std::size_t i, ProbeKind what) {
     NodeState& n = j.node(i);
     j.out.requests.push_back({i, what});
-    if (what == Ask::kDatabase) {
+    if (what == ProbeKind::kDatabase) {
       n.database_in_flight = true;
       n.database_asked = j.now;
-    } else if (what == Ask::kTls) {
+    } else if (what == ProbeKind::kTls) {
       n.tls_in_flight = true;
       n.tls_asked_before = true;
       n.tls_asked = j.now;
@@ -87,7 +87,7 @@ struct Planner {
       n.rest_ask = what;
       n.rest_since = j.now;
       n.rest_round = j.s.round;
-      if (what == Ask::kLeader) n.last_leader_ask = j.now;
+      if (what == ProbeKind::kLeader) n.last_leader_ask = j.now;
     }
   }
   void witness();
@@ -115,7 +115,7 @@ void Planner::witness() {
     if (i == holder || n.rest_in_flight || !fresh(n) || foreign(s, n)) continue;
     s.next_witness = i + 1;
     s.witness_asked = j.now;
-    ask(i, Ask::kCluster);
+    ask(i, ProbeKind::kCluster);
     return wake_at(j.now + kWitnessPace);
   }
 }
@@ -139,7 +139,7 @@ void Planner::config_now() {
   if (s.dcs_known || !s.first_round_done || j.now < s.config_due) return;
   if (auto i = config_node()) {
     s.config_due = j.now + seconds(5);
-    ask(*i, Ask::kConfig);
+    ask(*i, ProbeKind::kConfig);
   }
 }
 
@@ -163,11 +163,11 @@ void Planner::round() {
   if (!doubt && s.dcs_known && j.now >= s.config_due) {
     if (auto i = config_node()) {
       s.config_due = j.now + seconds(30);
-      ask(*i, Ask::kConfig);
+      ask(*i, ProbeKind::kConfig);
     }
   }
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
-    if (!s.nodes[i].rest_in_flight) ask(i, Ask::kLeader);
+    if (!s.nodes[i].rest_in_flight) ask(i, ProbeKind::kLeader);
   }
 }
 
@@ -177,7 +177,7 @@ void Planner::quick() {
     auto every = quick_pace(j, n);
     if (!every || n.rest_in_flight) continue;
     if (j.now >= n.last_leader_ask + *every) {
-      ask(i, Ask::kLeader);
+      ask(i, ProbeKind::kLeader);
     } else {
       wake_at(n.last_leader_ask + *every);
     }
@@ -197,7 +197,7 @@ void Planner::databases() {
     bool new_trouble =
         n.database == DatabaseAnswer::kUnknown && n.database_asked < n.last_leader_ask;
     if (new_trouble || j.now >= n.database_asked + every) {
-      ask(i, Ask::kDatabase);
+      ask(i, ProbeKind::kDatabase);
     } else {
       wake_at(n.database_asked + every);
     }
@@ -211,7 +211,7 @@ void Planner::tls() {
     if (n.tls_in_flight || n.addresses.empty() || !fresh(n)) continue;
     if (!n.report->location && !n.report->replayed) continue;
     bool again = n.tls == TlsAnswer::kUnknown && j.now - n.tls_asked >= seconds(60);
-    if (!n.tls_asked_before || again) ask(i, Ask::kTls);
+    if (!n.tls_asked_before || again) ask(i, ProbeKind::kTls);
   }
 }
 
@@ -229,7 +229,7 @@ void plan(Judging& j) {
   p.wake_at(s.doubt_until);
   if (s.holder) {
     const NodeState& n = s.nodes[s.holder->node];
-    if (n.rest_in_flight && n.rest_ask == Ask::kLeader) p.wake_at(n.rest_since + kLate);
+    if (n.rest_in_flight && n.rest_ask == ProbeKind::kLeader) p.wake_at(n.rest_since + kLate);
     if (!s.holder->proven || n.rest_in_flight)
       p.wake_at(fence_deadline(j.config, s, s.holder->node));
     if (n.turned_away) p.wake_at(*n.turned_away + kTurnedAway);

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "proxy/wire/first_packet.h"
+
 namespace pgsteer {
 
-PortCheck::PortCheck(std::size_t node, Ask ask, std::vector<Address> addresses, Instant now,
+PortCheck::PortCheck(std::size_t node, ProbeKind ask, std::vector<Address> addresses, Instant now,
                      Instant deadline)
     : node_(node), ask_(ask), addresses_(std::move(addresses)), began_(now), deadline_(deadline) {
   std::reverse(addresses_.begin(), addresses_.end());
@@ -55,13 +57,12 @@ void PortCheck::finish_connect() {
     return connect_next();
   }
   connected_ = true;
-  if (ask_ == Ask::kDatabase) {
+  if (ask_ == ProbeKind::kDatabase) {
     ::shutdown(fd_, SHUT_WR);
     return;
   }
-  // SSLRequest: length 8, code 1234.5679 (PostgreSQL, protocol.sgml).
-  static constexpr unsigned char kSslRequest[8] = {0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f};
-  if (::send(fd_, kSslRequest, sizeof kSslRequest, MSG_NOSIGNAL) != sizeof kSslRequest) {
+  if (::send(fd_, kSslRequestPacket.data(), kSslRequestPacket.size(), MSG_NOSIGNAL) !=
+      static_cast<ssize_t>(kSslRequestPacket.size())) {
     end(DatabaseAnswer::kUnreachable, TlsAnswer::kUnknown);
   }
 }
@@ -84,7 +85,7 @@ std::optional<Evidence> PortCheck::step(Instant now) {
     end(connected_ ? DatabaseAnswer::kHung : DatabaseAnswer::kUnreachable, TlsAnswer::kUnknown);
   }
   if (!over_) return std::nullopt;
-  if (ask_ == Ask::kTls) return TlsEvidence{node_, tls_};
+  if (ask_ == ProbeKind::kTls) return TlsEvidence{node_, tls_};
   return DatabaseEvidence{node_, began_, now, answer_};
 }
 

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "config/address.h"
 #include "health/judge_parts.h"
 
 namespace pgsteer {
@@ -18,11 +19,11 @@ struct ListFree {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-const char* path_of(Ask ask) {
+const char* path_of(ProbeKind ask) {
   switch (ask) {
-    case Ask::kConfig:
+    case ProbeKind::kConfig:
       return "/config";
-    case Ask::kCluster:
+    case ProbeKind::kCluster:
       return "/cluster";
     default:
       return "/leader";
@@ -53,12 +54,7 @@ struct Probes::Transfer {
 
 RestEndpoint rest_endpoint(const NodeConfig& node) {
   RestEndpoint endpoint;
-  bool ipv6 = node.host.find(':') != std::string::npos;
-  endpoint.base = node.rest;
-  if (endpoint.base.empty()) {
-    endpoint.base = "http://" + (ipv6 ? "[" + node.host + "]" : node.host) + ":8008";
-  }
-  while (endpoint.base.ends_with('/')) endpoint.base.pop_back();
+  endpoint.base = rest_url(node);
   std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
   char* part = nullptr;
   if (curl_url_set(url.get(), CURLUPART_URL, endpoint.base.c_str(), 0) != CURLUE_OK)
@@ -87,7 +83,7 @@ Probes::~Probes() {
   for (auto& transfer : transfers_) curl_multi_remove_handle(multi_.get(), transfer->easy.get());
 }
 
-void Probes::begin(std::size_t node, Ask ask, const RestEndpoint& endpoint,
+void Probes::begin(std::size_t node, ProbeKind ask, const RestEndpoint& endpoint,
                    const std::vector<Address>& addresses) {
   auto transfer = std::make_unique<Transfer>();
   Transfer& t = *transfer;

@@ -25,7 +25,7 @@ RestEndpoint rest_endpoint(const NodeConfig& node);
 
 struct RestReply {
   std::size_t node = 0;
-  Ask ask = Ask::kLeader;
+  ProbeKind ask = ProbeKind::kLeader;
   Instant sent, received;
   Outcome outcome = Outcome::kMalformed;
   std::string detail;  // for a person
@@ -43,7 +43,7 @@ class Probes {
   ~Probes();
 
   // `addresses`: what the endpoint's host resolves to.
-  void begin(std::size_t node, Ask ask, const RestEndpoint& endpoint,
+  void begin(std::size_t node, ProbeKind ask, const RestEndpoint& endpoint,
              const std::vector<Address>& addresses);
   // Sleeps until a request or one of `sockets` makes progress, wake() is called or `timeout`
   // passes.

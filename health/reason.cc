@@ -41,13 +41,13 @@ constexpr std::array kReasons = {
 
 std::span<const ReasonWord> reason_table() { return kReasons; }
 
-const char* word(Reason reason) {
+const char* to_string(Reason reason) {
   auto i = static_cast<std::size_t>(reason);
   return i < kReasons.size() ? kReasons[i].word : "?";
 }
 
 // The switches have no default, so that a new enumerator without a word does not compile.
-const char* word(Admission admission) {
+const char* to_string(Admission admission) {
   switch (admission) {
     case Admission::kAdmit:
       return "admit";
@@ -59,7 +59,7 @@ const char* word(Admission admission) {
   return "?";
 }
 
-const char* word(TlsAnswer answer) {
+const char* to_string(TlsAnswer answer) {
   switch (answer) {
     case TlsAnswer::kUnknown:
       return "unknown";
@@ -71,17 +71,17 @@ const char* word(TlsAnswer answer) {
   return "?";
 }
 
-const char* word(DoubtKind kind) {
+const char* to_string(SuspicionKind kind) {
   switch (kind) {
-    case DoubtKind::kConnectRefused:
+    case SuspicionKind::kConnectRefused:
       return "connect_refused";
-    case DoubtKind::kConnectTimedOut:
+    case SuspicionKind::kConnectTimedOut:
       return "connect_timed_out";
-    case DoubtKind::kServerEnded:
+    case SuspicionKind::kServerEnded:
       return "server_ended";
-    case DoubtKind::kShuttingDown:
+    case SuspicionKind::kShuttingDown:
       return "shutting_down";
-    case DoubtKind::kInHotStandby:
+    case SuspicionKind::kInHotStandby:
       return "in_hot_standby";
   }
   return "?";

@@ -16,8 +16,8 @@ struct ReasonWord {
 // Every enumerator of Reason, in order.
 std::span<const ReasonWord> reason_table();
 
-const char* word(Reason);
-const char* word(Admission);
-const char* word(TlsAnswer);
+const char* to_string(Reason);
+const char* to_string(Admission);
+const char* to_string(TlsAnswer);
 
 }  // namespace pgsteer

@@ -260,7 +260,7 @@ std::optional<ClusterReport> parse_cluster_reply(int status, std::string_view bo
   return report;
 }
 
-const char* word(Outcome outcome) {
+const char* to_string(Outcome outcome) {
   switch (outcome) {
     case Outcome::kAnswered:
       return "answered";
@@ -282,7 +282,7 @@ const char* word(Outcome outcome) {
   return "?";
 }
 
-const char* word(Role role) {
+const char* to_string(Role role) {
   switch (role) {
     case Role::kUnknown:
       return "unknown";

@@ -125,7 +125,7 @@ struct ClusterReport {
 };
 std::optional<ClusterReport> parse_cluster_reply(int status, std::string_view body);
 
-const char* word(Outcome);
-const char* word(Role);
+const char* to_string(Outcome);
+const char* to_string(Role);
 
 }  // namespace pgsteer

@@ -39,32 +39,6 @@ bool same_set(const std::vector<Address>& a, const std::vector<Address>& b) {
 
 }  // namespace
 
-std::optional<Address> numeric_address(const std::string& host) {
-  Address address;
-  sockaddr_in v4{};
-  sockaddr_in6 v6{};
-  if (inet_pton(AF_INET, host.c_str(), &v4.sin_addr) == 1) {
-    v4.sin_family = AF_INET;
-    std::memcpy(&address.storage, &v4, sizeof v4);
-    address.size = sizeof v4;
-    return address;
-  }
-  if (inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) == 1) {
-    v6.sin6_family = AF_INET6;
-    std::memcpy(&address.storage, &v6, sizeof v6);
-    address.size = sizeof v6;
-    return address;
-  }
-  return std::nullopt;
-}
-
-Address with_port(Address address, std::uint16_t port) {
-  // sin_port and sin6_port lie at the same offset.
-  auto* in = reinterpret_cast<sockaddr_in*>(&address.storage);
-  in->sin_port = htons(port);
-  return address;
-}
-
 std::vector<Address> look_up(const std::string& name) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;

@@ -11,17 +11,13 @@
 #include <string>
 #include <vector>
 
-#include "health/topology.h"
+#include "proxy/net/address.h"
 
 namespace pgsteer {
 
 // Addresses without a port, in the order of preference; empty if the name does not resolve.
 using Lookup = std::function<std::vector<Address>(const std::string& name)>;
 std::vector<Address> look_up(const std::string& name);  // getaddrinfo()
-
-// "10.0.0.1", "::1"; nothing if `host` is a name.
-std::optional<Address> numeric_address(const std::string& host);
-Address with_port(Address address, std::uint16_t port);
 
 class Resolver {
  public:

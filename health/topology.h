@@ -3,8 +3,6 @@
 // that takes judgement has been decided by judge; the proxy only looks up.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,16 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "proxy/net/address.h"
+
 namespace pgsteer {
-
-// A resolved socket address.
-struct Address {
-  sockaddr_storage storage{};
-  socklen_t size = 0;
-
-  std::string text() const;  // "127.0.0.1:5432", "[::1]:5432"
-  friend bool operator==(const Address& a, const Address& b);
-};
 
 // What one node means to one listener.
 enum class Admission : std::uint8_t {
@@ -102,7 +93,7 @@ using TopologyPtr = std::shared_ptr<const Topology>;
 
 // What the data plane saw that makes the checker look again at once. Only a hint: the checker
 // judges.
-enum class DoubtKind : std::uint8_t {
+enum class SuspicionKind : std::uint8_t {
   kConnectRefused,
   kConnectTimedOut,
   kServerEnded,   // the server ended sessions that nobody asked to end
@@ -110,15 +101,15 @@ enum class DoubtKind : std::uint8_t {
   kInHotStandby,  // ParameterStatus in_hot_standby=on on a session of a primary listener
 };
 
-struct Doubt {
+struct Suspicion {
   std::size_t node = 0;  // index into Topology::nodes
-  DoubtKind kind = DoubtKind::kServerEnded;
+  SuspicionKind kind = SuspicionKind::kServerEnded;
 };
 
-const char* word(DoubtKind);
+const char* to_string(SuspicionKind);
 
 // What a worker did about a generation, for the failover record. Counts since its last report.
-struct Feedback {
+struct WorkerReport {
   std::uint64_t generation = 0;
   std::chrono::steady_clock::time_point at{};
   std::uint64_t cut = 0;       // sessions that the generation ended

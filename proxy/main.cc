@@ -29,7 +29,8 @@ constexpr int kCannotStart = 1;
 constexpr int kBadConfig = 2;
 
 void print_faults(const Parsed& parsed) {
-  for (const Fault& fault : parsed.faults) std::fprintf(stderr, "%s\n", fault.text().c_str());
+  for (const Diagnostic& fault : parsed.diagnostics)
+    std::fprintf(stderr, "%s\n", fault.text().c_str());
 }
 
 int check(const std::string& path) {
@@ -76,9 +77,8 @@ class Program {
                           .cluster = [this](ClusterViewPtr v) { stats_.publish(std::move(v)); },
                           .event = [this](EventView e) { stats_.event(std::move(e)); }}) {
     server_ = std::make_unique<Server>(
-        config, ServerOutput{.doubt = [this](const Doubt& d) { checker_.doubt(d); },
-                             .feedback = [this](const Feedback& f) { checker_.feedback(f); },
-                             .event = [this](EventView e) { told(std::move(e)); }});
+        config, ServerOutput{.suspicion = [this](const Suspicion& d) { checker_.suspect(d); },
+                             .report = [this](const WorkerReport& f) { checker_.report(f); }});
   }
 
   void run() {
@@ -98,11 +98,6 @@ class Program {
   }
 
  private:
-  void told(EventView event) {
-    spdlog::warn("{}", event.text);
-    stats_.event(std::move(event));
-  }
-
   void wait(asio::signal_set& signals) {
     signals.async_wait([this, &signals](const std::error_code& error, int signal) {
       if (error || signal != SIGHUP) return;
@@ -114,7 +109,8 @@ class Program {
   void announce() const {
     for (const ListenConfig& listen : config_.listen) {
       for (const BindAddress& bind : listen.bind) {
-        spdlog::info("listener {} on {} leads to: {}", listen.name, bind.text, word(listen.to));
+        spdlog::info("listener {} on {} leads to: {}", listen.name, bind.text,
+                     to_string(listen.to));
       }
     }
     for (const BindAddress& bind : config_.stats.bind) {

@@ -41,14 +41,16 @@ Server::Server(const Config& config, ServerOutput output)
   for (std::size_t i = 0; i < counters_.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(config, i, counters_, links(), tls));
   }
-  door_ = std::make_unique<Door>(config, *workers_[0], workers_.size(), counters_,
-                                 [this](std::size_t worker, Arrival arrival) {
-                                   if (worker == 0) return workers_[0]->take(std::move(arrival));
-                                   auto shared = std::make_shared<Arrival>(std::move(arrival));
-                                   workers_[worker]->post([this, worker, shared] {
-                                     workers_[worker]->take(std::move(*shared));
-                                   });
-                                 });
+  door_ = std::make_unique<Acceptor>(config, *workers_[0], workers_.size(), counters_,
+                                     [this](std::size_t worker, AcceptedClient arrival) {
+                                       if (worker == 0)
+                                         return workers_[0]->take(std::move(arrival));
+                                       auto shared =
+                                           std::make_shared<AcceptedClient>(std::move(arrival));
+                                       workers_[worker]->post([this, worker, shared] {
+                                         workers_[worker]->take(std::move(*shared));
+                                       });
+                                     });
 }
 
 Server::~Server() {
@@ -58,20 +60,21 @@ Server::~Server() {
 // What happens on worker 0's thread already is done at once; the rest is posted there.
 WorkerLinks Server::links() {
   WorkerLinks links;
-  links.doubt = output_.doubt;
-  links.feedback = output_.feedback;
-  links.event = output_.event;
-  links.left = [this](std::size_t worker, std::size_t listener, const Peer& peer, bool counted) {
+  links.suspicion = output_.suspicion;
+  links.report = output_.report;
+  links.left = [this](std::size_t worker, std::size_t listener, const ClientAddress& peer,
+                      bool counted) {
     if (worker == 0) return door_->left(worker, listener, peer, counted);
     workers_[0]->post(
         [this, worker, listener, peer, counted] { door_->left(worker, listener, peer, counted); });
   };
   links.ask_admission = [this](std::size_t worker, std::uint64_t session, std::size_t listener,
-                               const Peer& peer) {
+                               const ClientAddress& peer) {
     workers_[0]->post([this, worker, session, listener, peer] {
-      const End refuse = door_->admit_behind(listener, peer);
+      const EndReason refuse = door_->admit_behind(listener, peer);
       workers_[worker]->post([this, worker, session, listener, peer, refuse] {
-        if (workers_[worker]->answer_admission(session, refuse) || refuse != End::kNone) return;
+        if (workers_[worker]->answer_admission(session, refuse) || refuse != EndReason::kNone)
+          return;
         workers_[0]->post([this, listener, peer] { door_->give_back(listener, peer); });
       });
     });
@@ -139,7 +142,7 @@ ListenerView Server::listener_view(std::size_t listener) const {
   const ListenerCounters& from = *counters_.by_listener[listener];
   ListenerView view;
   view.name = config.name;
-  view.to = word(config.to);
+  view.to = to_string(config.to);
   for (const BindAddress& bind : config.bind) view.bind.push_back(bind.text);
   view.open = from.open.load(std::memory_order_relaxed);
   view.now = get(from.sessions.now);
@@ -148,8 +151,8 @@ ListenerView Server::listener_view(std::size_t listener) const {
   view.held = get(from.held.now);
   view.held_total = get(from.held.total);
   view.cancels = get(from.cancels);
-  for (const EndRow& end : end_table()) {
-    if (end.end == End::kNone) continue;
+  for (const EndReasonRow& end : end_reason_table()) {
+    if (end.end == EndReason::kNone) continue;
     view.ends.emplace_back(end.word, get(from.ends[static_cast<std::size_t>(end.end)]));
   }
   for (std::size_t node = 0; node < config_.nodes.size(); ++node) {

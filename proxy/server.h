@@ -10,18 +10,18 @@
 
 #include "config/config.h"
 #include "health/topology.h"
-#include "proxy/counters.h"
-#include "proxy/door.h"
+#include "proxy/acceptor.h"
+#include "proxy/routing/counters.h"
+#include "proxy/routing/traffic_view.h"
+#include "proxy/session/session_view.h"
 #include "proxy/worker.h"
-#include "stats/view.h"
 
 namespace pgsteer {
 
 // What the data plane tells the rest. Called on worker threads; must return at once.
 struct ServerOutput {
-  std::function<void(const Doubt&)> doubt;
-  std::function<void(const Feedback&)> feedback;
-  std::function<void(EventView)> event;
+  std::function<void(const Suspicion&)> suspicion;
+  std::function<void(const WorkerReport&)> report;
 };
 
 class Server {
@@ -56,7 +56,7 @@ class Server {
   ServerOutput output_;
   Counters counters_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<Door> door_;
+  std::unique_ptr<Acceptor> door_;
   std::vector<std::thread> threads_;
 };
 

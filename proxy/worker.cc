@@ -26,7 +26,6 @@ constexpr std::chrono::seconds kCancelTime{5};
 // oldest has to go.
 constexpr rlim_t kGreetingShare = 8;
 constexpr rlim_t kMostGreeting = 2'000;
-constexpr std::size_t kMaxNodes = 64;
 
 std::size_t greeting_limit() {
   rlimit limit{};
@@ -134,7 +133,7 @@ void Worker::enqueue(Session& session) {
   queue_.push_back(&session);
 }
 
-void Worker::take(Arrival arrival) {
+void Worker::take(AcceptedClient arrival) {
   const std::size_t listener = arrival.listener;
   counters_.by_listener[listener]->sessions.enter();
   const auto id = counters_.next_session.fetch_add(1, std::memory_order_relaxed);
@@ -170,11 +169,11 @@ void Worker::adopt(TopologyPtr topology) {
   topology_ = std::move(topology);
   std::uint64_t cut = 0;
   for (Session* s = first_; s != nullptr; s = s->next) {
-    if (!s->bound() || s->ended() != End::kNone) continue;
+    if (!s->bound() || s->ended() != EndReason::kNone) continue;
     const ListenConfig& listen = config_.listen[s->listener()];
     if (permits(*topology_, s->listener(), listen.to, s->node(), s->timeline())) continue;
-    s->end(End::kRoleLost, "pgsteer: " + topology_->nodes[s->node()].name + ": " +
-                               topology_->pools[s->listener()].by_node[s->node()].why);
+    s->end(EndReason::kRoleLost, "pgsteer: " + topology_->nodes[s->node()].name + ": " +
+                                     topology_->pools[s->listener()].by_node[s->node()].why);
     ++cut;
   }
   if (cut > 0) {
@@ -261,7 +260,7 @@ void Worker::unhold(Session& session) {
   const auto waited = Clock::now() - session.held_since_;
   counters(session.listener())
       .hold.record(std::chrono::duration_cast<std::chrono::microseconds>(waited));
-  if (session.ended() != End::kNone) return;
+  if (session.ended() != EndReason::kNone) return;
   ++feedback_.held;
   feedback_.held_longest = std::max(feedback_.held_longest,
                                     std::chrono::duration_cast<std::chrono::milliseconds>(waited));
@@ -274,14 +273,14 @@ void Worker::release_held(Clock::time_point now) {
   for (HoldQueue& queue : held_) {
     for (std::size_t i = 0; i < queue.size(); ++i) {
       Session& session = *queue.at(i);
-      if (session.bound() || session.ended() != End::kNone) continue;
+      if (session.bound() || session.ended() != EndReason::kNone) continue;
       if (session.tried() != 0 && session.may_retry(now)) session.forget_tried();
       const Route next = route_for(session);
       if (next.outcome == RouteOutcome::kNode) {
         bind(session, next.node);
         enqueue(session);
       } else if (next.outcome == RouteOutcome::kFull) {
-        session.end(End::kNodeFull);
+        session.end(EndReason::kNodeFull);
       } else if (next.outcome != RouteOutcome::kTried) {
         break;
       }
@@ -327,10 +326,10 @@ void Worker::check_deadlines(Clock::time_point now) {
 void Worker::crowd_out() {
   Session* oldest = nullptr;
   for (Session* s : deadlines_) {
-    if (s->phase() != Session::Phase::kGreeting || s->ended() != End::kNone) continue;
+    if (s->phase() != Session::Phase::kGreeting || s->ended() != EndReason::kNone) continue;
     if (oldest == nullptr || s->id() < oldest->id()) oldest = s;
   }
-  if (oldest != nullptr) oldest->end(End::kCrowdedOut);
+  if (oldest != nullptr) oldest->end(EndReason::kCrowdedOut);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -347,17 +346,17 @@ void Worker::check_stop(Clock::time_point now) {
   for (Session* s = first_; s != nullptr; s = s->next) {
     const bool waits =
         s->phase() == Session::Phase::kHeld || s->phase() == Session::Phase::kGreeting;
-    if (waits || s->idle() || now >= stop_limit_) s->end(End::kShutdown);
+    if (waits || s->idle() || now >= stop_limit_) s->end(EndReason::kShutdown);
   }
 }
 
 void Worker::send_cancel(const Address& to, std::vector<std::byte> packet) {
-  cancels_.push_back({std::make_unique<Cancel>(context_.poller, std::vector<Address>{to},
-                                               std::move(packet), nullptr),
+  cancels_.push_back({std::make_unique<OutgoingCancel>(context_.poller, std::vector<Address>{to},
+                                                       std::move(packet), nullptr),
                       Clock::now() + kCancelTime});
 }
 
-bool Worker::answer_admission(std::uint64_t id, End refuse) {
+bool Worker::answer_admission(std::uint64_t id, EndReason refuse) {
   Session* session = find(id);
   if (session != nullptr) session->admitted(refuse);
   return session != nullptr;
@@ -385,13 +384,8 @@ std::vector<SessionView> Worker::sessions() const {
 void Worker::report() {
   feedback_due_ = false;
   feedback_.at = Clock::now();
-  if (feedback_.cut > 0) {
-    links_.event({std::chrono::system_clock::now(), "warn",
-                  "ended " + std::to_string(feedback_.cut) + " sessions (" +
-                      std::to_string(feedback_.cut_told) + " were told why): role_lost"});
-  }
-  links_.feedback(feedback_);
-  feedback_ = Feedback{.generation = feedback_.generation};
+  links_.report(feedback_);
+  feedback_ = WorkerReport{.generation = feedback_.generation};
 }
 
 }  // namespace pgsteer

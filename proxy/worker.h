@@ -20,14 +20,14 @@
 
 #include "config/config.h"
 #include "health/topology.h"
-#include "proxy/cancel.h"
-#include "proxy/counters.h"
-#include "proxy/hold_queue.h"
-#include "proxy/relay.h"
-#include "proxy/route.h"
-#include "proxy/session.h"
-#include "proxy/tls.h"
-#include "stats/view.h"
+#include "proxy/net/tls.h"
+#include "proxy/routing/counters.h"
+#include "proxy/routing/route.h"
+#include "proxy/session/hold_queue.h"
+#include "proxy/session/outgoing_cancel.h"
+#include "proxy/session/relay.h"
+#include "proxy/session/session.h"
+#include "proxy/session/session_view.h"
 
 namespace pgsteer {
 
@@ -42,14 +42,15 @@ TlsContextsPtr make_tls_contexts(const Config& config);
 
 // Where a worker's words go. All may be called on any worker's thread and return at once.
 struct WorkerLinks {
-  std::function<void(const Doubt&)> doubt;
-  std::function<void(const Feedback&)> feedback;
-  std::function<void(EventView)> event;
+  std::function<void(const Suspicion&)> suspicion;
+  std::function<void(const WorkerReport&)> report;
   // A client's socket has been closed: its places at the door, if it holds any, are free again.
-  std::function<void(std::size_t worker, std::size_t listener, const Peer& peer, bool counted)>
+  std::function<void(std::size_t worker, std::size_t listener, const ClientAddress& peer,
+                     bool counted)>
       left;
   // A client behind a PROXY header asks to be let in; answered through Worker::answer_admission.
-  std::function<void(std::size_t worker, std::uint64_t session, std::size_t listener, const Peer&)>
+  std::function<void(std::size_t worker, std::uint64_t session, std::size_t listener,
+                     const ClientAddress&)>
       ask_admission;
   // Does another worker have the session with this key? Answered through Worker::answer_key.
   std::function<void(std::size_t worker, std::uint64_t session, std::uint32_t pid,
@@ -77,14 +78,14 @@ class Worker {
   void run();
 
   // From here on: on the worker's thread.
-  void take(Arrival arrival);
+  void take(AcceptedClient arrival);
   void adopt(TopologyPtr topology);
   void use(TlsContextsPtr tls) { tls_ = std::move(tls); }
   // No more arrivals. Waiting clients are turned away, idle sessions end, busy ones may finish
   // until `limit`, then they end too. run() returns when the last is gone.
   void stop(Clock::time_point limit);
   // False: the session is gone.
-  bool answer_admission(std::uint64_t session, End refuse);
+  bool answer_admission(std::uint64_t session, EndReason refuse);
   void answer_key(std::uint64_t session, const std::optional<Address>& address);
   std::optional<Address> find_key(std::uint32_t pid, std::span<const std::byte> key) const;
   std::vector<SessionView> sessions() const;
@@ -102,7 +103,7 @@ class Worker {
   friend class Session;
 
   struct Running {  // a cancel of pgsteer's own: the statement of a session that was cut
-    std::unique_ptr<Cancel> cancel;
+    std::unique_ptr<OutgoingCancel> cancel;
     Clock::time_point until;
   };
 
@@ -178,7 +179,7 @@ class Worker {
   std::vector<Running> cancels_;
   std::function<void(Clock::time_point)> on_tick_;
   bool ticks_wanted_ = false;
-  Feedback feedback_;
+  WorkerReport feedback_;
   bool feedback_due_ = false;
   bool release_due_ = false;
   bool primary_reached_ = false;

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "proxy/session/session_view.h"
 #include "stats/snapshot.h"
-#include "stats/view.h"
 
 namespace pgsteer {
 

@@ -7,8 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "health/views.h"
+#include "proxy/routing/traffic_view.h"
 #include "stats/snapshot.h"
-#include "stats/view.h"
 
 namespace pgsteer {
 

@@ -24,19 +24,19 @@ std::string missing(const ClusterView& cluster, const ListenerView& listener) {
 
 Readiness readiness(const StatsSnapshot& snapshot, const std::optional<std::string>& listener) {
   using Answer = Readiness::Answer;
-  std::string faults;
+  std::string diagnostics;
   bool found = false;
   const bool known = snapshot.cluster && snapshot.cluster->first_round_done;
   for (const ListenerView& candidate : snapshot.traffic.listeners) {
     if (listener && candidate.name != *listener) continue;
     found = true;
     if (known && !has_node(*snapshot.cluster, candidate.name)) {
-      faults += missing(*snapshot.cluster, candidate);
+      diagnostics += missing(*snapshot.cluster, candidate);
     }
   }
   if (listener && !found) return {Answer::kNoSuchListener, "no such listener: " + *listener + "\n"};
   if (!known) return {Answer::kNotReady, "the first round of checks is not done\n"};
-  if (!faults.empty()) return {Answer::kNotReady, faults};
+  if (!diagnostics.empty()) return {Answer::kNotReady, diagnostics};
   return {Answer::kReady, "ready\n"};
 }
 

@@ -23,7 +23,7 @@ std::optional<HttpAnswer> page_answer(std::string_view path) {
 
 }  // namespace
 
-Routes::Routes(const StatsBoard& board, StatsSources sources, bool show_sessions)
+Routes::Routes(const StatsStore& board, StatsSources sources, bool show_sessions)
     : board_(board), sources_(std::move(sources)), show_sessions_(show_sessions) {}
 
 StatsSnapshot Routes::snapshot() const {

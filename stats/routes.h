@@ -8,8 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "stats/board.h"
-#include "stats/view.h"
+#include "health/views.h"
+#include "proxy/routing/traffic_view.h"
+#include "proxy/session/session_view.h"
+#include "stats/stats_store.h"
 
 namespace pgsteer {
 
@@ -29,7 +31,7 @@ struct HttpAnswer {
 
 class Routes {
  public:
-  Routes(const StatsBoard& board, StatsSources sources, bool show_sessions);
+  Routes(const StatsStore& board, StatsSources sources, bool show_sessions);
 
   // `listener` is the query parameter of that name.
   HttpAnswer answer(std::string_view method, std::string_view path,
@@ -40,7 +42,7 @@ class Routes {
   HttpAnswer ready(const std::optional<std::string>& listener) const;
   HttpAnswer sessions();
 
-  const StatsBoard& board_;
+  const StatsStore& board_;
   const StatsSources sources_;
   const bool show_sessions_;
 

@@ -1,19 +1,23 @@
 #include "stats/server.h"
 
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
-#include "stats/listen.h"
+#include "proxy/net/listen_socket.h"
 
 namespace pgsteer {
 namespace {
 
 // A silent or slow peer is let go after this; an idle connection costs no thread meanwhile.
 constexpr unsigned kTimeoutSeconds = 5;
+constexpr int kBacklog = 128;
 constexpr unsigned kConnectionLimit = 256;           // per listening socket
 constexpr std::size_t kConnectionMemory = 16 << 10;  // request line and headers must fit
 
@@ -79,6 +83,20 @@ MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url,
 // Malformed requests and peers that vanish are not worth a line.
 void ignore_log(void* /*unused*/, const char* /*format*/, va_list /*arguments*/) {}
 
+UniqueFd open_socket(const BindAddress& bind) try {
+  if (!bind.unix_path.empty()) {
+    throw std::runtime_error(bind.text +
+                             ": the page is not served on a Unix socket; give HOST:PORT");
+  }
+  UniqueFd fd = open_listen_socket(bind, kBacklog);
+  // Browsers open connections ahead of need and say nothing on them; the kernel keeps those.
+  const int on = 1;
+  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
+  return fd;
+} catch (const std::runtime_error& problem) {
+  throw std::runtime_error(std::string("stats.bind ") + problem.what());
+}
+
 MHD_Daemon* start_daemon(int fd, unsigned threads, Routes& routes) {
   // A pool has at least two threads, so that one slow session table leaves the other questions
   // alone.
@@ -102,13 +120,11 @@ void StatsServer::publish(ClusterViewPtr view) { board_.publish(std::move(view))
 void StatsServer::event(EventView event) { board_.event(std::move(event)); }
 
 void StatsServer::start() {
-  std::vector<ListenSocket> sockets;
-  for (const BindAddress& bind : config_.bind) {
-    for (ListenSocket& socket : open_listen_sockets(bind)) sockets.push_back(std::move(socket));
-  }
-  for (ListenSocket& socket : sockets) {
-    const std::uint16_t port = socket.port();
-    MHD_Daemon* daemon = start_daemon(socket.fd(), config_.threads, routes_);
+  std::vector<UniqueFd> sockets;
+  for (const BindAddress& bind : config_.bind) sockets.push_back(open_socket(bind));
+  for (UniqueFd& socket : sockets) {
+    const std::uint16_t port = bound_port(socket.get());
+    MHD_Daemon* daemon = start_daemon(socket.get(), config_.threads, routes_);
     if (daemon == nullptr) {
       stop();
       throw std::runtime_error("stats.bind: the HTTP server did not start on port " +

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "config/config.h"
-#include "stats/board.h"
+#include "health/views.h"
 #include "stats/routes.h"
-#include "stats/view.h"
+#include "stats/stats_store.h"
 
 struct MHD_Daemon;
 
@@ -30,12 +30,12 @@ class StatsServer {
   // Returns once no HTTP thread runs any more; a request under way is finished (about 200 ms).
   void stop();
 
-  // The ports that are listened on, one per socket: "*" has two, of the same number.
+  // The ports that are listened on, one per socket.
   const std::vector<std::uint16_t>& ports() const { return ports_; }
 
  private:
   const StatsConfig config_;
-  StatsBoard board_;
+  StatsStore board_;
   Routes routes_;
   std::vector<MHD_Daemon*> daemons_;  // one per listening socket
   std::vector<std::uint16_t> ports_;

@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "stats/tally.h"
-#include "stats/view.h"
+#include "health/views.h"
+#include "proxy/routing/traffic_view.h"
+#include "stats/failover_counts.h"
 
 namespace pgsteer {
 
@@ -17,7 +18,7 @@ struct StatsSnapshot {
   ClusterViewPtr cluster;  // null: the checker has published nothing yet
   TrafficView traffic;
   std::vector<EventView> events;  // newest first
-  FailoverTally tally;
+  FailoverCounts tally;
 };
 
 }  // namespace pgsteer

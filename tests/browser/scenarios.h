@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "stats/view.h"
+#include "health/views.h"
+#include "proxy/routing/traffic_view.h"
+#include "proxy/session/session_view.h"
 
 namespace pgsteer {
 

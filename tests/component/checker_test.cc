@@ -211,7 +211,7 @@ TEST_F(CheckerTest, FollowsANewPrimaryWithinAHuntOnDoubt) {
   start();
   ASSERT_TRUE(eventually([&] { return leads(0); }));
   rest[0]->follow(4);
-  checker->doubt({0, DoubtKind::kShuttingDown});
+  checker->suspect({0, SuspicionKind::kShuttingDown});
   ASSERT_TRUE(eventually([&] { return !topology->primary; }, seconds(2)));
   rest[2]->lead(5);
   auto writable = steady_clock::now();
@@ -357,8 +357,8 @@ TEST_F(CheckerTest, DoubtAndFeedbackMayComeFromManyThreads) {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) {
-        checker->doubt({static_cast<std::size_t>(i % 3), DoubtKind::kServerEnded});
-        checker->feedback({});
+        checker->suspect({static_cast<std::size_t>(i % 3), SuspicionKind::kServerEnded});
+        checker->report({});
       }
     });
   }
@@ -372,15 +372,15 @@ TEST_F(CheckerTest, TheFailoverIsRecordedWithTheWorkersReports) {
   rest[0]->lead(4);
   start();
   ASSERT_TRUE(eventually([&] { return leads(0); }));
-  checker->doubt({0, DoubtKind::kShuttingDown});
+  checker->suspect({0, SuspicionKind::kShuttingDown});
   rest[0]->follow(4);
   ASSERT_TRUE(eventually([&] { return !topology->primary; }));
-  Feedback f;
+  WorkerReport f;
   f.generation = last_topology()->generation;
   f.at = steady_clock::now();
   f.cut = 3;
   f.cut_told = 2;
-  checker->feedback(f);
+  checker->report(f);
   rest[1]->lead(5);
   ASSERT_TRUE(
       eventually([&] { return !view->failovers.empty() && view->failovers[0].to == "pg-2"; }));

@@ -13,8 +13,8 @@
 #include <random>
 #include <stdexcept>
 
-#include "proxy/first_packet.h"
-#include "proxy/message_cursor.h"
+#include "proxy/wire/first_packet.h"
+#include "proxy/wire/message_cursor.h"
 #include "tests/unit/wire.h"
 
 namespace pgsteer {

@@ -7,9 +7,9 @@
 
 #include <cstring>
 
-#include "proxy/error_response.h"
-#include "proxy/first_packet.h"
-#include "proxy/message_cursor.h"
+#include "proxy/wire/error_response.h"
+#include "proxy/wire/first_packet.h"
+#include "proxy/wire/message_cursor.h"
 #include "tests/unit/wire.h"
 
 namespace pgsteer {

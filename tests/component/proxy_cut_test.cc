@@ -42,8 +42,8 @@ TEST_P(ProxyCut, AnIdleSessionIsToldWhyAndClosed) {
   EXPECT_EQ(client.told.message, kTerminating);
   EXPECT_EQ(client.told.detail, "pgsteer: pg-1: pg-1 says that it is a replica");
   EXPECT_EQ(proxy.ended("role_lost"), 1U);
-  EXPECT_TRUE(eventually([&] { return proxy.feedback().cut_told == 1; }));
-  EXPECT_EQ(proxy.feedback().cut, 1U);
+  EXPECT_TRUE(eventually([&] { return proxy.report().cut_told == 1; }));
+  EXPECT_EQ(proxy.report().cut, 1U);
   EXPECT_TRUE(eventually([&] { return proxy.node(0).open() == 0; }));
   EXPECT_TRUE(proxy.node(0).cancels().empty());
 }
@@ -58,7 +58,7 @@ TEST_P(ProxyCut, AHundredSessionsAreGoneWithinTheBound) {
               return all;
             }),
             kCutBound);
-  EXPECT_TRUE(eventually([&] { return proxy.feedback().cut_told == 100; }));
+  EXPECT_TRUE(eventually([&] { return proxy.report().cut_told == 100; }));
 }
 
 TEST_P(ProxyCut, ABusySessionIsCutAndItsStatementCancelled) {
@@ -202,7 +202,7 @@ TEST_P(ProxyCut, AServerThatVanishesAtABoundaryIsReported) {
     ASSERT_TRUE(client.ended_with("08006")) << reset;
     EXPECT_NE(client.told.message.find("closed the connection"), std::string::npos);
     EXPECT_EQ(own.ended("server_aborted"), 1U);
-    EXPECT_TRUE(own.doubted(DoubtKind::kServerEnded, 0));
+    EXPECT_TRUE(own.suspected(SuspicionKind::kServerEnded, 0));
   }
 }
 
@@ -226,7 +226,7 @@ TEST_P(ProxyCut, TheServersOwnLastWordIsTheOnlyOne) {
   client.send_query("fatal 57P05");
   EXPECT_TRUE(client.ended_with("57P05"));
   EXPECT_EQ(proxy.ended("server_closed"), 1U);
-  EXPECT_FALSE(proxy.doubted(DoubtKind::kServerEnded, 0));
+  EXPECT_FALSE(proxy.suspected(SuspicionKind::kServerEnded, 0));
 }
 
 TEST_P(ProxyCut, AServerThatShutsDownIsDoubted) {
@@ -234,7 +234,7 @@ TEST_P(ProxyCut, AServerThatShutsDownIsDoubted) {
   ProxyClient client = proxy.session();
   client.send_query("fatal 57P01");
   EXPECT_TRUE(client.ended_with("57P01"));
-  EXPECT_TRUE(proxy.doubted(DoubtKind::kServerEnded, 0));
+  EXPECT_TRUE(proxy.suspected(SuspicionKind::kServerEnded, 0));
 }
 
 TEST_P(ProxyCut, AnOrdinaryGoodbyeRaisesNoDoubt) {
@@ -249,7 +249,7 @@ TEST_P(ProxyCut, AnOrdinaryGoodbyeRaisesNoDoubt) {
   ASSERT_TRUE(eventually([&] { return proxy.all_gone(); }));
   EXPECT_EQ(proxy.ended("client_closed"), 1U);
   EXPECT_EQ(proxy.ended("client_aborted"), 1U);
-  EXPECT_TRUE(proxy.doubts().empty());
+  EXPECT_TRUE(proxy.suspicions().empty());
 }
 
 TEST_P(ProxyCut, AClientThatHalfClosesStillGetsItsAnswer) {

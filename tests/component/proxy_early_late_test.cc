@@ -137,7 +137,7 @@ TEST_F(ProxyEarlyLate, AGoodbyeLetsTheServerCloseFirst) {
   EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
   EXPECT_EQ(how, static_cast<int>(WireEnd::Closed::kNotYet));
   EXPECT_TRUE(eventually([&] { return proxy.ended("client_closed") == 1; }));
-  EXPECT_TRUE(proxy.doubts().empty());
+  EXPECT_TRUE(proxy.suspicions().empty());
 }
 
 // A server that is busy looks at the connection itself (client_connection_check_interval).

@@ -53,22 +53,21 @@ ProxyFixture::~ProxyFixture() {
 }
 
 ServerOutput ProxyFixture::output() {
-  return {.doubt =
-              [this](const Doubt& doubt) {
+  return {.suspicion =
+              [this](const Suspicion& suspicion) {
                 const std::lock_guard lock(mutex_);
-                doubts_.push_back(doubt);
+                suspicions_.push_back(suspicion);
               },
-          .feedback =
-              [this](const Feedback& f) {
+          .report =
+              [this](const WorkerReport& f) {
                 const std::lock_guard lock(mutex_);
-                feedback_.generation = f.generation;
-                feedback_.cut += f.cut;
-                feedback_.cut_told += f.cut_told;
-                feedback_.held += f.held;
-                feedback_.held_longest = std::max(feedback_.held_longest, f.held_longest);
-                feedback_.first_primary_session |= f.first_primary_session;
-              },
-          .event = [](EventView) {}};
+                report_.generation = f.generation;
+                report_.cut += f.cut;
+                report_.cut_told += f.cut_told;
+                report_.held += f.held;
+                report_.held_longest = std::max(report_.held_longest, f.held_longest);
+                report_.first_primary_session |= f.first_primary_session;
+              }};
 }
 
 void ProxyFixture::start() {
@@ -138,20 +137,20 @@ bool ProxyFixture::all_gone() const {
   });
 }
 
-std::vector<Doubt> ProxyFixture::doubts() const {
+std::vector<Suspicion> ProxyFixture::suspicions() const {
   const std::lock_guard lock(mutex_);
-  return doubts_;
+  return suspicions_;
 }
 
-bool ProxyFixture::doubted(DoubtKind kind, std::size_t node) const {
-  const std::vector<Doubt> all = doubts();
+bool ProxyFixture::suspected(SuspicionKind kind, std::size_t node) const {
+  const std::vector<Suspicion> all = suspicions();
   return std::any_of(all.begin(), all.end(),
-                     [&](const Doubt& d) { return d.kind == kind && d.node == node; });
+                     [&](const Suspicion& d) { return d.kind == kind && d.node == node; });
 }
 
-Feedback ProxyFixture::feedback() const {
+WorkerReport ProxyFixture::report() const {
   const std::lock_guard lock(mutex_);
-  return feedback_;
+  return report_;
 }
 
 }  // namespace pgsteer

@@ -61,9 +61,9 @@ class ProxyFixture {
   std::uint64_t ended(std::string_view word, std::size_t listener = kRw) const;
   std::vector<SessionView> sessions() { return server->sessions(); }
   bool all_gone() const;
-  std::vector<Doubt> doubts() const;
-  bool doubted(DoubtKind kind, std::size_t node) const;
-  Feedback feedback() const;  // summed up
+  std::vector<Suspicion> suspicions() const;
+  bool suspected(SuspicionKind kind, std::size_t node) const;
+  WorkerReport report() const;  // summed up
 
   Config config;
   Topology draft;
@@ -75,8 +75,8 @@ class ProxyFixture {
 
   std::vector<std::uint16_t> ports_;
   mutable std::mutex mutex_;
-  std::vector<Doubt> doubts_;
-  Feedback feedback_;
+  std::vector<Suspicion> suspicions_;
+  WorkerReport report_;
 };
 
 Network network(const std::string& text);

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "proxy/first_packet.h"
+#include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
 #include "tests/unit/wire.h"
 
@@ -81,8 +81,8 @@ TEST_P(ProxyHold, AHeldClientIsServedOnceANodeIsAdmitted) {
   EXPECT_EQ(client.query("name"), "pg-2");
   EXPECT_EQ(proxy.traffic().held, 0U);
   EXPECT_EQ(proxy.traffic().held_total, 1U);
-  EXPECT_TRUE(eventually([&] { return proxy.feedback().held == 1; }));
-  EXPECT_TRUE(proxy.feedback().first_primary_session);
+  EXPECT_TRUE(eventually([&] { return proxy.report().held == 1; }));
+  EXPECT_TRUE(proxy.report().first_primary_session);
 }
 
 TEST_P(ProxyHold, WhenPatienceEndsTheClientIsToldWhy) {
@@ -284,7 +284,7 @@ TEST_P(ProxyHold, ARefusedConnectGoesOnToTheNextReplica) {
     ASSERT_TRUE(client.open());
     EXPECT_EQ(client.query("name"), "pg-3");
   }
-  EXPECT_TRUE(proxy.doubted(DoubtKind::kConnectRefused, 1));
+  EXPECT_TRUE(proxy.suspected(SuspicionKind::kConnectRefused, 1));
   EXPECT_GT(proxy.traffic(kRo).nodes[1].connect_errors, 0U);
 }
 
@@ -295,7 +295,7 @@ TEST_P(ProxyHold, TheSecondAddressOfANodeIsTriedToo) {
   proxy.start();
   proxy.primary(0);
   EXPECT_EQ(proxy.session().query("name"), "pg-2");
-  EXPECT_TRUE(proxy.doubts().empty());
+  EXPECT_TRUE(proxy.suspicions().empty());
 }
 
 TEST_P(ProxyHold, AConnectThatTakesTooLongGoesOnToTheNextReplica) {
@@ -310,7 +310,7 @@ TEST_P(ProxyHold, AConnectThatTakesTooLongGoesOnToTheNextReplica) {
     ASSERT_TRUE(client.open());
     EXPECT_EQ(client.query("name"), "pg-3");
   }
-  EXPECT_TRUE(proxy.doubted(DoubtKind::kConnectTimedOut, 1));
+  EXPECT_TRUE(proxy.suspected(SuspicionKind::kConnectTimedOut, 1));
 }
 
 TEST_P(ProxyHold, ARefusingPrimaryIsDoubtedAndTriedAgain) {
@@ -320,7 +320,7 @@ TEST_P(ProxyHold, ARefusingPrimaryIsDoubtedAndTriedAgain) {
   proxy.primary(0);
   ProxyClient client = proxy.connect();
   client.ask();
-  ASSERT_TRUE(eventually([&] { return proxy.doubted(DoubtKind::kConnectRefused, 0); }));
+  ASSERT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kConnectRefused, 0); }));
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   proxy.node(0).accept();
   EXPECT_TRUE(client.wait_until_ready());
@@ -348,7 +348,7 @@ TEST_P(ProxyHold, A57P03OfTheServerIsWaitedFor) {
   ProxyClient client = proxy.connect();
   client.ask();
   ASSERT_TRUE(eventually([&] { return proxy.node(0).connections() >= 2; }));  // asked again
-  EXPECT_TRUE(proxy.doubted(DoubtKind::kShuttingDown, 0));
+  EXPECT_TRUE(proxy.suspected(SuspicionKind::kShuttingDown, 0));
   proxy.node(0).set({});
   ASSERT_TRUE(client.wait_until_ready());
   EXPECT_TRUE(client.told.sqlstate.empty());
@@ -388,7 +388,7 @@ TEST_P(ProxyHold, AServerThatClosesBeforeItsFirstWordIsTriedAgain) {
     proxy.primary(0);
     ProxyClient client = proxy.connect();
     client.ask();
-    ASSERT_TRUE(eventually([&] { return proxy.doubted(DoubtKind::kServerEnded, 0); }));
+    ASSERT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kServerEnded, 0); }));
     proxy.node(0).set({});
     EXPECT_TRUE(client.wait_until_ready());
   }
@@ -401,9 +401,9 @@ TEST_P(ProxyHold, AStandbyBehindThePrimaryListenerIsDoubted) {
   proxy.start();
   proxy.primary(0);
   ASSERT_TRUE(proxy.session(kRo).open());
-  EXPECT_TRUE(proxy.doubts().empty());
+  EXPECT_TRUE(proxy.suspicions().empty());
   ASSERT_TRUE(proxy.session(kRw).open());
-  EXPECT_TRUE(eventually([&] { return proxy.doubted(DoubtKind::kInHotStandby, 0); }));
+  EXPECT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kInHotStandby, 0); }));
 }
 
 // A balancer above, or a client with several hosts, moves on from a closed port.

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 
-#include "proxy/first_packet.h"
+#include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
 #include "tests/unit/wire.h"
 
@@ -355,7 +355,7 @@ TEST_P(ProxyTls, NodesAreReachedByTlsWhenConfigured) {
     own.start();
     own.primary(0);
     ProxyClient client = own.session();
-    ASSERT_TRUE(client.open()) << word(mode);
+    ASSERT_TRUE(client.open()) << to_string(mode);
     EXPECT_EQ(client.query("name"), "pg-1");
     EXPECT_EQ(client.query(std::string(300'000, 'x'))->size(), 300'000U);
     own.nobody();

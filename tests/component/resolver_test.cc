@@ -16,7 +16,7 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 // Shared with threads that may outlive the test's body.
-struct Gate {
+struct ConnectionLimits {
   std::mutex mutex;
   std::condition_variable changed;
   bool open = false;
@@ -58,7 +58,7 @@ TEST(Resolver, LooksUpRealNames) {
 }
 
 TEST(Resolver, AHangingNameDelaysNoOtherAndNotTheEnd) {
-  auto gate = std::make_shared<Gate>();
+  auto gate = std::make_shared<ConnectionLimits>();
   auto began = steady_clock::now();
   {
     Resolver resolver(
@@ -84,7 +84,7 @@ TEST(Resolver, AHangingNameDelaysNoOtherAndNotTheEnd) {
 }
 
 TEST(Resolver, AnotherOrderOfTheSameAddressesIsNoNews) {
-  auto gate = std::make_shared<Gate>();
+  auto gate = std::make_shared<ConnectionLimits>();
   Resolver resolver(
       {"pair"}, milliseconds(1), [gate] { gate->tell(); },
       [gate](const std::string&) -> std::vector<Address> {
@@ -101,7 +101,7 @@ TEST(Resolver, AnotherOrderOfTheSameAddressesIsNoNews) {
 }
 
 TEST(Resolver, RefreshLooksAgainSooner) {
-  auto gate = std::make_shared<Gate>();
+  auto gate = std::make_shared<ConnectionLimits>();
   Resolver resolver(
       {"name"}, seconds(600), [gate] { gate->tell(); },
       [gate](const std::string&) -> std::vector<Address> {

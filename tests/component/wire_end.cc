@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "proxy/message_cursor.h"
+#include "proxy/wire/message_cursor.h"
 #include "tests/unit/wire.h"
 
 namespace pgsteer {

@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/side.h"
-#include "proxy/unique_fd.h"
+#include "proxy/net/connection.h"
+#include "proxy/net/fd.h"
 
 namespace pgsteer {
 

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "proxy/client_hello.h"
+#include "proxy/wire/client_hello.h"
 #include "tests/fuzz/expect.h"
 
 namespace {

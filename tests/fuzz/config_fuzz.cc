@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const pgsteer::Parsed parsed = pgsteer::parse_text(text, "fuzz.toml");
   unsigned line = 0;
-  for (const pgsteer::Fault& fault : parsed.faults) {
+  for (const pgsteer::Diagnostic& fault : parsed.diagnostics) {
     if (fault.message.empty() || fault.line < line) std::abort();
     if (fault.text().find('\n') != std::string::npos) std::abort();
     line = fault.line;

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "proxy/first_packet.h"
+#include "proxy/wire/first_packet.h"
 #include "tests/fuzz/expect.h"
 
 namespace {

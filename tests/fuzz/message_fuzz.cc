@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "proxy/message.h"
+#include "proxy/wire/message.h"
 #include "tests/fuzz/expect.h"
 
 namespace {

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "proxy/proxy_header.h"
+#include "proxy/wire/proxy_header.h"
 #include "tests/fuzz/expect.h"
 
 namespace {

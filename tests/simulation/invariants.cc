@@ -33,10 +33,10 @@ void Invariants::fail(std::string text) {
 }
 
 void Invariants::asked(const Request& request, Instant due_at_most) {
-  if (request.ask == Ask::kDatabase || request.ask == Ask::kTls) return;
+  if (request.ask == ProbeKind::kDatabase || request.ask == ProbeKind::kTls) return;
   Watch& w = watch_[request.node];
   w.slot_free = due_at_most;
-  if (request.ask != Ask::kLeader) w.other_ask = agenda_.now();
+  if (request.ask != ProbeKind::kLeader) w.other_ask = agenda_.now();
 }
 
 void Invariants::answered(const Evidence& evidence, const ModelNode& node) {
@@ -247,8 +247,8 @@ bool Invariants::excused(const ModelSession& session) const {
 }
 
 void Invariants::cut(const ModelSession& s, const Verdict& v) {
-  std::string who =
-      "a session on " + model_name(s.node) + " was cut (" + word(v.reason) + ": " + v.why + ")";
+  std::string who = "a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) +
+                    ": " + v.why + ")";
   if (config_.listen[s.listener].to == Target::kPrimary) {
     if (s.rightful && !excused(s)) {
       const Watch& w = watch_[s.node];

@@ -53,7 +53,7 @@ std::optional<Options> parse(int argc, char** argv) {
 }
 
 struct Sums {
-  std::uint64_t seeds = 0, steps = 0, promotions = 0, faults = 0, topologies = 0, requests = 0;
+  std::uint64_t seeds = 0, steps = 0, promotions = 0, diagnostics = 0, topologies = 0, requests = 0;
   SessionCounts sessions;
   Span virtual_time{};
 
@@ -61,7 +61,7 @@ struct Sums {
     ++seeds;
     steps += r.steps;
     promotions += r.promotions;
-    faults += r.faults;
+    diagnostics += r.diagnostics;
     topologies += r.topologies;
     requests += r.requests;
     sessions.clients += r.sessions.clients;
@@ -76,9 +76,9 @@ struct Sums {
                 " steps in %.1f s (%.0f a second), %.1f virtual hours\n",
                 seeds, steps, took, static_cast<double>(steps) / took,
                 std::chrono::duration<double>(virtual_time).count() / 3600);
-    std::printf("%" PRIu64 " faults, %" PRIu64 " promotions, %" PRIu64 " requests, %" PRIu64
+    std::printf("%" PRIu64 " diagnostics, %" PRIu64 " promotions, %" PRIu64 " requests, %" PRIu64
                 " topologies\n",
-                faults, promotions, requests, topologies);
+                diagnostics, promotions, requests, topologies);
     std::printf("%" PRIu64 " clients: %" PRIu64 " served, %" PRIu64 " refused; %" PRIu64
                 " sessions cut, %" PRIu64 " ended by their server\n",
                 sessions.clients, sessions.served, sessions.refused, sessions.cut,

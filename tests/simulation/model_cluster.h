@@ -128,7 +128,7 @@ class ModelCluster {
   Instant wall(std::size_t i) const { return agenda_.now() + nodes[i].clock; }
 
   // What pgsteer meets (model_rest.cc).
-  void ask(std::size_t i, Ask what, Span timeout, std::function<void(Evidence)> deliver);
+  void ask(std::size_t i, ProbeKind what, Span timeout, std::function<void(Evidence)> deliver);
   enum class Connect : std::uint8_t { kAccepted, kTurnedAway, kRefused, kTimedOut };
   Connect connect(std::size_t i) const;
 
@@ -193,8 +193,8 @@ class ModelCluster {
   void say(std::size_t i, const char* what) const;
 
   Report report(std::size_t i) const;
-  Evidence answer(std::size_t i, Ask what, Instant sent);
-  Evidence failure(std::size_t i, Ask what, Instant sent, Outcome outcome);
+  Evidence answer(std::size_t i, ProbeKind what, Instant sent);
+  Evidence failure(std::size_t i, ProbeKind what, Instant sent, Outcome outcome);
 
   Agenda& agenda_;
   Dice& dice_;

@@ -84,13 +84,13 @@ Report ModelCluster::report(std::size_t i) const {
   return r;
 }
 
-Evidence ModelCluster::answer(std::size_t i, Ask what, Instant sent) {
+Evidence ModelCluster::answer(std::size_t i, ProbeKind what, Instant sent) {
   Instant now = agenda_.now();
-  if (what == Ask::kLeader) {
+  if (what == ProbeKind::kLeader) {
     nodes[i].read_shown = nodes[i].store_read;
     return LeaderEvidence{i, sent, now, report(i)};
   }
-  if (what == Ask::kConfig) return ConfigEvidence{i, sent, now, settings.times};
+  if (what == ProbeKind::kConfig) return ConfigEvidence{i, sent, now, settings.times};
   if (!reaches_store(i)) return ClusterEvidence{i, sent, now, std::nullopt};
   ClusterReport cluster;
   cluster.pause = store.pause;
@@ -108,11 +108,11 @@ Evidence ModelCluster::answer(std::size_t i, Ask what, Instant sent) {
   return ClusterEvidence{i, sent, now, std::move(cluster)};
 }
 
-Evidence ModelCluster::failure(std::size_t i, Ask what, Instant sent, Outcome outcome) {
+Evidence ModelCluster::failure(std::size_t i, ProbeKind what, Instant sent, Outcome outcome) {
   Instant now = agenda_.now();
-  if (what == Ask::kConfig) return ConfigEvidence{i, sent, now, std::nullopt};
-  if (what == Ask::kCluster) return ClusterEvidence{i, sent, now, std::nullopt};
-  return LeaderEvidence{i, sent, now, failed_report(outcome, word(outcome))};
+  if (what == ProbeKind::kConfig) return ConfigEvidence{i, sent, now, std::nullopt};
+  if (what == ProbeKind::kCluster) return ClusterEvidence{i, sent, now, std::nullopt};
+  return LeaderEvidence{i, sent, now, failed_report(outcome, to_string(outcome))};
 }
 
 ModelCluster::Connect ModelCluster::connect(std::size_t i) const {
@@ -130,16 +130,16 @@ ModelCluster::Connect ModelCluster::connect(std::size_t i) const {
 }
 
 // Every request gets exactly one answer, within `timeout`.
-void ModelCluster::ask(std::size_t i, Ask what, Span timeout,
+void ModelCluster::ask(std::size_t i, ProbeKind what, Span timeout,
                        std::function<void(Evidence)> deliver) {
   Instant sent = agenda_.now();
-  if (what == Ask::kDatabase || what == Ask::kTls) {
+  if (what == ProbeKind::kDatabase || what == ProbeKind::kTls) {
     Connect c = connect(i);
     Span port_deadline = milliseconds(500);
     Span takes = c == Connect::kTimedOut ? port_deadline : Span(milliseconds(1));
     agenda_.after(takes, [this, i, what, sent, c, deliver = std::move(deliver)] {
       bool lives = c == Connect::kAccepted || c == Connect::kTurnedAway;
-      if (what == Ask::kTls) {
+      if (what == ProbeKind::kTls) {
         return deliver(TlsEvidence{i, lives ? TlsAnswer::kNo : TlsAnswer::kUnknown});
       }
       auto answer = lives                    ? DatabaseAnswer::kAnswers
@@ -167,7 +167,7 @@ void ModelCluster::ask(std::size_t i, Ask what, Span timeout,
   Span takes = dice_.skewed(milliseconds(1), milliseconds(60));
   if (n.rest == RestMode::kSlow) takes = dice_.between(milliseconds(100), milliseconds(2'400));
   if (n.rest == RestMode::kQueryFails) takes = dice_.between(milliseconds(1), milliseconds(1'900));
-  if (what == Ask::kCluster) takes += milliseconds(5);
+  if (what == ProbeKind::kCluster) takes += milliseconds(5);
   if (takes >= timeout) return fail(Outcome::kSilent, timeout);
   // The state shown is that of some moment between request and reply.
   Span half = takes / 2;

@@ -74,24 +74,24 @@ void ModelSessions::connected(std::uint64_t id) {
   ModelSession* s = find(id);
   if (!s || s->step != SessionStep::kConnecting) return;  // cut or gone meanwhile
   std::size_t node = s->node;
-  std::optional<DoubtKind> kind;
+  std::optional<SuspicionKind> kind;
   switch (cluster_.connect(node)) {
     case ModelCluster::Connect::kAccepted:
       s->step = SessionStep::kLive;
       ++counts.served;
       counts.held_longest = std::max(counts.held_longest, Span(agenda_.now() - s->came));
       if (config_.listen[s->listener].to == Target::kPrimary && cluster_.nodes[node].recovery) {
-        doubt({node, DoubtKind::kInHotStandby});
+        suspect({node, SuspicionKind::kInHotStandby});
       }
       return;
     case ModelCluster::Connect::kTurnedAway:
-      kind = DoubtKind::kShuttingDown;
+      kind = SuspicionKind::kShuttingDown;
       break;
     case ModelCluster::Connect::kRefused:
-      kind = DoubtKind::kConnectRefused;
+      kind = SuspicionKind::kConnectRefused;
       break;
     case ModelCluster::Connect::kTimedOut:
-      kind = DoubtKind::kConnectTimedOut;
+      kind = SuspicionKind::kConnectTimedOut;
       break;
   }
   s->step = SessionStep::kHeld;
@@ -99,7 +99,7 @@ void ModelSessions::connected(std::uint64_t id) {
     ModelSession* again = find(id);
     if (again && again->step == SessionStep::kHeld) seek(*again);
   });
-  doubt({node, *kind});
+  suspect({node, *kind});
 }
 
 // After this no session is left that the topology forbids, connecting ones included.
@@ -133,7 +133,7 @@ void ModelSessions::server_ends(std::size_t node, bool host_died) {
       all, [&](const ModelSession& s) { return s.step == SessionStep::kLive && s.node == node; });
   counts.server_ended += ended;
   if (ended > 0 && !host_died && cluster_.nodes[node].reaches_pgsteer) {
-    agenda_.after(milliseconds(1), [this, node] { doubt({node, DoubtKind::kServerEnded}); });
+    agenda_.after(milliseconds(1), [this, node] { suspect({node, SuspicionKind::kServerEnded}); });
   }
 }
 

@@ -32,7 +32,7 @@ class ModelSessions {
   ModelSessions(const ModelSessions&) = delete;
   ModelSessions& operator=(const ModelSessions&) = delete;
 
-  std::function<void(Doubt)> doubt;                                 // to the checker
+  std::function<void(Suspicion)> suspect;                           // to the checker
   std::function<void(const ModelSession&, const Verdict&)> on_cut;  // before it ends
   std::function<void(const ModelSession&)> on_bound;
 

@@ -19,7 +19,7 @@ Address address_of(std::size_t i) {
   return a;
 }
 
-bool of_rest(Ask ask) { return ask != Ask::kDatabase && ask != Ask::kTls; }
+bool of_rest(ProbeKind ask) { return ask != ProbeKind::kDatabase && ask != ProbeKind::kTls; }
 
 }  // namespace
 
@@ -71,8 +71,8 @@ Simulation::Simulation(std::uint64_t seed, bool trace)
   cluster_.sessions_end = [this](std::size_t node, bool host_died) {
     sessions_.server_ends(node, host_died);
   };
-  sessions_.doubt = [this](Doubt d) {
-    agenda_.after(milliseconds(1), [this, d] { learn(DoubtEvidence{d}); });
+  sessions_.suspect = [this](Suspicion d) {
+    agenda_.after(milliseconds(1), [this, d] { learn(SuspicionEvidence{d}); });
   };
   sessions_.on_bound = [this](const ModelSession& s) { invariants_.bound(s); };
   sessions_.on_cut = [this](const ModelSession& s, const Verdict& v) { invariants_.cut(s, v); };
@@ -106,7 +106,7 @@ RunResult Simulation::run(std::uint64_t steps) {
   r.virtual_time = agenda_.now() - began;
   r.promotions = cluster_.promotions;
   r.topologies = topologies_;
-  r.faults = faults_;
+  r.diagnostics = faults_;
   r.requests = requests_;
   r.sessions = sessions_.counts;
   return r;

@@ -12,7 +12,7 @@ struct RunResult {
   std::uint64_t hash = 0;  // of everything that happened
   std::string violation;   // empty: none
   Span virtual_time{};
-  std::uint64_t promotions = 0, topologies = 0, faults = 0, requests = 0;
+  std::uint64_t promotions = 0, topologies = 0, diagnostics = 0, requests = 0;
   SessionCounts sessions;
 };
 

@@ -1,4 +1,4 @@
-#include "proxy/client_hello.h"
+#include "proxy/wire/client_hello.h"
 
 #include <gtest/gtest.h>
 

@@ -105,8 +105,8 @@ TEST(ConfigBind, KnowsWhichAddressesExcludeEachOther) {
   }
 }
 
-std::array<std::uint8_t, 16> bytes(const std::string& address) {
-  std::array<std::uint8_t, 16> out{};
+IpAddress bytes(const std::string& address) {
+  IpAddress out{};
   const std::string mapped = address.find(':') == std::string::npos ? "::ffff:" + address : address;
   EXPECT_EQ(inet_pton(AF_INET6, mapped.c_str(), out.data()), 1) << address;
   return out;

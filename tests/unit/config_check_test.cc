@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
+#include "config/enum_names.h"
 #include "config/parse.h"
-#include "config/word.h"
 
 namespace pgsteer {
 namespace {
@@ -31,7 +31,7 @@ class ConfigCheck : public testing::Test {
 
   static std::string texts(const Parsed& parsed) {
     std::string out;
-    for (const Fault& fault : parsed.faults) {
+    for (const Diagnostic& fault : parsed.diagnostics) {
       out += std::to_string(fault.line) + ": " + fault.key + ": " +
              (fault.warning ? "warning: " : "") + fault.message + "\n";
     }
@@ -42,7 +42,7 @@ class ConfigCheck : public testing::Test {
   void expect_one(const std::string& toml, const std::string& start,
                   const std::string& part) const {
     const Parsed parsed = parse(toml);
-    EXPECT_EQ(parsed.faults.size(), 1U) << toml << texts(parsed);
+    EXPECT_EQ(parsed.diagnostics.size(), 1U) << toml << texts(parsed);
     EXPECT_TRUE(texts(parsed).starts_with(start)) << texts(parsed) << "wanted: " << start;
     EXPECT_NE(texts(parsed).find(part), std::string::npos) << texts(parsed) << "wanted: " << part;
     EXPECT_EQ(parsed.ok(), texts(parsed).find(": warning: ") != std::string::npos);
@@ -50,7 +50,7 @@ class ConfigCheck : public testing::Test {
 
   void expect_clean(const std::string& toml) const {
     const Parsed parsed = parse(toml);
-    EXPECT_TRUE(parsed.faults.empty()) << toml << texts(parsed);
+    EXPECT_TRUE(parsed.diagnostics.empty()) << toml << texts(parsed);
   }
 
   const std::string node_ = "[[node]]\nname = \"pg-1\"\nhost = \"10.0.0.1\"\n";  // lines 1 to 3
@@ -117,9 +117,9 @@ TEST_F(ConfigCheck, PortZeroNeverExcludes) {
 TEST_F(ConfigCheck, TerminateWithoutCertificateOrKey) {
   const Parsed parsed = parse(base_ + "tls = \"terminate\"\n");
   EXPECT_FALSE(parsed.ok());
-  ASSERT_EQ(parsed.faults.size(), 2U) << texts(parsed);
-  EXPECT_EQ(parsed.faults[0].key, "listen[0].tls_certificate");
-  EXPECT_EQ(parsed.faults[1].key, "listen[0].tls_key");
+  ASSERT_EQ(parsed.diagnostics.size(), 2U) << texts(parsed);
+  EXPECT_EQ(parsed.diagnostics[0].key, "listen[0].tls_certificate");
+  EXPECT_EQ(parsed.diagnostics[1].key, "listen[0].tls_key");
   expect_one(base_ + "tls = \"terminate\"\ntls_certificate = \"crt\"\n", "4: listen[0].tls_key: ",
              "is missing; tls = \"terminate\" needs tls_certificate and tls_key");
   expect_clean(base_ + terminate_);
@@ -257,12 +257,12 @@ TEST_F(ConfigCheck, OneSlipIsOneMessage) {
 template <class E>
 void expect_words() {
   std::set<std::string> seen;
-  for (const auto& [value, name] : Words<E>::kAll) {
-    EXPECT_STREQ(word(value), name);
-    EXPECT_EQ(from_word<E>(name), value);
+  for (const auto& [value, name] : EnumNames<E>::kAll) {
+    EXPECT_STREQ(to_string(value), name);
+    EXPECT_EQ(from_string<E>(name), value);
     EXPECT_TRUE(seen.insert(name).second) << name;
   }
-  EXPECT_FALSE(from_word<E>("") || from_word<E>("?"));
+  EXPECT_FALSE(from_string<E>("") || from_string<E>("?"));
 }
 
 TEST(ConfigWords, EveryEnumeratorHasOneWordBothWays) {

@@ -22,7 +22,7 @@ Parsed parse(const std::string& toml) { return parse_text(toml, "pgsteer.toml");
 
 std::string texts(const Parsed& parsed) {
   std::string out;
-  for (const Fault& fault : parsed.faults) out += fault.text() + "\n";
+  for (const Diagnostic& fault : parsed.diagnostics) out += fault.text() + "\n";
   return out;
 }
 
@@ -30,14 +30,14 @@ std::string texts(const Parsed& parsed) {
 void expect_one(const std::string& toml, const std::string& expected) {
   const Parsed parsed = parse(toml);
   EXPECT_FALSE(parsed.ok()) << toml;
-  EXPECT_EQ(parsed.faults.size(), 1U) << toml << texts(parsed);
+  EXPECT_EQ(parsed.diagnostics.size(), 1U) << toml << texts(parsed);
   EXPECT_NE(texts(parsed).find(expected), std::string::npos)
       << texts(parsed) << "wanted: " << expected;
 }
 
 void expect_clean(const std::string& toml) {
   const Parsed parsed = parse(toml);
-  EXPECT_TRUE(parsed.ok() && parsed.faults.empty()) << toml << texts(parsed);
+  EXPECT_TRUE(parsed.ok() && parsed.diagnostics.empty()) << toml << texts(parsed);
 }
 
 TEST(ConfigParse, ReadsTheUsualCluster) {
@@ -69,7 +69,7 @@ bind = "127.0.0.1:7000"
 workers = 2
 )");
   ASSERT_TRUE(parsed.ok()) << texts(parsed);
-  EXPECT_TRUE(parsed.faults.empty()) << texts(parsed);
+  EXPECT_TRUE(parsed.diagnostics.empty()) << texts(parsed);
   const Config& config = parsed.config;
   ASSERT_EQ(config.nodes.size(), 2U);
   EXPECT_EQ(config.nodes[0].rest, "http://10.131.0.37:8008");
@@ -173,7 +173,7 @@ TEST(ConfigParse, ReportsAllFaultsAtOnceInOrderOfLine) {
       "[log]\n"                 // 9
       "sessions = \"yes\"\n");  // 10
   std::vector<std::pair<unsigned, std::string>> got;
-  for (const Fault& fault : parsed.faults) got.emplace_back(fault.line, fault.key);
+  for (const Diagnostic& fault : parsed.diagnostics) got.emplace_back(fault.line, fault.key);
   const std::vector<std::pair<unsigned, std::string>> wanted{
       {1, "listen[0].bind"}, {3, "listen[0].to"}, {4, "listen[0].hold"}, {5, "helth"},
       {6, "node[0].name"},   {7, "node[0].host"}, {8, "node[0].prot"},   {10, "log.sessions"},
@@ -186,9 +186,9 @@ TEST(ConfigParse, FaultTextHasFileLineKeyAndMessage) {
   EXPECT_EQ(texts(parsed),
             "pgsteer.toml:9: log.level: \"loud\" is unknown; allowed: trace, debug, info, warn, "
             "error\n");
-  EXPECT_EQ((Fault{"f", 0, "node", "is missing", false}).text(), "f: node: is missing");
-  EXPECT_EQ((Fault{"f", 3, "", "not valid", false}).text(), "f:3: not valid");
-  EXPECT_EQ((Fault{"f", 3, "a", "b", true}).text(), "f:3: a: warning: b");
+  EXPECT_EQ((Diagnostic{"f", 0, "node", "is missing", false}).text(), "f: node: is missing");
+  EXPECT_EQ((Diagnostic{"f", 3, "", "not valid", false}).text(), "f:3: not valid");
+  EXPECT_EQ((Diagnostic{"f", 3, "a", "b", true}).text(), "f:3: a: warning: b");
 }
 
 TEST(ConfigParse, UnknownKeysComeWithASuggestion) {
@@ -363,8 +363,8 @@ TEST(ConfigParse, WhatIsNotUtf8IsNotToml) {
 
 TEST(ConfigParse, MessagesStayOnOneLineWhateverTheFileHolds) {
   const Parsed parsed = parse("\"a\\nb\\u001b\" = 1\n[log]\n\"\\n\\n\" = 1\nlevel = \"x\\ny\"\n");
-  EXPECT_GE(parsed.faults.size(), 3U);
-  for (const Fault& fault : parsed.faults) {
+  EXPECT_GE(parsed.diagnostics.size(), 3U);
+  for (const Diagnostic& fault : parsed.diagnostics) {
     EXPECT_EQ(fault.text().find('\n'), std::string::npos) << fault.text();
     EXPECT_EQ(fault.text().find('\x1b'), std::string::npos) << fault.text();
   }
@@ -449,9 +449,9 @@ TEST_F(ConfigFiles, AConfigThatIsNoFileIsOneFault) {
         write("large.toml", std::string(2'000'000, '#'))}) {
     const Parsed parsed = parse_file(path);
     EXPECT_FALSE(parsed.ok());
-    ASSERT_EQ(parsed.faults.size(), 1U) << path;
-    EXPECT_EQ(parsed.faults[0].file, path);
-    EXPECT_EQ(parsed.faults[0].line, 0U);
+    ASSERT_EQ(parsed.diagnostics.size(), 1U) << path;
+    EXPECT_EQ(parsed.diagnostics[0].file, path);
+    EXPECT_EQ(parsed.diagnostics[0].line, 0U);
   }
 }
 

@@ -34,7 +34,7 @@ std::vector<std::string> corpus() {
 void expect_sound(const std::string& toml) {
   const Parsed parsed = parse_text(toml, "random.toml");
   unsigned line = 0;
-  for (const Fault& fault : parsed.faults) {
+  for (const Diagnostic& fault : parsed.diagnostics) {
     EXPECT_FALSE(fault.message.empty());
     EXPECT_EQ(fault.text().find('\n'), std::string::npos) << fault.text();
     EXPECT_LE(line, fault.line) << fault.text();

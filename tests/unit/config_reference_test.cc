@@ -55,7 +55,7 @@ std::string title(const Setting& setting) {
 
 TEST(ConfigReference, ParsesWithoutAFaultOrAWarning) {
   const Parsed parsed = parse_file(reference_path());
-  for (const Fault& fault : parsed.faults) ADD_FAILURE() << fault.text();
+  for (const Diagnostic& fault : parsed.diagnostics) ADD_FAILURE() << fault.text();
   EXPECT_TRUE(parsed.ok());
 }
 
@@ -63,7 +63,7 @@ TEST(ConfigReference, TheExamplesParseWithoutAFaultOrAWarning) {
   const auto top = std::filesystem::path(__FILE__).parent_path() / "../..";
   for (const char* example : {"deploy/pgsteer.toml", "deploy/container/pgsteer.toml"}) {
     const Parsed parsed = parse_file((top / example).string());
-    for (const Fault& fault : parsed.faults) ADD_FAILURE() << fault.text();
+    for (const Diagnostic& fault : parsed.diagnostics) ADD_FAILURE() << fault.text();
     EXPECT_EQ(parsed.config.nodes.size(), 3U) << example;
   }
 }

@@ -1,4 +1,4 @@
-#include "proxy/error_response.h"
+#include "proxy/wire/error_response.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "proxy/first_packet.h"
+#include "proxy/wire/first_packet.h"
 
 #include <gtest/gtest.h>
 

@@ -32,7 +32,7 @@ struct ScriptedNode {
   TlsAnswer tls = TlsAnswer::kNo;
   std::string store_says;        // leader's name in GET /cluster; empty: it fails
   std::uint64_t write_rate = 0;  // bytes of WAL per second: moves the location
-  std::vector<Ask> asked;
+  std::vector<ProbeKind> asked;
   std::vector<Instant> asked_at;
 };
 
@@ -175,7 +175,7 @@ class ScriptedCluster {
   std::string rw(std::size_t node) const { return words(verdict(kReadWrite, node)); }
   std::string ro(std::size_t node) const { return words(verdict(kReadOnly, node)); }
   static std::string words(const Verdict& v) {
-    return std::string(word(v.admission)) + " " + word(v.reason);
+    return std::string(to_string(v.admission)) + " " + to_string(v.reason);
   }
   std::optional<std::size_t> primary() const { return state.published.primary; }
   bool admits(std::size_t node) const {
@@ -219,7 +219,7 @@ class ScriptedCluster {
 
   Report reply_of(std::size_t i, Instant at) {
     ScriptedNode& n = nodes[i];
-    if (n.outcome != Outcome::kAnswered) return failed_report(n.outcome, word(n.outcome));
+    if (n.outcome != Outcome::kAnswered) return failed_report(n.outcome, to_string(n.outcome));
     Report r = n.reply;
     if (r.location && n.write_rate) {
       auto run_for = std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count();
@@ -239,17 +239,17 @@ class ScriptedCluster {
     n.asked.push_back(request.ask);
     n.asked_at.push_back(now);
     Instant sent = now;
-    bool rest = request.ask != Ask::kDatabase && request.ask != Ask::kTls;
+    bool rest = request.ask != ProbeKind::kDatabase && request.ask != ProbeKind::kTls;
     Instant due = now + (rest ? n.latency : milliseconds(1));
     bool answers = n.outcome == Outcome::kAnswered;
     pending.push_back(
         {due, [this, i, request, sent, due, answers]() -> Evidence {
            switch (request.ask) {
-             case Ask::kLeader:
+             case ProbeKind::kLeader:
                return LeaderEvidence{i, sent, due, reply_of(i, due)};
-             case Ask::kConfig:
+             case ProbeKind::kConfig:
                return ConfigEvidence{i, sent, due, answers ? std::optional(times) : std::nullopt};
-             case Ask::kCluster: {
+             case ProbeKind::kCluster: {
                if (!answers || nodes[i].store_says.empty()) {
                  return ClusterEvidence{i, sent, due, std::nullopt};
                }
@@ -258,9 +258,9 @@ class ScriptedCluster {
                m.leader = true;
                return ClusterEvidence{i, sent, due, ClusterReport{{m}, m, false}};
              }
-             case Ask::kDatabase:
+             case ProbeKind::kDatabase:
                return DatabaseEvidence{i, sent, due, nodes[i].database};
-             case Ask::kTls:
+             case ProbeKind::kTls:
                return TlsEvidence{i, nodes[i].tls};
            }
            return TlsEvidence{i, TlsAnswer::kUnknown};

@@ -132,12 +132,13 @@ TEST(JudgeFence, OneFailedProbeNeverCuts) {
     c.nodes[0].outcome = outcome;
     c.nodes[0].latency = milliseconds(3);
     c.run_until([&] { return c.state.nodes[0].failures == 1; }, milliseconds(1'500));
-    ASSERT_EQ(c.state.nodes[0].failures, 1u) << word(outcome);
-    EXPECT_TRUE(c.admits(0)) << word(outcome);
+    ASSERT_EQ(c.state.nodes[0].failures, 1u) << to_string(outcome);
+    EXPECT_TRUE(c.admits(0)) << to_string(outcome);
     c.answer(0, Cluster::leader(5));
     c.run(milliseconds(300));
-    EXPECT_EQ(c.rw(0), "admit primary") << word(outcome);
-    EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u) << word(outcome);
+    EXPECT_EQ(c.rw(0), "admit primary") << to_string(outcome);
+    EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u)
+        << to_string(outcome);
   }
 }
 
@@ -214,7 +215,7 @@ TEST(JudgeFence, ASilentPrimaryThatTurnsSessionsAwayHoldsThem) {
   c.silence(0);
   c.run(milliseconds(3'500));
   EXPECT_EQ(c.rw(0), "admit silent");
-  c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  c.step({SuspicionEvidence{{0, SuspicionKind::kShuttingDown}}});
   EXPECT_EQ(c.rw(0), "drain not_running");
   c.run(milliseconds(900));
   EXPECT_EQ(c.rw(0), "drain not_running");
@@ -229,7 +230,7 @@ TEST(JudgeFence, ASilentPrimaryFoundInHotStandbyIsHeldUntilPatroniAnswers) {
   quiet(c);
   c.silence(0);
   c.run(milliseconds(3'500));
-  c.step({DoubtEvidence{{0, DoubtKind::kInHotStandby}}});
+  c.step({SuspicionEvidence{{0, SuspicionKind::kInHotStandby}}});
   c.run(seconds(5));
   EXPECT_EQ(c.rw(0), "drain not_running");
   c.answer(0, Cluster::leader(5));
@@ -242,7 +243,7 @@ TEST(JudgeFence, APrimaryThatTurnsSessionsAwayIsHeldUntilItsNextAnswer) {
   quiet(c);
   c.nodes[0].latency = milliseconds(20);
   c.run(milliseconds(2'050));
-  c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  c.step({SuspicionEvidence{{0, SuspicionKind::kShuttingDown}}});
   EXPECT_EQ(c.rw(0), "drain not_running");
   c.run(milliseconds(150));
   EXPECT_EQ(c.rw(0), "admit primary");
@@ -251,8 +252,8 @@ TEST(JudgeFence, APrimaryThatTurnsSessionsAwayIsHeldUntilItsNextAnswer) {
 TEST(JudgeFence, SessionsThatEndAreDoubtButHoldNobody) {
   Cluster c;
   quiet(c);
-  c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}},
-          DoubtEvidence{{0, DoubtKind::kConnectTimedOut}}});
+  c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}},
+          SuspicionEvidence{{0, SuspicionKind::kConnectTimedOut}}});
   EXPECT_EQ(c.rw(0), "admit primary");
 }
 
@@ -288,7 +289,7 @@ TEST(JudgeFence, AnOldLeaderThatThawsDoesNotEndTheBeliefInASilentOne) {
     c.run(seconds(4));
     c.answer(1, r);
     c.run(seconds(3));
-    EXPECT_EQ(c.rw(0), "admit silent") << r.state_word << word(r.role);
+    EXPECT_EQ(c.rw(0), "admit silent") << r.state_word << to_string(r.role);
   }
 }
 

@@ -122,7 +122,7 @@ TEST(JudgePrimary, ADoubtFromASessionFindsLossOfRoleAtOnce) {
   Cluster c;
   c.run(seconds(5));
   c.answer(0, Cluster::replica(5));
-  c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  c.step({SuspicionEvidence{{0, SuspicionKind::kShuttingDown}}});
   auto took = c.run_until([&] { return c.cuts(0); }, milliseconds(3'000));
   EXPECT_LE(took, milliseconds(5));
 }

@@ -29,7 +29,7 @@ struct Recorded {
     }
   }
   void feedback(std::uint64_t cut, std::uint64_t told_why, std::uint64_t held, bool first) {
-    Feedback f;
+    WorkerReport f;
     f.generation = c.state.published.generation;
     f.at = c.now;
     f.cut = cut;
@@ -56,7 +56,7 @@ TEST(FailoverRecord, StartingUpIsNone) {
 TEST(FailoverRecord, ASwitchoverHasItsSteps) {
   Recorded r;
   r.run(seconds(10));
-  r.c.step({DoubtEvidence{{0, DoubtKind::kShuttingDown}}});
+  r.c.step({SuspicionEvidence{{0, SuspicionKind::kShuttingDown}}});
   r.observe();
   r.c.answer(0, Cluster::without_query(true, State::kStopping, "stopping", Role::kPrimary));
   r.run(milliseconds(900));
@@ -110,7 +110,7 @@ TEST(FailoverRecord, TheSameNodeComingBackIsAnInterruption) {
 TEST(FailoverRecord, ADoubtThatComesToNothingLeavesNone) {
   Recorded r;
   r.run(seconds(10));
-  r.c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}}});
+  r.c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}}});
   r.run(seconds(20));
   EXPECT_TRUE(r.record.views(r.c.now).empty());
   // And it is not taken for the beginning of a later one.

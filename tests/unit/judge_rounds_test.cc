@@ -6,7 +6,7 @@ namespace {
 
 using Cluster = ScriptedCluster;
 
-bool is_rest(Ask ask) { return ask != Ask::kDatabase && ask != Ask::kTls; }
+bool is_rest(ProbeKind ask) { return ask != ProbeKind::kDatabase && ask != ProbeKind::kTls; }
 
 std::vector<Instant> rest_times(const ScriptedNode& n, Instant from) {
   std::vector<Instant> times;
@@ -16,7 +16,7 @@ std::vector<Instant> rest_times(const ScriptedNode& n, Instant from) {
   return times;
 }
 
-std::size_t asked(const ScriptedNode& n, Ask what, Instant from) {
+std::size_t asked(const ScriptedNode& n, ProbeKind what, Instant from) {
   std::size_t count = 0;
   for (std::size_t k = 0; k < n.asked.size(); ++k)
     count += n.asked[k] == what && n.asked_at[k] >= from;
@@ -33,9 +33,9 @@ TEST(JudgeRounds, SteadyStateAsksEachNodeAtMostOnceASecond) {
     EXPECT_GE(times.size(), 270u);
     EXPECT_LE(times.size(), 300u);
     for (std::size_t k = 1; k < times.size(); ++k) EXPECT_GE(times[k] - times[k - 1], seconds(1));
-    EXPECT_EQ(asked(n, Ask::kDatabase, from), 0u)
+    EXPECT_EQ(asked(n, ProbeKind::kDatabase, from), 0u)
         << "PostgreSQL is left alone while Patroni answers";
-    EXPECT_EQ(asked(n, Ask::kCluster, from), 0u);
+    EXPECT_EQ(asked(n, ProbeKind::kCluster, from), 0u);
   }
 }
 
@@ -58,8 +58,9 @@ TEST(JudgeRounds, ConfigurationIsLookedUpEveryHalfMinuteFromAReplica) {
   EXPECT_TRUE(c.state.dcs_known);
   Instant from = c.now;
   c.run(seconds(300));
-  EXPECT_EQ(asked(c.nodes[0], Ask::kConfig, from), 0u);
-  auto times = asked(c.nodes[1], Ask::kConfig, from) + asked(c.nodes[2], Ask::kConfig, from);
+  EXPECT_EQ(asked(c.nodes[0], ProbeKind::kConfig, from), 0u);
+  auto times =
+      asked(c.nodes[1], ProbeKind::kConfig, from) + asked(c.nodes[2], ProbeKind::kConfig, from);
   EXPECT_GE(times, 9u);
   EXPECT_LE(times, 10u);
 }
@@ -68,7 +69,7 @@ TEST(JudgeRounds, DoubtIsAnsweredAtOnceAndHuntsForASecond) {
   Cluster c;
   c.run(milliseconds(10'400));
   Instant from = c.now;
-  c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}}});
+  c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}}});
   for (const auto& n : c.nodes) EXPECT_EQ(rest_times(n, from).size(), 1u) << "at once, every node";
   c.run(seconds(1));
   for (const auto& n : c.nodes) {
@@ -85,7 +86,7 @@ TEST(JudgeRounds, DoubtsThatComeToNothingAreHeardLessAndLess) {
   c.run(seconds(10));
   Instant from = c.now;
   for (int i = 0; i < 600; ++i) {  // a client that fails ten times a second, for a minute
-    c.step({DoubtEvidence{{0, DoubtKind::kServerEnded}}});
+    c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}}});
     c.run(milliseconds(100));
   }
   EXPECT_LE(rest_times(c.nodes[0], from).size(), 60u + 10u * 12u);
@@ -94,7 +95,7 @@ TEST(JudgeRounds, DoubtsThatComeToNothingAreHeardLessAndLess) {
 TEST(JudgeRounds, DoubtAboutANodeThatDoesNotExistIsIgnored) {
   Cluster c;
   c.run(seconds(2));
-  c.step({DoubtEvidence{{99, DoubtKind::kServerEnded}}});
+  c.step({SuspicionEvidence{{99, SuspicionKind::kServerEnded}}});
   EXPECT_FALSE(c.state.hunting);
 }
 
@@ -173,7 +174,8 @@ TEST(JudgeRounds, ADeadReplicaIsNoReasonToHunt) {
   c.run(seconds(60));
   EXPECT_LE(rest_times(c.nodes[0], from).size(), 60u);
   EXPECT_LE(rest_times(c.nodes[2], from).size(), 60u);
-  EXPECT_LE(asked(c.nodes[2], Ask::kDatabase, from), 13u) << "its port is looked at now and then";
+  EXPECT_LE(asked(c.nodes[2], ProbeKind::kDatabase, from), 13u)
+      << "its port is looked at now and then";
 }
 
 TEST(JudgeRounds, TlsIsLearntOnceAndAskedAgainWhenTheAddressChanges) {
@@ -181,11 +183,11 @@ TEST(JudgeRounds, TlsIsLearntOnceAndAskedAgainWhenTheAddressChanges) {
   c.nodes[0].tls = TlsAnswer::kYes;
   c.run(seconds(300));
   EXPECT_EQ(c.state.published.nodes[0].tls, TlsAnswer::kYes);
-  EXPECT_EQ(asked(c.nodes[0], Ask::kTls, Instant{}), 1u);
+  EXPECT_EQ(asked(c.nodes[0], ProbeKind::kTls, Instant{}), 1u);
   c.step({AddressEvidence{0, {Cluster::address(7)}}});
   EXPECT_EQ(c.state.published.nodes[0].tls, TlsAnswer::kUnknown);
   c.run(seconds(2));
-  EXPECT_EQ(asked(c.nodes[0], Ask::kTls, Instant{}), 2u);
+  EXPECT_EQ(asked(c.nodes[0], ProbeKind::kTls, Instant{}), 2u);
   EXPECT_EQ(c.state.published.nodes[0].addresses.front(), Cluster::address(7));
 }
 
@@ -193,8 +195,8 @@ TEST(JudgeRounds, UnknownTlsIsAskedOnceAMinute) {
   Cluster c;
   c.nodes[0].tls = TlsAnswer::kUnknown;
   c.run(seconds(301));
-  EXPECT_LE(asked(c.nodes[0], Ask::kTls, Instant{}), 6u);
-  EXPECT_GE(asked(c.nodes[0], Ask::kTls, Instant{}), 5u);
+  EXPECT_LE(asked(c.nodes[0], ProbeKind::kTls, Instant{}), 6u);
+  EXPECT_GE(asked(c.nodes[0], ProbeKind::kTls, Instant{}), 5u);
 }
 
 TEST(JudgeRounds, TheSameSeedAsksAtTheSameTimes) {

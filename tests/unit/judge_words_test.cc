@@ -15,7 +15,7 @@ TEST(Words, EveryReasonHasARowInOrder) {
   for (std::size_t i = 0; i < table.size(); ++i) {
     EXPECT_EQ(static_cast<std::size_t>(table[i].reason), i);
     EXPECT_TRUE(words.insert(table[i].word).second) << table[i].word;
-    EXPECT_STREQ(word(static_cast<Reason>(i)), table[i].word);
+    EXPECT_STREQ(to_string(static_cast<Reason>(i)), table[i].word);
   }
   // The last enumerator: one more would have no row.
   EXPECT_EQ(static_cast<std::size_t>(Reason::kDegraded) + 1, table.size());
@@ -23,17 +23,18 @@ TEST(Words, EveryReasonHasARowInOrder) {
 
 TEST(Words, OtherEnumsHaveOneEach) {
   std::set<std::string> words;
-  for (auto a : {Admission::kAdmit, Admission::kDrain, Admission::kCut}) words.insert(word(a));
-  for (auto t : {TlsAnswer::kUnknown, TlsAnswer::kYes, TlsAnswer::kNo}) words.insert(word(t));
-  for (auto d : {DoubtKind::kConnectRefused, DoubtKind::kConnectTimedOut, DoubtKind::kServerEnded,
-                 DoubtKind::kShuttingDown, DoubtKind::kInHotStandby}) {
-    words.insert(word(d));
+  for (auto a : {Admission::kAdmit, Admission::kDrain, Admission::kCut}) words.insert(to_string(a));
+  for (auto t : {TlsAnswer::kUnknown, TlsAnswer::kYes, TlsAnswer::kNo}) words.insert(to_string(t));
+  for (auto d :
+       {SuspicionKind::kConnectRefused, SuspicionKind::kConnectTimedOut,
+        SuspicionKind::kServerEnded, SuspicionKind::kShuttingDown, SuspicionKind::kInHotStandby}) {
+    words.insert(to_string(d));
   }
   EXPECT_EQ(words.size(), 11u);
   EXPECT_FALSE(words.contains("?"));
   std::set<std::string> outcomes;
   for (int i = 0; i <= static_cast<int>(Outcome::kUnresolved); ++i) {
-    outcomes.insert(word(static_cast<Outcome>(i)));
+    outcomes.insert(to_string(static_cast<Outcome>(i)));
   }
   EXPECT_EQ(outcomes.size(), 8u);
   EXPECT_FALSE(outcomes.contains("?"));

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "proxy/message.h"
+#include "proxy/wire/message.h"
 #include "tests/unit/wire.h"
 
 namespace pgsteer {

@@ -1,5 +1,5 @@
 // Framing of single messages and what a login brings. Counting requests: message_idle_test.cc.
-#include "proxy/message.h"
+#include "proxy/wire/message.h"
 
 #include <gtest/gtest.h>
 

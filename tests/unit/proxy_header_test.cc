@@ -1,4 +1,4 @@
-#include "proxy/proxy_header.h"
+#include "proxy/wire/proxy_header.h"
 
 #include <gtest/gtest.h>
 

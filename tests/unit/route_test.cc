@@ -1,4 +1,4 @@
-#include "proxy/route.h"
+#include "proxy/routing/route.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,45 @@
+#include "proxy/net/client_address.h"
+
+#include <netinet/in.h>
+
+#include <cstring>
+
+#include "config/address.h"
+
+namespace pgsteer {
+
+std::uint64_t ClientAddress::hash() const {
+  std::uint64_t h = 0xcbf29ce484222325U;  // FNV-1a
+  for (const std::uint8_t byte : address) h = (h ^ byte) * 0x100000001b3U;
+  return h;
+}
+
+std::string ClientAddress::host() const {
+  if (unix_socket) return "local";
+  return ip_text(address);
+}
+
+std::string ClientAddress::text() const {
+  if (unix_socket) return "local";
+  return host_port(host(), port);
+}
+
+ClientAddress client_address_of(const Address& address) {
+  ClientAddress peer;
+  if (address.storage.ss_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, &address.storage, sizeof v4);
+    peer.address = map_ipv4(&v4.sin_addr);
+    peer.port = ntohs(v4.sin_port);
+  } else if (address.storage.ss_family == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &address.storage, sizeof v6);
+    std::memcpy(peer.address.data(), &v6.sin6_addr, 16);
+    peer.port = ntohs(v6.sin6_port);
+  } else {
+    peer.unix_socket = true;
+  }
+  return peer;
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,48 @@
+#include "proxy/net/pipe_pool.h"
+
+#include <fcntl.h>
+
+#include <array>
+#include <utility>
+
+namespace pgsteer {
+
+namespace {
+
+constexpr std::size_t kKeptIdle = 4;  // the rest is given back to the kernel
+
+std::unique_ptr<Pipe> open_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC) != 0) return nullptr;
+  auto pipe = std::make_unique<Pipe>();
+  pipe->read.reset(ends[0]);
+  pipe->write.reset(ends[1]);
+  // Over the soft limit the kernel refuses to grow, and may even have made a smaller pipe.
+  ::fcntl(ends[1], F_SETPIPE_SZ, PipePool::kWantedSize);
+  const int size = ::fcntl(ends[1], F_GETPIPE_SZ);
+  if (size < PipePool::kUsefulSize) return nullptr;
+  pipe->capacity = static_cast<std::size_t>(size);
+  return pipe;
+}
+
+}  // namespace
+
+std::unique_ptr<Pipe> PipePool::take() {
+  if (out_ >= kMaxPipes) return nullptr;
+  std::unique_ptr<Pipe> pipe;
+  if (idle_.empty()) {
+    pipe = open_pipe();
+  } else {
+    pipe = std::move(idle_.back());
+    idle_.pop_back();
+  }
+  if (pipe) ++out_;
+  return pipe;
+}
+
+void PipePool::give_back(std::unique_ptr<Pipe> pipe) {
+  --out_;
+  if (pipe->filled == 0 && idle_.size() < kKeptIdle) idle_.push_back(std::move(pipe));
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,121 @@
+#include "proxy/routing/route.h"
+
+#include <array>
+
+namespace pgsteer {
+
+namespace {
+
+static_assert(kMaxNodes <= 64, "RouteRequest::tried has one bit per node");
+
+struct Eligible {
+  std::array<std::uint8_t, kMaxNodes> nodes{};
+  std::size_t count = 0;
+};
+
+// a carries less than b, each by its weight. Cross-multiplied: no division, no rounding.
+bool lighter(const RouteRequest& r, std::size_t a, std::size_t b) {
+  const std::uint64_t wa = r.topology.nodes[a].weight;
+  const std::uint64_t wb = r.topology.nodes[b].weight;
+  return r.load[a].sessions * wb < r.load[b].sessions * wa;
+}
+
+std::size_t least(const RouteRequest& r, const Eligible& e) {
+  // Starting at `turn` gives each of several equally loaded nodes its turn.
+  std::size_t best = e.nodes[r.turn % e.count];
+  for (std::size_t i = 1; i < e.count; ++i) {
+    const std::size_t node = e.nodes[(r.turn + i) % e.count];
+    if (lighter(r, node, best)) best = node;
+  }
+  return best;
+}
+
+// The node under the `point`-th unit of weight, counted around the eligible nodes.
+std::size_t by_weight(const RouteRequest& r, const Eligible& e, std::uint64_t point) {
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < e.count; ++i) total += r.topology.nodes[e.nodes[i]].weight;
+  point %= total;
+  for (std::size_t i = 0; i < e.count; ++i) {
+    const std::uint64_t weight = r.topology.nodes[e.nodes[i]].weight;
+    if (point < weight) return e.nodes[i];
+    point -= weight;
+  }
+  return e.nodes[0];
+}
+
+std::uint64_t mix(std::uint64_t x) {  // splitmix64's finalizer, to spread neighbouring values
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+  return x ^ (x >> 31);
+}
+
+// Rendezvous hashing: when a node leaves, only its own clients move.
+std::size_t by_client(const RouteRequest& r, const Eligible& e) {
+  std::size_t best = e.nodes[0];
+  std::uint64_t best_score = 0;
+  for (std::size_t i = 0; i < e.count; ++i) {
+    const std::size_t node = e.nodes[i];
+    for (unsigned copy = 0; copy < r.topology.nodes[node].weight; ++copy) {
+      const std::uint64_t score = mix(r.client_hash ^ mix((node + 1) * 1000 + copy));
+      if (score >= best_score) {
+        best_score = score;
+        best = node;
+      }
+    }
+  }
+  return best;
+}
+
+std::size_t choose(const RouteRequest& r, const Eligible& e) {
+  switch (r.balance) {
+    case Balance::kLeastSessions:
+      return least(r, e);
+    case Balance::kRoundRobin:
+      return by_weight(r, e, r.turn);
+    case Balance::kRandom: {  // two draws, the lighter wins: nearly as even as looking at all
+      const std::size_t a = by_weight(r, e, mix(r.random));
+      const std::size_t b = by_weight(r, e, mix(r.random + 1));
+      return lighter(r, b, a) ? b : a;
+    }
+    case Balance::kClientAddress:
+      return by_client(r, e);
+  }
+  return e.nodes[0];
+}
+
+}  // namespace
+
+Route route(const RouteRequest& r) {
+  Eligible eligible;
+  bool tried = false;
+  bool busy = false;
+  bool full = false;
+  const auto& verdicts = r.topology.pools[r.listener].by_node;
+  for (std::size_t node = 0; node < verdicts.size() && node < kMaxNodes; ++node) {
+    if (verdicts[node].admission != Admission::kAdmit) continue;
+    const NodeLoad& load = r.load[node];
+    if ((r.tried >> node & 1) != 0) {
+      tried = true;
+    } else if (load.max_sessions != 0 && load.sessions >= load.max_sessions) {
+      full = true;
+    } else if (load.max_logins != 0 && load.logins >= load.max_logins) {
+      busy = true;
+    } else {
+      eligible.nodes[eligible.count++] = static_cast<std::uint8_t>(node);
+    }
+  }
+  if (eligible.count > 0) return {RouteOutcome::kNode, choose(r, eligible)};
+  if (busy) return {RouteOutcome::kBusy};
+  if (full) return {RouteOutcome::kFull};
+  return {tried ? RouteOutcome::kTried : RouteOutcome::kNobody};
+}
+
+bool permits(const Topology& topology, std::size_t listener, Target to, std::size_t node,
+             std::uint32_t timeline) {
+  if (topology.pools[listener].by_node[node].admission == Admission::kCut) return false;
+  // Between two timelines of the same node it was not the primary.
+  if (to == Target::kPrimary && topology.primary == node) return topology.timeline == timeline;
+  return true;
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,403 @@
+#include "proxy/wire/message.h"
+
+#include <algorithm>
+
+#include "proxy/wire/bytes.h"
+#include "proxy/wire/error_response.h"
+
+namespace pgsteer {
+namespace {
+
+// Enough of an ErrorResponse for severity and SQLSTATE, which come first, and for a whole
+// BackendKeyData.
+constexpr std::size_t kScratchBytes = 4 + kMaxCancelKey;
+constexpr std::size_t kMaxServerVersion = 64;
+constexpr std::size_t kReadyBytes = 6;         // Z, length 5, status
+constexpr std::size_t kMaxCompletionTag = 64;  // tcop/cmdtag.h COMPLETION_TAG_BUFSIZE
+constexpr std::string_view kClientTypes = "BCDEFHPQSXcdfp";
+
+bool ready_status(char c) { return c == 'I' || c == 'T' || c == 'E'; }
+
+// Does `bytes` end with a whole CommandComplete? Its tag is short printable text.
+bool ends_with_command_complete(std::span<const std::byte> bytes) {
+  if (bytes.empty() || bytes.back() != std::byte{0}) return false;
+  for (std::size_t body = 1; body <= kMaxCompletionTag; ++body) {
+    const std::size_t whole = kMessageHead + body;
+    if (whole > bytes.size()) return false;
+    const std::byte* at = bytes.data() + bytes.size() - whole;
+    if (*at == std::byte{'C'} && load_u32(at + 1) == 4 + body) return true;
+    if (body > 1 && (at[kMessageHead] < std::byte{' '} || at[kMessageHead] > std::byte{'~'})) {
+      return false;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+bool is_terminate(std::span<const std::byte> bytes) { return text(bytes) == kTerminate; }
+
+// --- ClientStream --------------------------------------------------------------------------------
+
+void ClientStream::advance(std::span<const std::byte> bytes) {
+  if (opaque()) {
+    answered_ = answered_ && bytes.empty();
+    note_goodbye(bytes);
+    return;
+  }
+  cursor_.advance(
+      bytes, [this](char type, std::uint32_t, std::uint32_t offset, std::span<const std::byte>) {
+        if (offset == 0) count(type);
+      });
+}
+
+// A goodbye is mostly sent by itself, and then needs no framing to be known.
+void ClientStream::note_goodbye(std::span<const std::byte> bytes) {
+  if (is_terminate(bytes)) terminated_ = true;
+}
+
+void ClientStream::count(char type) {
+  switch (type) {
+    case 'Q':  // Query
+      ++due_;
+      syncs_ = 0;
+      unsynced_ = false;
+      break;
+    case 'S':  // Sync
+      ++due_;
+      ++syncs_;
+      unsynced_ = false;
+      break;
+    case 'F':  // FunctionCall
+      ++due_;
+      unsynced_ = false;
+      break;
+    case 'E':  // Execute
+      syncs_ = 0;
+      unsynced_ = true;
+      break;
+    case 'B':  // Bind, Close, Describe, Parse
+    case 'C':
+    case 'D':
+    case 'P':
+      unsynced_ = true;
+      break;
+    case 'c':  // CopyDone, CopyFail
+    case 'f':
+      copy_ended();
+      break;
+    case 'X':  // Terminate
+      terminated_ = true;
+      break;
+    default:  // CopyData, Flush, a password
+      break;
+  }
+}
+
+void ClientStream::copy_ended() {
+  if (syncs_ != 0) {
+    if (copy_in_ && syncs_ <= due_) {
+      due_ -= syncs_;
+      unsynced_ = true;
+    } else {
+      uncertain_ = true;
+    }
+  }
+  syncs_ = 0;
+  copy_in_ = false;
+}
+
+void ClientStream::skip(std::uint64_t bytes) {
+  if (bytes == 0) return;
+  answered_ = false;
+  // A message of which nothing but the header was copied has not been counted.
+  if (cursor_.unvisited() && bytes <= cursor_.body_left()) count(cursor_.type());
+  cursor_.skip(bytes);
+}
+
+bool ClientStream::resync_after_gap(std::span<const std::byte> chunk) {
+  if (!opaque()) {
+    advance(chunk);
+    return true;
+  }
+  note_goodbye(chunk);
+  if (!answered_ || chunk.empty()) return false;
+  answered_ = false;
+  MessageCursor probe;
+  bool known = true;
+  probe.advance(chunk, [&](char type, std::uint32_t, std::uint32_t, std::span<const std::byte>) {
+    known = known && kClientTypes.find(type) != std::string_view::npos;
+  });
+  if (!known || !probe.at_boundary()) return false;
+  cursor_.restart();
+  due_ = syncs_ = 0;
+  unsynced_ = uncertain_ = false;
+  advance(chunk);
+  return true;
+}
+
+void ClientStream::on_copy_in() { copy_in_ = true; }
+
+void ClientStream::on_ready() {
+  if (opaque()) {
+    on_ready_unframed();
+    return;
+  }
+  copy_in_ = false;
+  if (due_ == 0) {
+    uncertain_ = true;
+    return;
+  }
+  --due_;
+  if (due_ == 0) {
+    syncs_ = 0;
+  } else {
+    pipelined_ = true;
+  }
+}
+
+// The client's messages are not seen. If they were those of a COPY FROM STDIN that was the only
+// thing going on, this answers it, and what the client sends next begins at a boundary.
+void ClientStream::on_ready_unframed() {
+  answered_ = copy_in_ && due_ <= 1;
+  copy_in_ = false;
+}
+
+void ClientStream::on_ready_after_gap() {
+  if (opaque()) {
+    on_ready_unframed();
+  } else if (due_ == 1 || (due_ > 1 && !pipelined_)) {
+    due_ = 1;
+    on_ready();
+  } else {
+    copy_in_ = false;
+    uncertain_ = true;
+  }
+}
+
+// --- ServerStream --------------------------------------------------------------------------------
+
+struct ServerStream::Scratch {
+  LoginFacts facts;
+  bool facts_held = false;  // until release_login(); false: here for an error in pieces only
+  std::size_t used = 0;
+  std::array<std::byte, kScratchBytes> bytes{};
+
+  // Keeps what fits of a body that comes in pieces.
+  void append(std::uint32_t offset, std::span<const std::byte> part) {
+    if (offset == 0) used = 0;
+    const std::size_t fits = std::min(part.size(), bytes.size() - used);
+    std::copy_n(part.begin(), fits, bytes.begin() + static_cast<std::ptrdiff_t>(used));
+    used += fits;
+  }
+  std::span<const std::byte> body() const { return {bytes.data(), used}; }
+};
+
+ServerStream::ServerStream() : scratch_(std::make_unique<Scratch>()) {
+  scratch_->facts_held = true;
+}
+ServerStream::~ServerStream() = default;
+ServerStream::ServerStream(ServerStream&&) noexcept = default;
+ServerStream& ServerStream::operator=(ServerStream&&) noexcept = default;
+
+void ServerStream::advance(std::span<const std::byte> bytes, ClientStream& client) {
+  if (opaque()) return;
+  cursor_.advance(bytes, [&](char type, std::uint32_t size, std::uint32_t offset,
+                             std::span<const std::byte> part) {
+    if (login_done_) {
+      visit(type, size, offset, part, client);
+    } else {
+      visit_login(type, size, offset, part, client);
+    }
+  });
+  if (opaque()) scratch_.reset();
+}
+
+void ServerStream::visit(char type, std::uint32_t size, std::uint32_t offset,
+                         std::span<const std::byte> part, ClientStream& client) {
+  switch (type) {
+    case 'Z':
+      if (size == 1) {
+        on_ready(part[0], client);
+      } else {
+        cursor_.lose();
+      }
+      break;
+    case 'E':
+    case 'N':
+      on_report_piece(type, size, offset, part);
+      break;
+    case 'G':  // CopyInResponse
+      if (offset == 0) client.on_copy_in();
+      break;
+    case 'W':  // CopyBothResponse
+      copy_both_ = true;
+      break;
+    default:
+      break;
+  }
+}
+
+void ServerStream::visit_login(char type, std::uint32_t size, std::uint32_t offset,
+                               std::span<const std::byte> part, ClientStream& client) {
+  if (type == 'Z') {
+    visit(type, size, offset, part, client);
+  } else if (part.size() == size) {
+    on_login_message(type, part, true);
+  } else {
+    scratch_->append(offset, part);
+    if (offset + part.size() == size) {
+      on_login_message(type, scratch_->body(), scratch_->used == size);
+    }
+  }
+}
+
+void ServerStream::on_login_message(char type, std::span<const std::byte> body, bool whole) {
+  LoginFacts& facts = scratch_->facts;
+  switch (type) {
+    case 'R':  // Authentication...
+      if (body.size() < 4) break;
+      facts.authentication = load_u32(body.data());
+      facts.authenticated = facts.authentication == 0;
+      break;
+    case 'S':  // ParameterStatus
+      if (whole) on_parameter(body);
+      break;
+    case 'K':  // BackendKeyData
+      if (!whole || body.size() <= 4 || body.size() > 4 + kMaxCancelKey) break;
+      facts.has_key = true;
+      facts.pid = load_u32(body.data());
+      facts.key_size = static_cast<std::uint16_t>(body.size() - 4);
+      std::copy(body.begin() + 4, body.end(), facts.key_bytes.begin());
+      break;
+    case 'v':  // NegotiateProtocolVersion
+      if (body.size() >= 4) facts.negotiated_protocol = load_u32(body.data());
+      break;
+    case 'E':
+    case 'N':
+      on_report(type, body);
+      break;
+    default:
+      break;
+  }
+}
+
+void ServerStream::on_parameter(std::span<const std::byte> body) {
+  const std::string_view all = text(body);
+  const std::size_t name_end = all.find('\0');
+  if (name_end == std::string_view::npos) return;
+  const std::string_view name = all.substr(0, name_end);
+  std::string_view value = all.substr(name_end + 1);
+  value = value.substr(0, value.find('\0'));
+  if (name == "in_hot_standby") {
+    scratch_->facts.in_hot_standby = value == "on";
+  } else if (name == "server_version") {
+    scratch_->facts.server_version = value.substr(0, kMaxServerVersion);
+  }
+}
+
+void ServerStream::on_report_piece(char type, std::uint32_t size, std::uint32_t offset,
+                                   std::span<const std::byte> part) {
+  if (part.size() == size) {
+    on_report(type, part);
+    return;
+  }
+  if (!scratch_) scratch_ = std::make_unique<Scratch>();
+  scratch_->append(offset, part);
+  if (offset + part.size() == size) {
+    on_report(type, scratch_->body());
+    if (!scratch_->facts_held) scratch_.reset();
+  }
+}
+
+void ServerStream::on_report(char type, std::span<const std::byte> body) {
+  if (ending_ == Ending::kFatal || ending_ == Ending::kLoginError) return;
+  const auto fields = decode_error_fields(body.first(std::min(body.size(), kScratchBytes)));
+  const std::string_view code = fields ? fields->sqlstate : std::string_view{};
+  if (type == 'N') {
+    if (code != "57P01" && code != "57P02") return;
+    ending_ = Ending::kNotice;
+  } else if (!login_done_) {
+    ending_ = Ending::kLoginError;
+  } else if (fields && fields->fatal()) {
+    ending_ = Ending::kFatal;
+  } else {
+    return;
+  }
+  sqlstate_ = {};
+  std::copy(code.begin(), code.end(), sqlstate_.begin());
+}
+
+void ServerStream::on_ready(std::byte status, ClientStream& client) {
+  const char c = static_cast<char>(status);
+  if (!ready_status(c)) {
+    cursor_.lose();
+    return;
+  }
+  status_ = c;
+  if (login_done_) {
+    client.on_ready();
+  } else {
+    login_done_ = true;  // this one answers the startup packet
+  }
+}
+
+const LoginFacts* ServerStream::login() const {
+  return scratch_ && scratch_->facts_held ? &scratch_->facts : nullptr;
+}
+
+void ServerStream::release_login() {
+  if (!scratch_ || !login_done_) return;
+  scratch_->facts_held = false;
+  const bool error_in_pieces = cursor_.body_left() != 0 && !cursor_.unvisited() &&
+                               (cursor_.type() == 'E' || cursor_.type() == 'N');
+  if (!error_in_pieces) scratch_.reset();
+}
+
+std::string_view ServerStream::sqlstate() const {
+  return sqlstate_[0] == 0 ? std::string_view{} : std::string_view(sqlstate_.data(), 5);
+}
+
+void ServerStream::skip(std::uint64_t count) {
+  if (count == 0) return;
+  constexpr std::string_view kWatched = "ZENGW";
+  const bool inside = count <= cursor_.body_left() && login_done_ &&
+                      kWatched.find(cursor_.type()) == std::string_view::npos;
+  if (inside) {
+    cursor_.skip(count);
+  } else {
+    make_opaque();
+  }
+}
+
+void ServerStream::make_opaque() {
+  cursor_.lose();
+  scratch_.reset();
+}
+
+bool ServerStream::resync_after_gap(std::span<const std::byte> chunk, ClientStream& client) {
+  if (!opaque()) {
+    advance(chunk, client);
+    return true;
+  }
+  if (!login_done_ || chunk.size() < kReadyBytes) return false;
+  const auto ready = chunk.last(kReadyBytes);
+  const auto status = static_cast<char>(ready[5]);
+  if (ready[0] != std::byte{'Z'} || load_u32(ready.data() + 1) != 5 || !ready_status(status)) {
+    return false;
+  }
+  const auto before = chunk.first(chunk.size() - kReadyBytes);
+  if (!before.empty() && !ends_with_command_complete(before)) return false;
+  cursor_.restart();
+  status_ = status;
+  client.on_ready_after_gap();
+  return true;
+}
+
+bool idle(const ServerStream& server, const ClientStream& client) {
+  return server.login_done() && server.status() == 'I' && server.at_boundary() &&
+         !server.replicating() && client.certain() && client.at_boundary() && client.due() == 0 &&
+         !client.unsynced();
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,19 @@
+#include "stats/failover_counts.h"
+
+#include <algorithm>
+
+namespace pgsteer {
+
+void FailoverCounts::add(const ClusterView& view) {
+  std::optional<std::uint64_t> newest = last_counted_;
+  for (const FailoverView& failover : view.failovers) {
+    if (!failover.finished) continue;
+    if (last_counted_ && failover.id <= *last_counted_) continue;
+    (failover.kind == "failover" ? failovers : interruptions) += 1;
+    no_primary_seconds += failover.no_primary_seconds;
+    newest = newest ? std::max(*newest, failover.id) : failover.id;
+  }
+  last_counted_ = newest;
+}
+
+}  // namespace pgsteer

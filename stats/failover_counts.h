@@ -1,0 +1,24 @@
+// Counts failovers over the life of the process. The cluster view keeps only the last twenty
+// records, a counter must not forget. A plain value; the owner serialises access.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "health/views.h"
+
+namespace pgsteer {
+
+struct FailoverCounts {
+  std::uint64_t failovers = 0;      // finished ones, to another node
+  std::uint64_t interruptions = 0;  // finished ones, the same node came back
+  double no_primary_seconds = 0;    // summed over both
+
+  // Adds the records of `view` that are finished and were not counted before. Ids rise.
+  void add(const ClusterView& view);
+
+ private:
+  std::optional<std::uint64_t> last_counted_;
+};
+
+}  // namespace pgsteer

@@ -1,0 +1,430 @@
+// What knocks: first packets whole, slow, wrong and hostile; who may come in, and how many.
+#include <gtest/gtest.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "proxy/wire/first_packet.h"
+#include "tests/component/proxy_fixture.h"
+#include "tests/unit/wire.h"
+
+namespace pgsteer {
+namespace {
+
+using std::chrono::steady_clock;
+
+class ProxyDoor : public testing::Test {
+ protected:
+  void begin() {
+    proxy.start();
+    proxy.primary(0);
+  }
+  // After whatever went before: nothing is left of it, and others are served.
+  void expect_unharmed() {
+    EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }));
+    EXPECT_EQ(proxy.session().query("name"), "pg-1");
+  }
+
+  ProxyFixture proxy{1};
+};
+
+TEST_F(ProxyDoor, WhatIsNoPostgreSqlIsClosedAtOnce) {
+  begin();
+  const std::string length = wire::u32(100'000) + wire::u32(protocol_version(3, 0));
+  const std::string unknown = wire::packet(protocol_version(1234, 9999));
+  const std::string unterminated = wire::packet(protocol_version(3, 0), "user");
+  const std::vector<std::string> packets{"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                         std::string(200, '\xff'),
+                                         std::string(8, '\0'),
+                                         length,
+                                         unknown,
+                                         unterminated};
+  for (const std::string& packet : packets) {
+    ProxyClient client = proxy.connect();
+    client.send(packet);
+    const auto begun = steady_clock::now();
+    EXPECT_TRUE(client.ended_silently()) << packet;
+    EXPECT_LT(steady_clock::now() - begun, 2s);
+  }
+  EXPECT_TRUE(eventually([&] { return proxy.ended("bad_packet") == packets.size(); }));
+  EXPECT_EQ(proxy.node(0).connections(), 0U);
+  expect_unharmed();
+}
+
+TEST_F(ProxyDoor, ASilentConnectionIsClosedAfterTheFirstPacketTimeout) {
+  proxy.rw().first_packet_timeout = 50ms;
+  begin();
+  ProxyClient client = proxy.connect();
+  EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
+  EXPECT_TRUE(eventually([&] { return proxy.ended("first_packet_timeout") == 1; }));
+  expect_unharmed();
+}
+
+// The time counts from the accept; a byte now and then does not prolong it.
+TEST_F(ProxyDoor, ADripIsClosedAfterTheFirstPacketTimeout) {
+  proxy.rw().first_packet_timeout = 60ms;
+  begin();
+  ProxyClient client = proxy.connect();
+  const auto begun = steady_clock::now();
+  for (const char c : std::string(20, 'x')) {
+    if (!client.send(wire::u32(1000).substr(0, 1)) || c == 0) break;
+    if (client.closed(20ms) != WireEnd::Closed::kNotYet) break;
+  }
+  EXPECT_EQ(client.closed() == WireEnd::Closed::kNotYet, false);
+  EXPECT_LT(steady_clock::now() - begun, 2s);
+  expect_unharmed();
+}
+
+TEST_F(ProxyDoor, AStartupPacketMayComeByteByByte) {
+  begin();
+  ProxyClient client = proxy.connect();
+  for (const char c : ProxyClient::startup_packet()) ASSERT_TRUE(client.send(std::string(1, c)));
+  EXPECT_TRUE(client.wait_until_ready());
+}
+
+TEST_F(ProxyDoor, TheLargestStartupPacketPasses) {
+  begin();
+  const std::string fields = std::string("user\0u\0x\0", 9);
+  const std::string rest =
+      fields + std::string(kMaxStartupPacket - 8 - fields.size() - 2, 'y') + std::string(2, '\0');
+  ProxyClient client = proxy.connect();
+  client.send(wire::packet(protocol_version(3, 0), rest));
+  ASSERT_TRUE(client.wait_until_ready());
+  EXPECT_EQ(proxy.node(0).startups().front().size(), kMaxStartupPacket);
+}
+
+// A client that does not wait for the answer to its startup packet loses nothing.
+TEST_F(ProxyDoor, AQueryBehindTheStartupPacketIsAnswered) {
+  begin();
+  ProxyClient client = proxy.connect();
+  client.send(ProxyClient::startup_packet() + wire::query("at once"));
+  ASSERT_TRUE(client.wait_until_ready());
+  const auto row = client.message();
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->body.substr(6), "at once");
+  EXPECT_TRUE(client.wait_until_ready());
+  EXPECT_EQ(client.query("name"), "pg-1");
+}
+
+// What came before the handshake must not be taken for what came through it.
+TEST_F(ProxyDoor, Cve2021_3935BytesBehindAnSslRequestAreRefused) {
+  const TestCertificates certificates;
+  for (const auto tls : {ClientTls::kPass, ClientTls::kTerminate}) {
+    ProxyFixture own(1);
+    own.rw().tls = tls;
+    own.rw().tls_certificate = certificates.certificate("server");
+    own.rw().tls_key = certificates.key("server");
+    own.draft.nodes[0].tls = TlsAnswer::kYes;
+    own.start();
+    own.primary(0);
+    for (const std::uint32_t code : {kSslRequestCode, kGssRequestCode}) {
+      ProxyClient client = own.connect();
+      client.send(wire::packet(code) + ProxyClient::startup_packet());
+      EXPECT_TRUE(client.ended_silently()) << code;
+    }
+    EXPECT_TRUE(eventually([&] { return own.ended("bad_packet") == 2; }));
+    EXPECT_TRUE(own.node(0).startups().empty());
+  }
+}
+
+TEST_F(ProxyDoor, AResetAtEveryStepHarmsNobody) {
+  begin();
+  const std::string packet = ProxyClient::startup_packet();
+  for (std::size_t cut = 0; cut <= packet.size(); ++cut) {
+    ProxyClient client = proxy.connect();
+    if (cut > 0) client.send(packet.substr(0, cut));
+    client.reset();
+  }
+  for (const auto login : {FakePostgres::Login::kSilent, FakePostgres::Login::kHeldBack}) {
+    proxy.node(0).set({.login = login});
+    ProxyClient client = proxy.connect();
+    client.ask();
+    ASSERT_TRUE(eventually([&] { return proxy.node(0).in_login() > 0; }));
+    client.reset();
+    ASSERT_TRUE(eventually([&] { return proxy.all_gone(); }));
+  }
+  proxy.node(0).set({});
+  for (const char* sql : {"hang", "half", "begin"}) {
+    ProxyClient client = proxy.session();
+    client.send_query(sql);
+    client.reset();
+  }
+  expect_unharmed();
+}
+
+TEST_F(ProxyDoor, AHalfCloseAtEveryStepHarmsNobody) {
+  begin();
+  const std::string packet = ProxyClient::startup_packet();
+  for (std::size_t cut = 0; cut < packet.size(); ++cut) {
+    ProxyClient client = proxy.connect();
+    if (cut > 0) client.send(packet.substr(0, cut));
+    client.half_close();
+    EXPECT_TRUE(client.ended_silently()) << cut;
+  }
+  expect_unharmed();
+}
+
+TEST_F(ProxyDoor, GssencRequestThenSslRequestThenStartup) {
+  begin();
+  ProxyClient client = proxy.connect();
+  EXPECT_EQ(client.request_gss(), 'N');
+  EXPECT_EQ(client.request_ssl(), 'N');
+  EXPECT_TRUE(client.log_in());
+  ProxyClient other = proxy.connect();
+  EXPECT_EQ(other.request_ssl(), 'N');
+  EXPECT_EQ(other.request_gss(), 'N');
+  EXPECT_TRUE(other.log_in());
+}
+
+TEST_F(ProxyDoor, RequestsWithoutEndAreRefused) {
+  begin();
+  ProxyClient client = proxy.connect();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(client.request_ssl(), 'N');
+  EXPECT_TRUE(client.ended_silently());
+}
+
+TEST_F(ProxyDoor, ALoginThatTakesTooLongIsEnded) {
+  proxy.rw().login_timeout = 50ms;
+  proxy.node(0).set({.login = FakePostgres::Login::kHeldBack});
+  begin();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  ASSERT_EQ(client.message()->type, 'R');
+  EXPECT_TRUE(client.ended_with("57014"));
+  EXPECT_EQ(proxy.ended("login_timeout"), 1U);
+}
+
+TEST_F(ProxyDoor, APasswordIsAskedForAndPassedOn) {
+  proxy.node(0).set({.login = FakePostgres::Login::kPassword});
+  begin();
+  ProxyClient client = proxy.connect();
+  client.ask();
+  ASSERT_EQ(client.message()->type, 'R');
+  client.send(wire::message('p', std::string("secret\0", 7)));
+  EXPECT_TRUE(client.wait_until_ready());
+  EXPECT_EQ(client.query("name"), "pg-1");
+}
+
+TEST_F(ProxyDoor, TheSessionTableShowsWhoIsThere) {
+  begin();
+  ProxyClient client = proxy.connect();
+  client.send(
+      wire::startup(protocol_version(3, 0),
+                    {{"user", "ali\nce"}, {"database", "shop"}, {"application_name", "till"}}));
+  ASSERT_TRUE(client.wait_until_ready());
+  const auto views = proxy.sessions();
+  ASSERT_EQ(views.size(), 1U);
+  EXPECT_EQ(views[0].listener, "rw");
+  EXPECT_EQ(views[0].node, "pg-1");
+  EXPECT_EQ(views[0].user, "ali?ce");
+  EXPECT_EQ(views[0].database, "shop");
+  EXPECT_EQ(views[0].application, "till");
+  EXPECT_EQ(views[0].phase, "relay");
+  EXPECT_EQ(views[0].tls, "off");
+  EXPECT_FALSE(views[0].busy);
+  EXPECT_TRUE(views[0].client.starts_with("127.0.0.1:"));
+  EXPECT_TRUE(views[0].local.starts_with("127.0.0.1:"));
+}
+
+TEST_F(ProxyDoor, TheApplicationNameTellsTheClientsAddress) {
+  proxy.rw().client_in_application_name = true;
+  begin();
+  ProxyClient client = proxy.connect();
+  client.send(ProxyClient::startup_packet("till") + wire::query("behind it"));
+  ASSERT_TRUE(client.wait_until_ready());
+  const std::string packet = proxy.node(0).startups().front();
+  const auto fields = startup_fields(wire::bytes(packet));
+  ASSERT_TRUE(fields.valid);
+  EXPECT_TRUE(fields.application.starts_with("till [127.0.0.1:")) << fields.application;
+  EXPECT_TRUE(fields.application.ends_with("]"));
+  EXPECT_EQ(fields.user, "alice");
+  EXPECT_TRUE(client.wait_until_ready());  // the query behind the packet
+}
+
+TEST_F(ProxyDoor, AUnixSocketServesToo) {
+  const std::string path = std::filesystem::temp_directory_path() /
+                           ("pgsteer-door-" + std::to_string(::getpid()) + ".sock");
+  proxy.rw().bind.push_back(bind_to(path));
+  proxy.rw().max_connections_per_client = 1;  // of the network alone
+  begin();
+  ASSERT_TRUE(eventually([&] { return std::filesystem::exists(path); }));
+  ProxyClient one = ProxyClient::unix_socket(path);
+  ProxyClient two = ProxyClient::unix_socket(path);
+  ASSERT_TRUE(one.log_in());
+  ASSERT_TRUE(two.log_in());
+  EXPECT_EQ(one.query("name"), "pg-1");
+  EXPECT_EQ(proxy.sessions().front().client, "local");
+  one.close();
+  two.close();
+  proxy.server->stop(0ms);
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+// -------------------------------------------------------------------------------------------------
+// Limits
+
+TEST_F(ProxyDoor, BeyondMaxConnectionsTheClientIsTold53300) {
+  proxy.rw().max_connections = 2;
+  begin();
+  ProxyClient one = proxy.session();
+  ProxyClient two = proxy.session();
+  ProxyClient three = proxy.connect();
+  EXPECT_EQ(three.request_ssl(), 'N');  // so that it can be told in clear
+  three.ask();
+  EXPECT_TRUE(three.ended_with("53300"));
+  EXPECT_EQ(three.told.message, "sorry, too many clients already");
+  EXPECT_EQ(proxy.ended("too_many_connections"), 1U);
+  one.close();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().now == 1; }));
+  // The place is given back a moment after the session is gone.
+  EXPECT_TRUE(eventually([&] { return proxy.session().open(); }));
+  EXPECT_EQ(two.query("name"), "pg-1");
+}
+
+TEST_F(ProxyDoor, ASilentStrangerTakesAPlaceOnlyUntilItIsGone) {
+  proxy.rw().max_connections = 1;
+  begin();
+  ProxyClient silent = proxy.connect();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().now == 1; }));
+  ProxyClient refused = proxy.connect();
+  refused.ask();
+  EXPECT_TRUE(refused.ended_with("53300"));
+  silent.reset();
+  EXPECT_TRUE(eventually([&] { return proxy.session().open(); }));
+}
+
+TEST_F(ProxyDoor, EachClientAddressHasItsOwnLimit) {
+  proxy.rw().max_connections_per_client = 1;
+  begin();
+  ProxyClient one = proxy.session();
+  ProxyClient two = proxy.connect();
+  two.ask();
+  EXPECT_TRUE(two.ended_with("53300"));
+  EXPECT_EQ(proxy.ended("too_many_per_client"), 1U);
+  ProxyClient other = proxy.connect(kRw, "127.0.0.77");
+  EXPECT_TRUE(other.log_in());
+}
+
+TEST_F(ProxyDoor, AFullNodeIsTold53300) {
+  proxy.config.nodes[0].max_connections = 1;
+  begin();
+  ProxyClient one = proxy.session();
+  ProxyClient two = proxy.connect();
+  two.ask();
+  EXPECT_TRUE(two.ended_with("53300"));
+  EXPECT_EQ(proxy.ended("node_full"), 1U);
+}
+
+TEST(ProxyNodeLimit, AFullReplicaLeavesTheRestToTheOther) {
+  ProxyFixture proxy(3);
+  proxy.config.nodes[1].max_connections = 1;
+  proxy.start();
+  proxy.primary(0);
+  std::vector<ProxyClient> kept;
+  for (int i = 0; i < 5; ++i) kept.push_back(proxy.session(kRo));
+  EXPECT_EQ(proxy.node(1).logged_in(), 1U);
+  EXPECT_EQ(proxy.node(2).logged_in(), 4U);
+}
+
+TEST_F(ProxyDoor, DeniedNetworksAreClosedWithoutAWord) {
+  proxy.rw().deny = {network("127.0.0.66")};
+  proxy.ro().allow = {network("127.0.1.0/24")};
+  begin();
+  ProxyClient denied = proxy.connect(kRw, "127.0.0.66");
+  denied.ask();
+  EXPECT_TRUE(denied.ended_silently());
+  EXPECT_EQ(proxy.ended("denied"), 1U);
+  EXPECT_TRUE(proxy.session().open());
+  ProxyClient outside = proxy.connect(kRo);
+  EXPECT_TRUE(outside.ended_silently());
+  proxy.verdict(kRo, 0, Admission::kAdmit).publish();
+  ProxyClient inside = proxy.connect(kRo, "127.0.1.5");
+  EXPECT_TRUE(inside.log_in());
+}
+
+TEST_F(ProxyDoor, TooManyNewConnectionsPerSecondAreClosed) {
+  proxy.rw().new_connections_per_client = 3;
+  begin();
+  std::vector<ProxyClient> clients;
+  const auto begun = steady_clock::now();
+  for (int i = 0; i < 6; ++i) {
+    clients.push_back(proxy.connect());
+    clients.back().ask();
+  }
+  int served = 0;
+  for (ProxyClient& client : clients) served += client.wait_until_ready() ? 1 : 0;
+  if (steady_clock::now() - begun < 900ms) {
+    EXPECT_EQ(served, 3);
+    EXPECT_EQ(proxy.ended("too_fast"), 3U);
+  }
+  EXPECT_TRUE(proxy.connect(kRw, "127.0.0.77").log_in());
+}
+
+// -------------------------------------------------------------------------------------------------
+// Many
+
+// Sets the soft limit of descriptors, and sets it back.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(rlim_t soft) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    rlimit now = before_;
+    now.rlim_cur = soft;
+    ::setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+rlim_t descriptors_in_use() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<rlim_t>(std::distance(begin(all), end(all)));
+}
+
+TEST_F(ProxyDoor, ThousandsWhoSayNothingAreBoundedAndOthersServed) {
+  constexpr unsigned kSilent = 2000;
+  std::vector<ProxyClient> silent;
+  silent.reserve(kSilent);
+  {
+    const DescriptorLimit limit(8000);  // an eighth of it may be strangers
+    proxy.start();
+  }
+  proxy.primary(0);
+  for (unsigned i = 0; i < kSilent; ++i) silent.push_back(proxy.connect());
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().total == kSilent; }));
+  EXPECT_TRUE(eventually([&] { return proxy.traffic().now <= 1000; }));
+  EXPECT_GE(proxy.ended("crowded_out"), kSilent - 1000);
+  EXPECT_EQ(silent.front().closed(), WireEnd::Closed::kEof);       // the oldest went
+  EXPECT_EQ(silent.back().closed(0ms), WireEnd::Closed::kNotYet);  // the newest stays
+  const auto begun = steady_clock::now();
+  EXPECT_EQ(proxy.session().query("name"), "pg-1");
+  EXPECT_LT(steady_clock::now() - begun, 1s);
+}
+
+TEST_F(ProxyDoor, WithoutDescriptorsAcceptingPausesAndRecovers) {
+  begin();
+  ASSERT_TRUE(proxy.session().open());
+  ASSERT_TRUE(eventually([&] { return proxy.all_gone() && proxy.node(0).open() == 0; }));
+  spdlog::debug("UBSan asks for the logger's type once, and needs descriptors to do so");
+  std::vector<ProxyClient> waiting;
+  {
+    // Sockets for three clients of ours, and one more that the door may have.
+    const DescriptorLimit limit(descriptors_in_use() + 4);
+    for (int i = 0; i < 3; ++i) waiting.push_back(proxy.connect());
+    ASSERT_TRUE(waiting.back().open());
+    ASSERT_TRUE(eventually([&] { return proxy.server->traffic().accept_errors > 0; }));
+    // It pauses instead of spinning: the kernel wakes it for the same connection all the time.
+    const std::uint64_t errors = proxy.server->traffic().accept_errors;
+    EXPECT_EQ(waiting.back().closed(150ms), WireEnd::Closed::kNotYet);
+    EXPECT_LE(proxy.server->traffic().accept_errors, errors + 3);
+  }
+  for (ProxyClient& client : waiting) EXPECT_TRUE(client.log_in());
+}
+
+}  // namespace
+}  // namespace pgsteer
