@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <stdexcept>
 #include <utility>
 
 #include "proxy/net/listen_socket.h"
 #include "proxy/net/socket_options.h"
+#include "proxy/routing/route.h"
 
 namespace pgsteer {
 
@@ -17,10 +19,11 @@ namespace {
 
 // Accepted in one turn from one socket; the rest waits for the sessions' turn.
 constexpr int kAcceptsPerTurn = 32;
+// Until accepting is tried again after the kernel refused, and opening a port that was taken.
 constexpr std::chrono::milliseconds kPause{100};
 
 // Clients inherit the socket's options.
-UniqueFd open_listener(const BindAddress& bind, const ServerConfig& server) try {
+UniqueFd open_socket(const BindAddress& bind, const ServerConfig& server) try {
   UniqueFd fd = open_listen_socket(bind);
   if (bind.unix_path.empty()) {
     set_no_delay(fd.get());
@@ -31,35 +34,34 @@ UniqueFd open_listener(const BindAddress& bind, const ServerConfig& server) try 
   throw std::runtime_error(std::string("cannot listen on ") + problem.what());
 }
 
-bool admits_any(const Pool& pool) {
-  return std::any_of(pool.by_node.begin(), pool.by_node.end(),
-                     [](const Verdict& v) { return v.admission == Admission::kAdmit; });
-}
-
 }  // namespace
 
-Acceptor::Acceptor(const Config& config, Worker& home, std::size_t workers, Counters& counters,
+Acceptor::Acceptor(const Config& config, EventLoop& loop, std::size_t workers, Counters& counters,
                    HandOver hand_over)
     : config_(config),
-      home_(home),
+      loop_(loop),
       counters_(counters),
       hand_over_(std::move(hand_over)),
       sessions_(workers),
-      without_node_(config.listen.size()),
-      open_(config.listen.size(), true) {
-  gates_.reserve(config.listen.size());
+      resume_(loop, this,
+              [](void* self) {
+                auto& acceptor = *static_cast<Acceptor*>(self);
+                for (auto& socket : acceptor.sockets_) acceptor.watch(*socket, true);
+              }),
+      recheck_(loop, this, [](void* self) { static_cast<Acceptor*>(self)->check_listeners(); }) {
+  listeners_.reserve(config.listen.size());
   for (std::size_t i = 0; i < config.listen.size(); ++i) {
-    gates_.emplace_back(config.listen[i]);
+    listeners_.push_back({.limits = ConnectionLimits(config.listen[i])});
     for (const BindAddress& bind : config.listen[i].bind) {
       auto socket = std::make_unique<Socket>();
-      socket->door = this;
+      socket->acceptor = this;
       socket->listener = i;
       socket->bind = &bind;
-      socket->watch.fd = open_listener(bind, config.server);
+      socket->watch.fd = open_socket(bind, config.server);
       socket->watch.owner = socket.get();
       socket->watch.ready = [](void* owner, Watch&, std::uint32_t) {
         auto& ready = *static_cast<Socket*>(owner);
-        ready.door->accept_some(ready);
+        ready.acceptor->accept_some(ready);
       };
       sockets_.push_back(std::move(socket));
     }
@@ -68,23 +70,22 @@ Acceptor::Acceptor(const Config& config, Worker& home, std::size_t workers, Coun
 
 Acceptor::~Acceptor() { close(); }
 
-void Acceptor::open() {
-  home_.on_tick([this](Clock::time_point now) { tick(now); });
+void Acceptor::start() {
   for (auto& socket : sockets_) watch(*socket, true);
 }
 
 void Acceptor::watch(Socket& socket, bool on) {
   if (!socket.watch.fd) return;
-  if (!home_.poller().want(socket.watch, on ? static_cast<std::uint32_t>(EPOLLIN) : 0U)) {
+  if (!loop_.poller().want(socket.watch, on ? static_cast<std::uint32_t>(EPOLLIN) : 0U)) {
     spdlog::error("cannot watch {}: {}", socket.bind->text, std::strerror(errno));
   }
 }
 
-bool Acceptor::from_balancer(std::size_t listener, const ClientAddress& peer) const {
+bool Acceptor::from_balancer(std::size_t listener, const ClientAddress& client) const {
   const auto& networks = config_.listen[listener].proxy_protocol_from;
-  return !peer.unix_socket &&
+  return !client.unix_socket &&
          std::any_of(networks.begin(), networks.end(),
-                     [&peer](const Network& n) { return n.contains(peer.address); });
+                     [&client](const Network& n) { return n.contains(client.address); });
 }
 
 void Acceptor::accept_some(Socket& socket) {
@@ -94,111 +95,123 @@ void Acceptor::accept_some(Socket& socket) {
     UniqueFd fd(::accept4(socket.watch.fd.get(), reinterpret_cast<sockaddr*>(&from.storage),
                           &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
-      if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
-      // Out of descriptors or memory. The connection stays in the kernel's queue; what ends
-      // meanwhile makes room for it.
-      counters_.accept_errors.fetch_add(1, std::memory_order_relaxed);
-      spdlog::warn("cannot accept on {}: {}; pausing for {} ms", socket.bind->text,
-                   std::strerror(errno), kPause.count());
-      paused_until_ = Clock::now() + kPause;
-      for (auto& each : sockets_) watch(*each, false);
-      home_.want_ticks(true);
+      if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) pause(socket);
       return;
     }
-    AcceptedClient arrival{
-        .fd = std::move(fd), .peer = client_address_of(from), .listener = socket.listener};
-    arrival.behind_balancer = from_balancer(socket.listener, arrival.peer);
-    if (!arrival.behind_balancer) {
-      arrival.refuse = gates_[socket.listener].admit(arrival.peer, Clock::now());
-      arrival.counted = arrival.refuse == EndReason::kNone;
-      if (arrival.refuse == EndReason::kDenied || arrival.refuse == EndReason::kTooFast) {
+    AcceptedClient client{
+        .fd = std::move(fd), .address = client_address_of(from), .listener = socket.listener};
+    client.behind_balancer = from_balancer(socket.listener, client.address);
+    if (!client.behind_balancer) {
+      client.refuse = listeners_[socket.listener].limits.admit(client.address, Clock::now());
+      client.counted = client.refuse == EndReason::kNone;
+      if (client.refuse == EndReason::kDenied || client.refuse == EndReason::kTooFast) {
         ListenerCounters& counters = *counters_.by_listener[socket.listener];
-        counters.ends[static_cast<std::size_t>(arrival.refuse)].fetch_add(
-            1, std::memory_order_relaxed);
+        counters.ends[static_cast<std::size_t>(client.refuse)].fetch_add(1,
+                                                                         std::memory_order_relaxed);
         continue;
       }
     }
-    const auto lightest = std::min_element(sessions_.begin(), sessions_.end());
-    ++*lightest;
-    hand_over_(static_cast<std::size_t>(lightest - sessions_.begin()), std::move(arrival));
+    hand_over(std::move(client));
   }
 }
 
-EndReason Acceptor::admit_behind(std::size_t listener, const ClientAddress& peer) {
-  return gates_[listener].admit(peer, Clock::now());
+void Acceptor::hand_over(AcceptedClient client) {
+  const auto lightest = std::min_element(sessions_.begin(), sessions_.end());
+  ++*lightest;
+  hand_over_(static_cast<std::size_t>(lightest - sessions_.begin()), std::move(client));
 }
 
-void Acceptor::left(std::size_t worker, std::size_t listener, const ClientAddress& peer,
+// Out of descriptors or memory. The connection stays in the kernel's queue; what ends meanwhile
+// makes room for it.
+void Acceptor::pause(const Socket& socket) {
+  counters_.accept_errors.fetch_add(1, std::memory_order_relaxed);
+  spdlog::warn("cannot accept on {}: {}; pausing for {} ms", socket.bind->text,
+               std::strerror(errno), kPause.count());
+  for (auto& each : sockets_) watch(*each, false);
+  resume_.set_after(kPause);
+}
+
+EndReason Acceptor::admit_behind(std::size_t listener, const ClientAddress& client) {
+  return listeners_[listener].limits.admit(client, Clock::now());
+}
+
+void Acceptor::left(std::size_t worker, std::size_t listener, const ClientAddress& client,
                     bool counted) {
   --sessions_[worker];
-  if (counted) gates_[listener].leave(peer);
+  if (counted) give_back(listener, client);
 }
 
 void Acceptor::adopt(const TopologyPtr& topology) {
-  const auto now = Clock::now();
-  for (std::size_t i = 0; i < config_.listen.size(); ++i) {
+  if (closing_) return;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
     if (config_.listen[i].when_no_node != WhenNoNode::kClose) continue;
+    Listener& listener = listeners_[i];
     if (admits_any(topology->pools[i])) {
-      without_node_[i] = {};
-      set_open(i, true);
-    } else if (without_node_[i] == Clock::time_point{}) {
-      without_node_[i] = now;
-      home_.want_ticks(true);
+      listener.without_node = {};
+      listener.should_be_open = true;
+      if (!listener.open) open_listener(i, true);
+    } else if (listener.without_node == Clock::time_point{}) {
+      listener.without_node = Clock::now();
+      recheck_.set_after(EventLoop::kTick);
     }
   }
 }
 
-void Acceptor::set_open(std::size_t listener, bool open) {
-  if (open_[listener] == open || closing_) return;
-  open_[listener] = open;
-  bool all = true;
+void Acceptor::check_listeners() {
+  if (closing_) return;
+  const auto now = Clock::now();
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    Listener& listener = listeners_[i];
+    if (listener.should_be_open && !listener.open) {
+      open_listener(i, false);
+    } else if (listener.open && listener.without_node != Clock::time_point{}) {
+      if (now - listener.without_node >= config_.listen[i].hold) {
+        close_listener(i);
+      } else {
+        recheck_.set_after(EventLoop::kTick);
+      }
+    }
+  }
+}
+
+void Acceptor::open_listener(std::size_t listener, bool first_try) {
   for (auto& socket : sockets_) {
-    if (socket->listener != listener) continue;
-    home_.poller().close(socket->watch);
-    if (!open) continue;
+    if (socket->listener != listener || socket->watch.fd) continue;
     try {
-      socket->watch.fd = open_listener(*socket->bind, config_.server);
+      socket->watch.fd = open_socket(*socket->bind, config_.server);
       watch(*socket, true);
-    } catch (const std::exception& problem) {
-      // Somebody took the port meanwhile. Tried again on every tick.
-      spdlog::error("{}", problem.what());
-      all = false;
+    } catch (const std::runtime_error& problem) {
+      // Somebody took the port meanwhile, or there is no descriptor left.
+      if (first_try) {
+        spdlog::error("{}; trying again every {} ms", problem.what(), kPause.count());
+      }
+      recheck_.set_after(kPause);
+      return;
     }
   }
-  if (!all) open_[listener] = false;
-  counters_.by_listener[listener]->open.store(open_[listener], std::memory_order_relaxed);
-  spdlog::warn("listener {} {}", config_.listen[listener].name,
-               open_[listener] ? "is open again" : "is closed: there is no node to lead to");
+  listeners_[listener].open = true;
+  counters_.by_listener[listener]->open.store(true, std::memory_order_relaxed);
+  spdlog::warn("listener {} is open again", config_.listen[listener].name);
 }
 
-void Acceptor::tick(Clock::time_point now) {
-  bool waits = false;
-  if (paused_until_ != Clock::time_point{} && !closing_) {
-    if (now >= paused_until_) {
-      paused_until_ = {};
-      for (auto& socket : sockets_) watch(*socket, true);
-    } else {
-      waits = true;
-    }
+void Acceptor::close_listener(std::size_t listener) {
+  for (auto& socket : sockets_) {
+    if (socket->listener == listener) loop_.poller().close(socket->watch);
   }
-  for (std::size_t i = 0; i < without_node_.size(); ++i) {
-    if (without_node_[i] == Clock::time_point{} || !open_[i]) continue;
-    if (now - without_node_[i] >= config_.listen[i].hold) {
-      set_open(i, false);
-    } else {
-      waits = true;
-    }
-  }
-  home_.want_ticks(waits);
+  listeners_[listener].open = listeners_[listener].should_be_open = false;
+  counters_.by_listener[listener]->open.store(false, std::memory_order_relaxed);
+  spdlog::warn("listener {} is closed: it has no node to route to", config_.listen[listener].name);
 }
 
 void Acceptor::close() {
   closing_ = true;
+  resume_.cancel();
+  recheck_.cancel();
   for (auto& socket : sockets_) {
     if (socket->watch.fd && !socket->bind->unix_path.empty()) {
       ::unlink(socket->bind->unix_path.c_str());
     }
-    home_.poller().close(socket->watch);
+    loop_.poller().close(socket->watch);
   }
 }
 

@@ -1,5 +1,6 @@
-// The listening sockets: accepts, turns away at the gate, hands clients to workers in turn. Lives
-// on worker 0's thread; made and opened by main before the workers run.
+// The listening sockets: accepts, applies the connection limits, hands clients to the workers in
+// turn, and closes a listener that has no node if it is set so. Lives on worker 0's thread; made by
+// main before the workers run.
 #pragma once
 
 #include <chrono>
@@ -9,62 +10,77 @@
 #include <vector>
 
 #include "config/config.h"
+#include "health/topology.h"
+#include "proxy/net/event_loop.h"
 #include "proxy/routing/connection_limits.h"
 #include "proxy/routing/counters.h"
-#include "proxy/session/session.h"
-#include "proxy/worker.h"
+#include "proxy/session/accepted_client.h"
 
 namespace pgsteer {
 
 class Acceptor {
  public:
   using Clock = std::chrono::steady_clock;
-  // Hands `arrival` to a worker, on that worker's thread.
-  using HandOver = std::function<void(std::size_t worker, AcceptedClient arrival)>;
+  // Hands `client` to a worker, on that worker's thread.
+  using HandOver = std::function<void(std::size_t worker, AcceptedClient client)>;
 
-  // `home` is worker 0. Opens every socket; throws std::runtime_error with one clear line.
-  Acceptor(const Config& config, Worker& home, std::size_t workers, Counters& counters,
+  // `loop` is worker 0's. Opens every socket; throws std::runtime_error with one clear line.
+  Acceptor(const Config& config, EventLoop& loop, std::size_t workers, Counters& counters,
            HandOver hand_over);
   ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
 
   // From here on: on worker 0's thread.
-  void open();
-  // A listener whose clients would find no node closes, if it is set so, and opens again.
+  void start();
+  // A listener set to when_no_node = "close" closes once its clients have found no node for `hold`,
+  // and opens again when there is one.
   void adopt(const TopologyPtr& topology);
   void close();
   // A client behind a PROXY header has said who it is.
-  EndReason admit_behind(std::size_t listener, const ClientAddress& peer);
-  void left(std::size_t worker, std::size_t listener, const ClientAddress& peer, bool counted);
-  // The place that admit_behind() gave to a client that had gone meanwhile.
-  void give_back(std::size_t listener, const ClientAddress& peer) { gates_[listener].leave(peer); }
+  EndReason admit_behind(std::size_t listener, const ClientAddress& client);
+  // A client's socket has been closed.
+  void left(std::size_t worker, std::size_t listener, const ClientAddress& client, bool counted);
+  // What admit_behind() counted for a client that had gone meanwhile.
+  void give_back(std::size_t listener, const ClientAddress& client) {
+    listeners_[listener].limits.leave(client);
+  }
 
-  // The first port of a listener; for tests, which let the kernel choose.
+  // The first TCP port of a listener; for tests, which let the kernel choose.
   std::uint16_t port(std::size_t listener) const;
 
  private:
   struct Socket {
-    Acceptor* door = nullptr;
+    Acceptor* acceptor = nullptr;
     std::size_t listener = 0;
     const BindAddress* bind = nullptr;
     Watch watch;
   };
+  struct Listener {
+    ConnectionLimits limits;
+    bool open = true;
+    bool should_be_open = true;
+    Clock::time_point without_node{};  // since when; zero: it has one
+  };
 
   void accept_some(Socket& socket);
-  bool from_balancer(std::size_t listener, const ClientAddress& peer) const;
-  void tick(Clock::time_point now);
+  void hand_over(AcceptedClient client);
+  void pause(const Socket& socket);
+  bool from_balancer(std::size_t listener, const ClientAddress& client) const;
   void watch(Socket& socket, bool on);
-  void set_open(std::size_t listener, bool open);
+  void check_listeners();
+  void open_listener(std::size_t listener, bool first_try);
+  void close_listener(std::size_t listener);
 
   const Config& config_;
-  Worker& home_;
+  EventLoop& loop_;
   Counters& counters_;
-  HandOver hand_over_;
-  std::vector<ConnectionLimits> gates_;  // by listener
+  const HandOver hand_over_;
+  std::vector<Listener> listeners_;
   std::vector<std::unique_ptr<Socket>> sockets_;
-  std::vector<std::uint32_t> sessions_;          // by worker: handed over and not left
-  std::vector<Clock::time_point> without_node_;  // by listener; zero: has one
-  std::vector<bool> open_;                       // by listener
-  Clock::time_point paused_until_{};             // out of descriptors
+  std::vector<std::uint32_t> sessions_;  // by worker: handed over and not left
+  Timer resume_;                         // after a pause: out of descriptors
+  Timer recheck_;                        // listeners that are to close, or to open again
   bool closing_ = false;
 };
 

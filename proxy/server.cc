@@ -39,18 +39,19 @@ Server::Server(const Config& config, ServerOutput output)
   const TlsContextsPtr tls = make_tls_contexts(config);
   counters_.workers = worker_count(config.server);
   for (std::size_t i = 0; i < counters_.workers; ++i) {
-    workers_.push_back(std::make_unique<Worker>(config, i, counters_, links(), tls));
+    workers_.push_back(
+        std::make_unique<Worker>(config, i, counters_, links(), output_.report, tls));
   }
-  door_ = std::make_unique<Acceptor>(config, *workers_[0], workers_.size(), counters_,
-                                     [this](std::size_t worker, AcceptedClient arrival) {
-                                       if (worker == 0)
-                                         return workers_[0]->take(std::move(arrival));
-                                       auto shared =
-                                           std::make_shared<AcceptedClient>(std::move(arrival));
-                                       workers_[worker]->post([this, worker, shared] {
-                                         workers_[worker]->take(std::move(*shared));
-                                       });
-                                     });
+  acceptor_ = std::make_unique<Acceptor>(config, workers_[0]->loop(), workers_.size(), counters_,
+                                         [this](std::size_t worker, AcceptedClient arrival) {
+                                           if (worker == 0)
+                                             return workers_[0]->take(std::move(arrival));
+                                           auto shared =
+                                               std::make_shared<AcceptedClient>(std::move(arrival));
+                                           workers_[worker]->post([this, worker, shared] {
+                                             workers_[worker]->take(std::move(*shared));
+                                           });
+                                         });
 }
 
 Server::~Server() {
@@ -58,24 +59,24 @@ Server::~Server() {
 }
 
 // What happens on worker 0's thread already is done at once; the rest is posted there.
-WorkerLinks Server::links() {
-  WorkerLinks links;
+SessionLinks Server::links() {
+  SessionLinks links;
   links.suspicion = output_.suspicion;
-  links.report = output_.report;
   links.left = [this](std::size_t worker, std::size_t listener, const ClientAddress& peer,
                       bool counted) {
-    if (worker == 0) return door_->left(worker, listener, peer, counted);
-    workers_[0]->post(
-        [this, worker, listener, peer, counted] { door_->left(worker, listener, peer, counted); });
+    if (worker == 0) return acceptor_->left(worker, listener, peer, counted);
+    workers_[0]->post([this, worker, listener, peer, counted] {
+      acceptor_->left(worker, listener, peer, counted);
+    });
   };
   links.ask_admission = [this](std::size_t worker, std::uint64_t session, std::size_t listener,
                                const ClientAddress& peer) {
     workers_[0]->post([this, worker, session, listener, peer] {
-      const EndReason refuse = door_->admit_behind(listener, peer);
+      const EndReason refuse = acceptor_->admit_behind(listener, peer);
       workers_[worker]->post([this, worker, session, listener, peer, refuse] {
         if (workers_[worker]->answer_admission(session, refuse) || refuse != EndReason::kNone)
           return;
-        workers_[0]->post([this, listener, peer] { door_->give_back(listener, peer); });
+        workers_[0]->post([this, listener, peer] { acceptor_->give_back(listener, peer); });
       });
     });
   };
@@ -105,7 +106,7 @@ void Server::search_key(std::size_t asking, std::uint64_t session, std::uint32_t
 }
 
 void Server::start() {
-  workers_[0]->post([this] { door_->open(); });
+  workers_[0]->post([this] { acceptor_->start(); });
   for (auto& worker : workers_) threads_.emplace_back([&worker] { worker->run(); });
 }
 
@@ -113,7 +114,7 @@ void Server::adopt(const TopologyPtr& topology) {
   for (auto& worker : workers_) {
     worker->post([&worker, topology] { worker->adopt(topology); });
   }
-  workers_[0]->post([this, topology] { door_->adopt(topology); });
+  workers_[0]->post([this, topology] { acceptor_->adopt(topology); });
 }
 
 bool Server::reload_tls() {
@@ -129,9 +130,9 @@ bool Server::reload_tls() {
 
 void Server::stop(std::chrono::milliseconds limit) {
   const auto until = Worker::Clock::now() + limit;
-  // Worker 0 carries the door, and other workers' clients give their places back there: it stops
-  // last.
-  workers_[0]->post([this] { door_->close(); });
+  // Worker 0 carries the acceptor, and other workers' clients give their places back there: it
+  // stops last.
+  workers_[0]->post([this] { acceptor_->close(); });
   for (auto& worker : workers_) worker->post([&worker, until] { worker->stop(until); });
   for (auto& thread : threads_) thread.join();
   threads_.clear();

@@ -1,5 +1,5 @@
-// The data plane as a whole: the workers' threads, the door, what passes between them. Wiring only.
-// Made, started and stopped by main; adopt() and the views from any thread.
+// The data plane as a whole: the workers' threads, the acceptor, what passes between them. Wiring
+// only. Made, started and stopped by main; adopt() and the views from any thread.
 #pragma once
 
 #include <chrono>
@@ -44,10 +44,10 @@ class Server {
   // Asks every worker; one that does not answer within 200 ms is left out.
   std::vector<SessionView> sessions();
   // The port that a listener is bound to; for tests.
-  std::uint16_t port(std::size_t listener) const { return door_->port(listener); }
+  std::uint16_t port(std::size_t listener) const { return acceptor_->port(listener); }
 
  private:
-  WorkerLinks links();
+  SessionLinks links();
   void search_key(std::size_t asking, std::uint64_t session, std::uint32_t pid,
                   const std::vector<std::byte>& key);
   ListenerView listener_view(std::size_t listener) const;
@@ -56,7 +56,7 @@ class Server {
   ServerOutput output_;
   Counters counters_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::unique_ptr<Acceptor> door_;
+  std::unique_ptr<Acceptor> acceptor_;
   std::vector<std::thread> threads_;
 };
 

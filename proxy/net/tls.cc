@@ -99,6 +99,16 @@ SslContext make_node_context(const NodeTlsConfig& config) {
   return context;
 }
 
+TlsContextsPtr make_tls_contexts(const Config& config) {
+  auto contexts = std::make_shared<TlsContexts>();
+  for (const ListenConfig& listen : config.listen) {
+    const bool terminates = listen.tls == ClientTls::kTerminate;
+    contexts->listeners.push_back(terminates ? make_listener_context(listen) : nullptr);
+  }
+  contexts->node = make_node_context(config.node_tls);
+  return contexts;
+}
+
 SslPtr accept_on(const SslContext& context, int fd) {
   SslPtr ssl(SSL_new(context.get()));
   if (!ssl || SSL_set_fd(ssl.get(), fd) != 1) return nullptr;

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 #include "proxy/net/connection.h"
@@ -19,6 +20,15 @@ SslContext make_listener_context(const ListenConfig& listen);
 
 // For pgsteer's own TLS towards PostgreSQL. Null if it is off. Throws likewise.
 SslContext make_node_context(const NodeTlsConfig& config);
+
+// The contexts in use, replaced as a whole when the certificate files are read again.
+struct TlsContexts {
+  std::vector<SslContext> listeners;  // null where the listener passes TLS through
+  SslContext node;                    // null: off
+};
+using TlsContextsPtr = std::shared_ptr<const TlsContexts>;
+// Throws like the two above.
+TlsContextsPtr make_tls_contexts(const Config& config);
 
 // A session's half. `host` is sent as SNI and, with verify-full, compared with the certificate.
 SslPtr accept_on(const SslContext& context, int fd);

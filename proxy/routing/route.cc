@@ -1,5 +1,6 @@
 #include "proxy/routing/route.h"
 
+#include <algorithm>
 #include <array>
 
 namespace pgsteer {
@@ -108,6 +109,11 @@ Route route(const RouteRequest& r) {
   if (busy) return {RouteOutcome::kBusy};
   if (full) return {RouteOutcome::kFull};
   return {tried ? RouteOutcome::kTried : RouteOutcome::kNobody};
+}
+
+bool admits_any(const Pool& pool) {
+  return std::any_of(pool.by_node.begin(), pool.by_node.end(),
+                     [](const Verdict& v) { return v.admission == Admission::kAdmit; });
 }
 
 bool permits(const Topology& topology, std::size_t listener, Target to, std::size_t node,

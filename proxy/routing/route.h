@@ -45,6 +45,9 @@ struct Route {
 
 Route route(const RouteRequest& request);
 
+// Some node of the pool takes new sessions.
+bool admits_any(const Pool& pool);
+
 // May a session that was bound to `node` on `timeline` live on under `topology`?
 bool permits(const Topology& topology, std::size_t listener, Target to, std::size_t node,
              std::uint32_t timeline);

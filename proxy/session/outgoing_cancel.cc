@@ -22,8 +22,8 @@ OutgoingCancel::OutgoingCancel(Poller& poller, const std::vector<Address>& to,
     leg->watch.fd.reset(
         ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!leg->watch.fd) continue;
-    const auto* raw = reinterpret_cast<const sockaddr*>(&address.storage);
-    if (::connect(leg->watch.fd.get(), raw, address.size) != 0 && errno != EINPROGRESS) continue;
+    const int connected = ::connect(leg->watch.fd.get(), address.raw(), address.size);
+    if (connected != 0 && errno != EINPROGRESS) continue;
     if (!poller_.want(leg->watch, EPOLLOUT)) continue;
     legs_.push_back(std::move(leg));
     ++open_;
@@ -52,6 +52,21 @@ void OutgoingCancel::step(Leg& leg, std::uint32_t events) {
 void OutgoingCancel::close(Leg& leg) {
   poller_.close(leg.watch);
   if (--open_ == 0 && done_) std::exchange(done_, nullptr)();
+}
+
+void StatementCancels::send(const Address& to, std::vector<std::byte> packet) {
+  running_.push_back({std::make_unique<OutgoingCancel>(loop_.poller(), std::vector<Address>{to},
+                                                       std::move(packet), nullptr),
+                      Timer::Clock::now() + kCancelTimeout});
+  if (!sweep_.armed()) sweep_.set_after(EventLoop::kTick);
+}
+
+void StatementCancels::sweep(void* owner) {
+  auto& self = *static_cast<StatementCancels*>(owner);
+  const auto now = Timer::Clock::now();
+  std::erase_if(self.running_,
+                [now](const Running& r) { return r.cancel->finished() || now >= r.until; });
+  if (!self.running_.empty()) self.sweep_.set_after(EventLoop::kTick);
 }
 
 }  // namespace pgsteer

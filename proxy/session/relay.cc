@@ -30,7 +30,7 @@ constexpr std::uint32_t kNotReading = EPOLLET;
 
 Relay::~Relay() {
   for (Flow* flow : {&to_server_, &to_client_}) {
-    if (flow->pipe) context_.pipes.give_back(std::move(flow->pipe));
+    if (flow->pipe) resources_.pipes.give_back(std::move(flow->pipe));
   }
 }
 
@@ -53,8 +53,8 @@ bool Relay::watch() {
     return (blocked(in) ? kNotReading : kReadable) |
            (blocked(out) ? static_cast<std::uint32_t>(EPOLLOUT) : 0U);
   };
-  return context_.poller.want(client_.watch, interest(to_server_, to_client_)) &&
-         context_.poller.want(server_.watch, interest(to_client_, to_server_));
+  return resources_.poller.want(client_.watch, interest(to_server_, to_client_)) &&
+         resources_.poller.want(server_.watch, interest(to_client_, to_server_));
 }
 
 EndReason Relay::feed_from_server(std::span<const std::byte> bytes) {
@@ -96,15 +96,15 @@ EndReason Relay::pump(Flow& flow, bool to_the_end) {
     }
     if (flow.pipe) return splice_turn(flow);
     if (reads >= kReadsPerTurn && !source(flow).has_buffered()) return rearm(flow);
-    const IoResult got = source(flow).read(context_.buffer);
+    const IoResult got = source(flow).read(resources_.buffer);
     if (got.io == Io::kAgain) return EndReason::kNone;
     if (got.io == Io::kEof) return source_finished(flow);
     if (got.io == Io::kError) return broken(&flow == &to_server_);
-    const EndReason end = deliver(flow, std::span(context_.buffer).first(got.size));
+    const EndReason end = deliver(flow, std::span(resources_.buffer).first(got.size));
     if (end != EndReason::kNone || blocked(flow)) return end;
     if (&flow == &to_server_ && goodbye_said()) return source_finished(flow);
     if (source(flow).tls) continue;  // records hide what the socket still holds
-    if (got.size < context_.buffer.size() && !to_the_end) {
+    if (got.size < resources_.buffer.size() && !to_the_end) {
       flow.full_reads = 0;
       return EndReason::kNone;
     }
@@ -120,13 +120,13 @@ bool Relay::goodbye_said() const { return from_client_.terminated() && idle(); }
 // There may be more, and the neighbours have their turn first.
 EndReason Relay::rearm(Flow& flow) {
   Watch& watch = source(flow).watch;
-  return context_.poller.want_again(watch) ? EndReason::kNone : EndReason::kNoResources;
+  return resources_.poller.want_again(watch) ? EndReason::kNone : EndReason::kNoResources;
 }
 
 // Forwards bytes, and keeps aside what the receiver does not take.
 EndReason Relay::deliver(Flow& flow, std::span<const std::byte> bytes) {
   count(flow, bytes.size());
-  if (visible_) follow(flow, bytes, bytes.size() < RelayContext::kBuffer);
+  if (visible_) follow(flow, bytes, bytes.size() < RelayResources::kBuffer);
   std::size_t sent = 0;
   while (sent < bytes.size()) {
     const IoResult put = sink(flow).write(bytes.subspan(sent));
@@ -171,18 +171,18 @@ void Relay::count(const Flow& flow, std::size_t size) {
 }
 
 void Relay::consider_splicing(Flow& flow, std::size_t size) {
-  if (size < RelayContext::kBuffer) return;
+  if (size < RelayResources::kBuffer) return;
   if (flow.full_reads < kStreamReads) ++flow.full_reads;
   if (flow.full_reads < kStreamReads || sink(flow).tls || flow.no_pipe) return;
   // Login facts are still being gathered: every message is needed.
   if (visible_ && !from_server_.login_done()) return;
-  flow.pipe = context_.pipes.take();
+  flow.pipe = resources_.pipes.take();
   flow.no_pipe = !flow.pipe;
   flow.thin_turns = 0;
 }
 
 void Relay::stop_splicing(Flow& flow) {
-  context_.pipes.give_back(std::move(flow.pipe));
+  resources_.pipes.give_back(std::move(flow.pipe));
   flow.full_reads = 0;
 }
 
@@ -296,6 +296,8 @@ EndReason Relay::broken(bool client_side) const {
                                                               : server_end();
 }
 
-bool Relay::can_tell() const { return visible_ && !blocked(to_client_) && from_server_.can_tell(); }
+bool Relay::can_send_error() const {
+  return visible_ && !blocked(to_client_) && from_server_.can_send_error();
+}
 
 }  // namespace pgsteer

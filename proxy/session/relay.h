@@ -23,21 +23,21 @@
 
 namespace pgsteer {
 
-class Relay;
-
 // What the sessions of a worker share while relaying.
-struct RelayContext {
+struct RelayResources {
   static constexpr std::size_t kBuffer = 64 << 10;
 
-  Poller poller;
+  explicit RelayResources(Poller& watching) : poller(watching) {}
+
+  Poller& poller;
   PipePool pipes;
   alignas(64) std::array<std::byte, kBuffer> buffer{};
 };
 
 class Relay {
  public:
-  Relay(RelayContext& context, Connection& client, Connection& server)
-      : context_(context), client_(client), server_(server) {}
+  Relay(RelayResources& resources, Connection& client, Connection& server)
+      : resources_(resources), client_(client), server_(server) {}
   ~Relay();
 
   // Begins. `visible`: the bytes are PostgreSQL messages in clear. `bytes` outlives the relay.
@@ -51,7 +51,7 @@ class Relay {
   EndReason on_ready(bool client_side, std::uint32_t events);
 
   // An ErrorResponse may be written to the client now.
-  bool can_tell() const;
+  bool can_send_error() const;
   bool visible() const { return visible_; }
   bool client_finished() const { return to_server_.eof || from_client_.terminated(); }
   bool idle() const { return visible_ && pgsteer::idle(from_server_, from_client_); }
@@ -102,7 +102,7 @@ class Relay {
   bool goodbye_said() const;
   bool watch();
 
-  RelayContext& context_;
+  RelayResources& resources_;
   Connection& client_;
   Connection& server_;
   ByteCounters::Pair* bytes_ = nullptr;

@@ -1,28 +1,28 @@
-// What a client says before it has a server.
-#include <netinet/in.h>
+#include "proxy/session/startup_stage.h"
+
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <utility>
 
-#include "proxy/session/session.h"
+#include "proxy/session/cancel_stage.h"
+#include "proxy/session/deadline.h"
 #include "proxy/wire/client_hello.h"
 #include "proxy/wire/proxy_header.h"
-#include "proxy/worker.h"
 
 namespace pgsteer {
 
 namespace {
 
 constexpr std::byte kTlsRecord{0x16};
-constexpr std::byte kYesTls{'S'};
+constexpr std::byte kYes{'S'};
 constexpr std::byte kNo{'N'};
 // A GSSENCRequest, an SSLRequest, each at most once, and the packet itself.
-constexpr int kMostPackets = 3;
-constexpr Duration kCancelTime{5'000};
-// Who is over a limit may say enough to be told so, and holds a descriptor no longer than that.
+constexpr int kMaxPackets = 3;
+// A client that is over a limit may say enough to be told so, and holds a descriptor no longer.
 constexpr Duration kRefusalTime{2'000};
 
 // For the log and the session table: no control character may forge a line.
@@ -39,132 +39,8 @@ bool has_pending_bytes(int fd) {
   return ::ioctl(fd, FIONREAD, &pending) == 0 && pending > 0;
 }
 
-}  // namespace
-
-bool Session::terminates() const { return config().tls == ClientTls::kTerminate; }
-
-Task<EndReason> Session::greet() {
-  deadline(config().first_packet_timeout, EndReason::kFirstPacketTimeout);
-  if (behind_balancer_) {
-    if (EndReason e = co_await read_proxy_header(); e != EndReason::kNone) co_return e;
-  }
-  if (refuse_ != EndReason::kNone) {
-    deadline(std::min(config().first_packet_timeout, kRefusalTime), refuse_);
-  }
-  for (int packets = 0; packets < kMostPackets; ++packets) {
-    const FirstPacket packet = co_await read_packet();
-    if (end_ != EndReason::kNone) co_return end_;
-    EndReason e = EndReason::kNone;
-    switch (packet.kind) {
-      case PacketKind::kStartup:
-        co_return take_startup(packet);
-      case PacketKind::kCancelRequest:
-        co_return co_await pass_cancel(packet);
-      case PacketKind::kTlsHello:
-        if (!terminates()) {
-          opening_ = Opening::kHello;
-          passes_tls_ = true;
-          const ClientHello hello = decode_client_hello(inbox_);
-          identity_ = std::make_unique<Identity>();
-          identity_->server_name = hello.server_name;
-          co_return refuse_;
-        }
-        e = co_await terminate_tls(true);
-        break;
-      case PacketKind::kSslRequest:
-      case PacketKind::kGssRequest:
-        e = co_await answer_encryption(packet.kind);
-        if (e == EndReason::kNone && opening_ != Opening::kStartup) co_return refuse_;
-        break;
-      case PacketKind::kNeedMore:
-      case PacketKind::kMalformed:
-        if (packet.problem != nullptr) detail_ = std::make_unique<std::string>(packet.problem);
-        co_return EndReason::kBadPacket;
-    }
-    if (e != EndReason::kNone) co_return e;
-  }
-  co_return EndReason::kBadPacket;
-}
-
-// Reads until one packet is there. Where TLS may be terminated here, never past its end: what
-// follows an SSLRequest belongs to the handshake.
-Task<FirstPacket> Session::read_packet() {
-  const bool exact = terminates() || tls_done_;
-  for (;;) {
-    FirstPacket packet = decode_first_packet(inbox_);
-    if (packet.kind != PacketKind::kNeedMore) co_return packet;
-    std::span<std::byte> into = worker_.context().buffer;
-    into = into.first(exact ? packet.size - inbox_.size() : kMaxStartupPacket + 1);
-    if (exact && inbox_.empty() && !client_.tls) {
-      std::byte first{};
-      if (::recv(client_.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && first == kTlsRecord) {
-        packet.kind = PacketKind::kTlsHello;
-        co_return packet;
-      }
-    }
-    const IoResult got = client_.read(into);
-    if (got.io == Io::kSome) {
-      if (!exact && got.size < into.size()) client_.drained();
-      inbox_.insert(inbox_.end(), into.begin(),
-                    into.begin() + static_cast<std::ptrdiff_t>(got.size));
-    } else if (got.io == Io::kAgain) {
-      if (!co_await ready(client_.watch, kReadable)) co_return packet;
-    } else {
-      end_ = got.io == Io::kEof ? EndReason::kClientClosed : EndReason::kClientAborted;
-      co_return packet;
-    }
-  }
-}
-
-Task<EndReason> Session::read_proxy_header() {
-  std::vector<std::byte> seen(kMaxProxyV2);
-  std::size_t had = 0;
-  for (;;) {
-    // Looked at without being taken, so that not a byte of what follows is.
-    const ssize_t n = ::recv(client_.fd(), seen.data(), seen.size(), MSG_PEEK | MSG_DONTWAIT);
-    const std::size_t have = n > 0 ? static_cast<std::size_t>(n) : 0;
-    // Woken and nothing new: what woke it is the end.
-    if (n == 0 || (had > 0 && have == had)) co_return EndReason::kClientClosed;
-    had = have;
-    const ProxyHeader header = decode_proxy_header(std::span(seen).first(have));
-    if (header.kind == ProxyHeaderKind::kMalformed) {
-      detail_ = std::make_unique<std::string>(header.problem);
-      co_return EndReason::kProxyHeader;
-    }
-    if (header.kind == ProxyHeaderKind::kNeedMore) {
-      // Readiness counts from here on only with that many bytes: the ones at hand do not wake
-      // again.
-      const int wanted = static_cast<int>(std::max(header.size, have + 1));
-      ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
-      if (!co_await ready(client_.watch, kReadable)) co_return end_;
-      continue;
-    }
-    const int any = 1;
-    ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &any, sizeof any);
-    if (::recv(client_.fd(), seen.data(), header.size, MSG_DONTWAIT) < 0) {
-      co_return EndReason::kClientAborted;
-    }
-    if (header.kind == ProxyHeaderKind::kAddress) {
-      peer_.address = header.source.address;
-      peer_.port = header.source.port;
-    }
-    break;
-  }
-  // The door counted the balancer; now it learns who the client is.
-  worker_.links().ask_admission(worker_.index(), id_, listener_, peer_);
-  co_await woken();
-  co_return end_;
-}
-
-void Session::admitted(EndReason refuse) {
-  if (refuse == EndReason::kDenied || refuse == EndReason::kTooFast) return end(refuse);
-  refuse_ = refuse;
-  counted_ = refuse == EndReason::kNone;
-  wake();
-}
-
-std::optional<bool> Session::nodes_take_tls() const {
-  const Topology* topology = worker_.topology().get();
+// Whether the nodes take TLS: nothing if that is not known, or if they differ.
+std::optional<bool> nodes_take_tls(const Topology* topology) {
   if (topology == nullptr) return std::nullopt;
   std::optional<bool> answer;
   for (const NodeRoute& node : topology->nodes) {
@@ -176,134 +52,311 @@ std::optional<bool> Session::nodes_take_tls() const {
   return answer;
 }
 
-bool Session::somewhere_to_go() const {
-  if (!worker_.topology()) return false;
-  const auto& verdicts = worker_.topology()->pools[listener_].by_node;
-  return std::any_of(verdicts.begin(), verdicts.end(),
-                     [](const Verdict& v) { return v.admission == Admission::kAdmit; });
+class StartupStage {
+ public:
+  StartupStage(SessionContext& context, EndReason refuse)
+      : context_(context),
+        client_(context.client),
+        refuse_(refuse),
+        deadline_(context.services.loop, context.waiter, EndReason::kFirstPacketTimeout) {}
+
+  Task<EndReason> run(bool behind_balancer);
+  Startup take() { return std::move(startup_); }
+
+ private:
+  Task<EndReason> read_proxy_header();
+  Task<EndReason> ask_admission();
+  Task<EndReason> take_packet(FirstPacket packet, bool& done);
+  Task<FirstPacket> read_packet();
+  Task<EndReason> answer_encryption(PacketKind kind);
+  Task<EndReason> ask_node();
+  Task<EndReason> terminate_tls(bool direct);
+  EndReason take_startup(const FirstPacket& packet);
+  EndReason take_hello();
+  void name_client_to_server(const FirstPacket& packet);
+
+  const ListenConfig& listen() const { return context_.listen(); }
+  bool terminates() const { return listen().tls == ClientTls::kTerminate; }
+  bool terminated() const { return context_.tls == TlsUse::kTerminated; }
+  bool any_node_admitted() const;
+
+  SessionContext& context_;
+  Connection& client_;
+  EndReason refuse_;
+  Startup startup_;
+  StartupList::Place place_;
+  Deadline deadline_;                // from accept to a complete startup packet
+  std::optional<Deadline> refusal_;  // instead of it, for a client that will be refused
+};
+
+Task<EndReason> StartupStage::run(bool behind_balancer) {
+  place_.enter(context_.services.startups, context_.waiter);
+  deadline_.set_after(listen().first_packet_timeout);
+  if (behind_balancer) {
+    const EndReason e = co_await read_proxy_header();
+    if (e != EndReason::kNone) co_return e;
+  }
+  if (refuse_ != EndReason::kNone) {
+    deadline_.cancel();
+    refusal_.emplace(context_.services.loop, context_.waiter, refuse_);
+    refusal_->set_after(std::min(listen().first_packet_timeout, kRefusalTime));
+  }
+  for (int packets = 0; packets < kMaxPackets; ++packets) {
+    const FirstPacket packet = co_await read_packet();
+    if (context_.waiter.ending()) co_return context_.waiter.ended();
+    bool done = false;
+    const EndReason e = co_await take_packet(packet, done);
+    if (done || e != EndReason::kNone) co_return e;
+  }
+  co_return EndReason::kBadPacket;
+}
+
+// `done`: it is known what the client wants.
+Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
+  done = true;
+  switch (packet.kind) {
+    case PacketKind::kStartup:
+      co_return take_startup(packet);
+    case PacketKind::kCancelRequest: {
+      place_.leave();
+      deadline_.cancel();
+      refusal_.reset();
+      const EndReason e = co_await run_cancel_stage(context_, packet, std::move(startup_.bytes));
+      co_return e;
+    }
+    case PacketKind::kTlsHello: {
+      if (!terminates()) co_return take_hello();
+      done = false;
+      const EndReason e = co_await terminate_tls(true);
+      co_return e;
+    }
+    case PacketKind::kSslRequest:
+    case PacketKind::kGssRequest: {
+      const EndReason e = co_await answer_encryption(packet.kind);
+      done = startup_.kind != Startup::Kind::kClear;
+      co_return e == EndReason::kNone&& done ? refuse_ : e;
+    }
+    case PacketKind::kNeedMore:
+    case PacketKind::kMalformed:
+      break;
+  }
+  if (packet.problem != nullptr) context_.waiter.explain(packet.problem);
+  co_return EndReason::kBadPacket;
+}
+
+// Reads until one packet is there. Where TLS may be terminated here, never past its end: what
+// follows an SSLRequest belongs to the handshake.
+Task<FirstPacket> StartupStage::read_packet() {
+  const bool exact = terminates() || terminated();
+  std::vector<std::byte>& bytes = startup_.bytes;
+  for (;;) {
+    FirstPacket packet = decode_first_packet(bytes);
+    if (packet.kind != PacketKind::kNeedMore) co_return packet;
+    std::span<std::byte> into = context_.services.relay.buffer;
+    into = into.first(exact ? packet.size - bytes.size() : kMaxStartupPacket + 1);
+    if (exact && bytes.empty() && !client_.tls) {
+      std::byte first{};
+      if (::recv(client_.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && first == kTlsRecord) {
+        packet.kind = PacketKind::kTlsHello;
+        co_return packet;
+      }
+    }
+    const IoResult got = client_.read(into);
+    if (got.io == Io::kSome) {
+      if (!exact && got.size < into.size()) client_.drained();
+      bytes.insert(bytes.end(), into.begin(), into.begin() + static_cast<std::ptrdiff_t>(got.size));
+    } else if (got.io == Io::kAgain) {
+      const bool lives = co_await context_.waiter.ready(client_.watch, kReadable);
+      if (!lives) co_return packet;
+    } else {
+      const bool closed = got.io == Io::kEof;
+      context_.waiter.conclude(closed ? EndReason::kClientClosed : EndReason::kClientAborted);
+      co_return packet;
+    }
+  }
+}
+
+Task<EndReason> StartupStage::read_proxy_header() {
+  std::vector<std::byte> seen(kMaxProxyV2);
+  std::size_t had = 0;
+  for (;;) {
+    // Looked at without being taken, so that not a byte of what follows is.
+    const ssize_t n = ::recv(client_.fd(), seen.data(), seen.size(), MSG_PEEK | MSG_DONTWAIT);
+    const std::size_t have = n > 0 ? static_cast<std::size_t>(n) : 0;
+    // Woken without new bytes: the client has closed.
+    if (n == 0 || (had > 0 && have == had)) co_return EndReason::kClientClosed;
+    had = have;
+    const ProxyHeader header = decode_proxy_header(std::span(seen).first(have));
+    if (header.kind == ProxyHeaderKind::kMalformed) {
+      context_.waiter.explain(header.problem);
+      co_return EndReason::kProxyHeader;
+    }
+    if (header.kind == ProxyHeaderKind::kNeedMore) {
+      // The bytes at hand stay unread, so the socket may count as readable only with more of them.
+      const int wanted = static_cast<int>(std::max(header.size, have + 1));
+      ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
+      const bool lives = co_await context_.waiter.ready(client_.watch, kReadable);
+      if (!lives) co_return context_.waiter.ended();
+      continue;
+    }
+    const int any = 1;
+    ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &any, sizeof any);
+    if (::recv(client_.fd(), seen.data(), header.size, MSG_DONTWAIT) < 0) {
+      co_return EndReason::kClientAborted;
+    }
+    if (header.kind == ProxyHeaderKind::kAddress) {
+      context_.address.address = header.source.address;
+      context_.address.port = header.source.port;
+    }
+    break;
+  }
+  const EndReason e = co_await ask_admission();
+  co_return e;
+}
+
+// So far only the balancer has been looked at; now the limits apply to the client behind it.
+Task<EndReason> StartupStage::ask_admission() {
+  Answers answers;
+  context_.answers = &answers;
+  const SessionServices& services = context_.services;
+  services.links.ask_admission(services.worker, context_.id, context_.listener, context_.address);
+  co_await context_.waiter.woken();
+  context_.answers = nullptr;
+  if (context_.waiter.ending()) co_return context_.waiter.ended();
+  refuse_ = answers.admission.value_or(EndReason::kNone);
+  co_return EndReason::kNone;
+}
+
+bool StartupStage::any_node_admitted() const {
+  const Topology* const topology = context_.services.topology();
+  return topology != nullptr && admits_any(topology->pools[context_.listener]);
 }
 
 // SSLRequest or GSSENCRequest: one byte answers it.
-Task<EndReason> Session::answer_encryption(PacketKind kind) {
-  // Bytes behind the request would be taken as if they had come encrypted: the hole of
-  // CVE-2021-3935 and CVE-2021-23222.
-  if (inbox_.size() > kMinStartupPacket || (!client_.tls && has_pending_bytes(client_.fd()))) {
-    detail_ = std::make_unique<std::string>("bytes behind an encryption request");
+Task<EndReason> StartupStage::answer_encryption(PacketKind kind) {
+  // Bytes behind the request would be taken as if they had come encrypted: CVE-2021-3935 and
+  // CVE-2021-23222.
+  if (startup_.bytes.size() > kMinStartupPacket ||
+      (!client_.tls && has_pending_bytes(client_.fd()))) {
+    context_.waiter.explain("bytes behind an encryption request");
     co_return EndReason::kBadPacket;
   }
   const bool ssl = kind == PacketKind::kSslRequest;
   std::array<std::byte, 1> answer{kNo};
-  if (tls_done_) {
+  if (terminated()) {
     // TLS inside TLS: no.
   } else if (terminates()) {
-    if (ssl) answer[0] = kYesTls;
-  } else if (refuse_ != EndReason::kNone || (config().hold.count() == 0 && !somewhere_to_go())) {
+    if (ssl) answer[0] = kYes;
+  } else if (refuse_ != EndReason::kNone || (listen().hold.count() == 0 && !any_node_admitted())) {
     // It will be turned away, and can be told so in clear.
-  } else if (const auto known = nodes_take_tls(); ssl && known.has_value()) {
+  } else if (const auto known = nodes_take_tls(context_.services.topology()); ssl && known) {
     if (*known) {
-      answer[0] = kYesTls;
-      opening_ = Opening::kPromised;
+      answer[0] = kYes;
+      startup_.kind = Startup::Kind::kTlsAccepted;
     }
-  } else if (ssl || somewhere_to_go()) {
-    co_return co_await ask_node();
+  } else if (ssl || any_node_admitted()) {
+    const EndReason e = co_await ask_node();
+    co_return e;
   }
-  inbox_.clear();
-  if (EndReason e = co_await send_all(client_, answer); e != EndReason::kNone) co_return e;
-  passes_tls_ = opening_ == Opening::kPromised;
-  if (answer[0] == kYesTls && terminates()) co_return co_await terminate_tls(false);
-  co_return EndReason::kNone;
+  startup_.bytes.clear();
+  const EndReason sent = co_await send_all(context_, client_, answer, EndReason::kClientAborted);
+  if (sent != EndReason::kNone) co_return sent;
+  if (startup_.kind == Startup::Kind::kTlsAccepted) context_.tls = TlsUse::kPassed;
+  if (answer[0] != kYes || !terminates()) co_return EndReason::kNone;
+  const EndReason e = co_await terminate_tls(false);
+  co_return e;
 }
 
-// The answer is not known: the node gives it. With yes the connection goes on out of sight.
-Task<EndReason> Session::ask_node() {
-  if (EndReason e = co_await reach_node(); e != EndReason::kNone) co_return e;
-  if (EndReason e = co_await send_all(server_, inbox_); e != EndReason::kNone)
-    co_return EndReason::kConnectFailed;
+// The answer is not known: the node gives it. If it takes TLS, nothing that follows can be read.
+Task<EndReason> StartupStage::ask_node() {
+  place_.leave();
+  deadline_.cancel();
+  startup_.search = std::make_unique<NodeSearch>(context_);
+  Outcome<NodeConnectionPtr> found = co_await startup_.search->next();
+  startup_.node = std::move(found.value);
+  if (found.end != EndReason::kNone) co_return found.end;
+  Connection& server = startup_.node->server;
+  const EndReason sent =
+      co_await send_all(context_, server, startup_.bytes, EndReason::kConnectFailed);
+  if (sent != EndReason::kNone) co_return sent;
   std::array<std::byte, 1> answer{kNo};
   for (;;) {
-    const IoResult got = server_.read(answer);
+    const IoResult got = server.read(answer);
     if (got.io == Io::kSome) break;
     if (got.io != Io::kAgain) co_return EndReason::kServerAborted;
-    if (!co_await ready(server_.watch, kReadable)) co_return end_;
+    const bool lives = co_await context_.waiter.ready(server.watch, kReadable);
+    if (!lives) co_return context_.waiter.ended();
   }
-  inbox_.clear();
+  startup_.bytes.clear();
   if (answer[0] == kNo) {
-    // What follows is in clear and may end here (a cancel), so the node is chosen again then.
-    worker_.context().poller.close(server_.watch);
-    let_go();
+    // What follows is in clear and may be a cancel, so a node is chosen again then.
+    startup_.node.reset();
   } else {
-    opening_ = Opening::kAsked;
-    passes_tls_ = true;
+    startup_.kind = Startup::Kind::kTlsRelayed;
+    context_.tls = TlsUse::kPassed;
   }
-  deadline(config().first_packet_timeout, EndReason::kFirstPacketTimeout);
-  phase_ = Phase::kGreeting;
-  co_return co_await send_all(client_, answer);
+  deadline_.set_after(listen().first_packet_timeout);
+  context_.phase = SessionPhase::kStartup;
+  place_.enter(context_.services.startups, context_.waiter);
+  const EndReason e = co_await send_all(context_, client_, answer, EndReason::kClientAborted);
+  co_return e;
 }
 
-Task<EndReason> Session::terminate_tls(bool direct) {
-  client_.tls = accept_on(worker_.tls().listeners[listener_], client_.fd());
+Task<EndReason> StartupStage::terminate_tls(bool direct) {
+  client_.tls = accept_on(context_.services.tls->listeners[context_.listener], client_.fd());
   if (!client_.tls) co_return EndReason::kNoResources;
-  if (EndReason e = co_await handshake(client_); e != EndReason::kNone) co_return e;
+  const EndReason e = co_await handshake(context_, client_);
+  if (e != EndReason::kNone) co_return e;
   if (direct && !agreed_on_postgresql(client_.tls.get())) {
-    detail_ = std::make_unique<std::string>("direct TLS without ALPN \"postgresql\"");
+    context_.waiter.explain("direct TLS without ALPN \"postgresql\"");
     co_return EndReason::kTlsFailed;
   }
-  tls_done_ = true;
+  context_.tls = TlsUse::kTerminated;
   co_return EndReason::kNone;
 }
 
-EndReason Session::take_startup(const FirstPacket& packet) {
-  can_speak_ = true;
-  const StartupFields fields = startup_fields(std::span(inbox_).first(packet.size));
-  identity_ = std::make_unique<Identity>();
-  identity_->user = printable(fields.user);
-  identity_->database = printable(fields.database);
-  identity_->application = printable(fields.application);
-  identity_->replication = fields.replication;
+EndReason StartupStage::take_hello() {
+  startup_.kind = Startup::Kind::kTlsDirect;
+  context_.tls = TlsUse::kPassed;
+  startup_.identity = std::make_unique<Identity>();
+  startup_.identity->server_name = decode_client_hello(startup_.bytes).server_name;
+  return refuse_;
+}
+
+EndReason StartupStage::take_startup(const FirstPacket& packet) {
+  context_.error_allowed = true;
+  const StartupFields fields = startup_fields(std::span(startup_.bytes).first(packet.size));
+  startup_.identity = std::make_unique<Identity>();
+  startup_.identity->user = printable(fields.user);
+  startup_.identity->database = printable(fields.database);
+  startup_.identity->application = printable(fields.application);
+  startup_.identity->replication = fields.replication;
   if (refuse_ != EndReason::kNone) return refuse_;
-  if (!tls_done_ && terminates() &&
-      config().tls_client_certificate == ClientCertificate::kRequired) {
+  if (!terminated() && terminates() &&
+      listen().tls_client_certificate == ClientCertificate::kRequired) {
     return EndReason::kTlsRequired;
   }
-  if (config().client_in_application_name) {
-    const auto packet_bytes = std::span<const std::byte>(inbox_).first(packet.size);
-    if (auto longer = with_application_suffix(packet_bytes, " [" + peer_.text() + "]")) {
-      longer->insert(longer->end(), inbox_.begin() + static_cast<std::ptrdiff_t>(packet.size),
-                     inbox_.end());
-      inbox_ = std::move(*longer);
-    }
-  }
+  if (listen().client_in_application_name) name_client_to_server(packet);
   return EndReason::kNone;
 }
 
-// To the node whose session has the key; where no session shows it (TLS passed through, or another
-// pgsteer's session) to every node of the cluster: a wrong key is ignored. The client's side is
-// closed only after the server's, so that the cancel cannot hit the client's next statement.
-Task<EndReason> Session::pass_cancel(FirstPacket packet) {
-  phase_ = Phase::kConnecting;  // no longer one of those who have said nothing
-  passing_cancel_ = true;
-  deadline(kCancelTime, EndReason::kCancelDone);
-  std::vector<Address> to;
-  std::optional<Address> found = worker_.find_key(packet.cancel_pid, packet.cancel_key);
-  if (!found) {
-    std::vector<std::byte> key(packet.cancel_key.begin(), packet.cancel_key.end());
-    worker_.links().ask_key(worker_.index(), id_, packet.cancel_pid, std::move(key));
-    if (!co_await woken()) co_return end_;
-    if (found_key_) found = *found_key_;
-  }
-  if (found) {
-    to.push_back(*found);
-  } else if (worker_.topology()) {
-    for (const NodeRoute& node : worker_.topology()->nodes) {
-      if (!node.addresses.empty()) to.push_back(node.addresses.front());
-    }
-  }
-  worker_.counters(listener_).cancels.fetch_add(1, std::memory_order_relaxed);
-  inbox_.resize(packet.size);
-  cancel_ = std::make_unique<OutgoingCancel>(worker_.context().poller, to, std::move(inbox_),
-                                             [this] { worker_.wake_soon(*this); });
-  if (!cancel_->finished()) co_await woken();
-  co_return EndReason::kCancelDone;
+void StartupStage::name_client_to_server(const FirstPacket& packet) {
+  std::vector<std::byte>& bytes = startup_.bytes;
+  const auto startup_packet = std::span<const std::byte>(bytes).first(packet.size);
+  auto longer = with_application_suffix(startup_packet, " [" + context_.address.text() + "]");
+  if (!longer) return;
+  longer->insert(longer->end(), bytes.begin() + static_cast<std::ptrdiff_t>(packet.size),
+                 bytes.end());
+  bytes = std::move(*longer);
+}
+
+}  // namespace
+
+Task<Outcome<Startup>> run_startup_stage(SessionContext& context, EndReason refuse,
+                                         bool behind_balancer) {
+  StartupStage stage(context, refuse);
+  const EndReason end = co_await stage.run(behind_balancer);
+  co_return {end, stage.take()};
 }
 
 }  // namespace pgsteer

@@ -8,7 +8,7 @@
 //
 // Feed bytes in the order and at the moment they are forwarded. Framing that is lost (an impossible
 // length, or bytes spliced past the process) makes a stream opaque: it takes bytes and knows
-// nothing, and neither idle() nor can_tell() is ever true by mistake for it. Facts:
+// nothing, and neither idle() nor can_send_error() is ever true by mistake for it. Facts:
 // protocol.sgml 55.2, 55.7; tcop/postgres.c.
 #pragma once
 
@@ -143,7 +143,7 @@ class ServerStream {
 
   // An ErrorResponse of pgsteer's own may be written to the client here, busy or not; the
   // server has not said its own.
-  bool can_tell() const {
+  bool can_send_error() const {
     return at_boundary() && ending_ != Ending::kFatal && ending_ != Ending::kLoginError;
   }
 

@@ -331,8 +331,8 @@ std::vector<SessionView> some_sessions(const ClusterView& cluster, bool hostile)
                      std::to_string(40'000 + i * 37);
     session.node = i == 5 ? "" : cluster.nodes[i % 3 ? 0 : 1 + i % 2].name;
     session.local = i == 5 ? "" : "10.131.0.5:" + std::to_string(33'000 + i * 11);
-    session.phase = i == 5 ? "held" : "relay";
-    session.tls = i % 4 ? "off" : "pass";
+    session.phase = i == 5 ? SessionPhase::kHeld : SessionPhase::kRelay;
+    session.tls = i % 4 ? TlsUse::kOff : TlsUse::kPassed;
     if (i % 4) {
       session.user = users[i % 4];
       session.database = i % 2 ? "orders" : "ledger";

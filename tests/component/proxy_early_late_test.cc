@@ -114,10 +114,10 @@ TEST_F(ProxyEarlyLate, WhatIsSentInsideTlsWhileTheNodeIsSilentArrives) {
   ASSERT_EQ(client.request_ssl(), 'S');
   ASSERT_TRUE(client.become_tls_client(context.get()));
   ASSERT_TRUE(client.ask());
-  ASSERT_TRUE(eventually([&] { return proxy.sessions().at(0).phase == "login"; }));
+  ASSERT_TRUE(eventually([&] { return proxy.sessions().at(0).phase == SessionPhase::kLogin; }));
   client.send(wire::query("a record of its own"));
   // The worker answers this after what was ready before: the record has come, nobody waits for it.
-  EXPECT_EQ(proxy.sessions().at(0).phase, "login");
+  EXPECT_EQ(proxy.sessions().at(0).phase, SessionPhase::kLogin);
   go = true;
   EXPECT_TRUE(client.wait_until_ready());
   EXPECT_TRUE(client.wait_until_ready());

@@ -222,8 +222,8 @@ TEST_F(ProxyDoor, TheSessionTableShowsWhoIsThere) {
   EXPECT_EQ(views[0].user, "ali?ce");
   EXPECT_EQ(views[0].database, "shop");
   EXPECT_EQ(views[0].application, "till");
-  EXPECT_EQ(views[0].phase, "relay");
-  EXPECT_EQ(views[0].tls, "off");
+  EXPECT_EQ(views[0].phase, SessionPhase::kRelay);
+  EXPECT_EQ(views[0].tls, TlsUse::kOff);
   EXPECT_FALSE(views[0].busy);
   EXPECT_TRUE(views[0].client.starts_with("127.0.0.1:"));
   EXPECT_TRUE(views[0].local.starts_with("127.0.0.1:"));

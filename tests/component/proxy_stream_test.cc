@@ -54,7 +54,7 @@ class ProxyStream : public testing::TestWithParam<unsigned> {
   }
   bool idle() {
     const auto views = proxy.sessions();
-    return views.size() == 1 && views[0].phase == "relay" && !views[0].busy;
+    return views.size() == 1 && views[0].phase == SessionPhase::kRelay && !views[0].busy;
   }
 
   ProxyFixture proxy;

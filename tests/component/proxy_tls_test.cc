@@ -55,7 +55,7 @@ TEST_P(ProxyTls, IsPassedThroughToANodeThatTakesIt) {
   EXPECT_EQ(client.query("name"), "pg-1");
   const auto views = proxy.sessions();
   ASSERT_EQ(views.size(), 1U);
-  EXPECT_EQ(views[0].tls, "pass");
+  EXPECT_EQ(views[0].tls, TlsUse::kPassed);
   EXPECT_EQ(views[0].user, "");
   EXPECT_EQ(proxy.node(0).startups(), std::vector{ProxyClient::startup_packet()});
 }
@@ -170,7 +170,7 @@ TEST_P(ProxyTls, IsTerminated) {
   EXPECT_EQ(client.query(std::string(300'000, 'x'))->size(), 300'000U);
   const auto views = proxy.sessions();
   ASSERT_EQ(views.size(), 1U);
-  EXPECT_EQ(views[0].tls, "terminate");
+  EXPECT_EQ(views[0].tls, TlsUse::kTerminated);
   EXPECT_EQ(views[0].user, "alice");
   EXPECT_EQ(proxy.node(0).ssl_requests(), 0U);  // node_tls is off
 }

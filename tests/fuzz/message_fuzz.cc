@@ -19,20 +19,20 @@ struct Session {
 
 void examine(const Session& s) {
   if (s.server.opaque()) {
-    FUZZ_EXPECT(!s.server.can_tell() && s.server.login() == nullptr);
+    FUZZ_EXPECT(!s.server.can_send_error() && s.server.login() == nullptr);
     FUZZ_EXPECT(s.server.body_left() == 0);
   }
   if (s.server.sqlstate().size() != 0) {
     FUZZ_EXPECT(s.server.ending() != ServerStream::Ending::kNone);
     FUZZ_EXPECT(s.server.sqlstate().size() == 5);
   }
-  if (s.server.can_tell()) FUZZ_EXPECT(s.server.at_boundary());
+  if (s.server.can_send_error()) FUZZ_EXPECT(s.server.at_boundary());
   if (const LoginFacts* facts = s.server.login()) {
     FUZZ_EXPECT(facts->key_size <= kMaxCancelKey && facts->has_key == (facts->key_size != 0));
     FUZZ_EXPECT(facts->server_version.size() <= 64);
   }
   if (idle(s.server, s.client)) {
-    FUZZ_EXPECT(s.server.can_tell() || s.server.ending() != ServerStream::Ending::kNone);
+    FUZZ_EXPECT(s.server.can_send_error() || s.server.ending() != ServerStream::Ending::kNone);
     FUZZ_EXPECT(s.client.due() == 0 && s.client.certain() && s.client.at_boundary());
     FUZZ_EXPECT(!s.server.opaque() && s.server.login_done() && s.server.status() == 'I');
   }

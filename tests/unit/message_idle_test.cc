@@ -142,7 +142,7 @@ TEST(Idle, AnswerThatWasNotDueMakesTheCountUncertainForGood) {
   s.from_client(query());
   s.from_server(kReply);
   EXPECT_FALSE(s.is_idle());
-  EXPECT_TRUE(s.server.can_tell());
+  EXPECT_TRUE(s.server.can_send_error());
 }
 
 TEST(Idle, NeverForReplication) {
@@ -295,9 +295,9 @@ TEST(Gap, InsideOneLargeMessageCostsNothing) {
     EXPECT_EQ(s.client.due(), 1u) << copied;
     const std::string row = message('D', std::string(100000, 'x'));
     s.from_server(std::string_view(row).substr(0, copied));
-    EXPECT_FALSE(s.server.can_tell());
+    EXPECT_FALSE(s.server.can_send_error());
     s.server.skip(row.size() - copied);
-    EXPECT_TRUE(s.server.can_tell());
+    EXPECT_TRUE(s.server.can_send_error());
     s.from_server(complete() + ready());
     EXPECT_TRUE(s.is_idle()) << copied;
   }
@@ -309,9 +309,9 @@ TEST(Gap, OverBoundariesMakesAStreamOpaque) {
   s.from_server(kRows);
   s.server.skip(1);
   EXPECT_TRUE(s.server.opaque());
-  EXPECT_FALSE(s.server.can_tell());
+  EXPECT_FALSE(s.server.can_send_error());
   s.from_server(kReply);
-  EXPECT_FALSE(s.server.can_tell());
+  EXPECT_FALSE(s.server.can_send_error());
   EXPECT_FALSE(s.is_idle());
 }
 
@@ -351,7 +351,7 @@ TEST(Resync, LongAnswerThatEndsInAReadyForQuery) {
     EXPECT_FALSE(s.server.resync_after_gap(bytes(kRows), s.client));
     EXPECT_TRUE(s.server.resync_after_gap(bytes(tail), s.client));
     EXPECT_TRUE(s.is_idle());
-    EXPECT_TRUE(s.server.can_tell());
+    EXPECT_TRUE(s.server.can_send_error());
     s.from_client(query());
     EXPECT_FALSE(s.is_idle());
     s.from_server(kReply);
@@ -404,7 +404,7 @@ TEST(Resync, ClientThatHasPipelinedBeforeIsUncertainThen) {
   s.server.make_opaque();
   s.from_client(query());
   EXPECT_TRUE(s.server.resync_after_gap(bytes(kReply), s.client));
-  EXPECT_TRUE(s.server.can_tell());
+  EXPECT_TRUE(s.server.can_send_error());
   EXPECT_FALSE(s.is_idle());
   s.from_server(kReply);
   EXPECT_FALSE(s.is_idle());

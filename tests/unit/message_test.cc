@@ -255,7 +255,7 @@ TEST(LoginFacts, AreGoneWhenFramingIsLost) {
   login.feed(message('R', u32(0)) + "Ecould not fork");
   EXPECT_TRUE(login.server.opaque());
   EXPECT_EQ(login.server.login(), nullptr);
-  EXPECT_FALSE(login.server.can_tell());
+  EXPECT_FALSE(login.server.can_send_error());
   EXPECT_FALSE(idle(login.server, login.client));
 }
 
@@ -309,7 +309,7 @@ TEST(ServerEnding, IsKnownHoweverItIsCut) {
       ASSERT_EQ(login.server.sqlstate(), c.sqlstate) << c.name << " at " << cut;
       ASSERT_TRUE(login.server.at_boundary());
       const bool told = c.ending == Ending::kFatal || c.ending == Ending::kLoginError;
-      ASSERT_EQ(login.server.can_tell(), !told) << c.name;
+      ASSERT_EQ(login.server.can_send_error(), !told) << c.name;
     }
   }
 }
@@ -344,10 +344,10 @@ TEST(CanTell, OnlyBetweenTheServersMessages) {
   Login login;
   login.feed(kLoginWire);
   for (std::size_t at = 0; at < reply.size(); ++at) {
-    EXPECT_EQ(login.server.can_tell(), at == 0 || at == 12) << at;
+    EXPECT_EQ(login.server.can_send_error(), at == 0 || at == 12) << at;
     login.feed(reply.substr(at, 1));
   }
-  EXPECT_TRUE(login.server.can_tell());
+  EXPECT_TRUE(login.server.can_send_error());
 }
 
 }  // namespace

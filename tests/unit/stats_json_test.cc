@@ -131,7 +131,7 @@ TEST(StatsJson, BytesThatAreNotUtf8DoNotBreakIt) {
 
 TEST(StatsJson, WaitingSessionHasNoNode) {
   SessionView session;
-  session.phase = "held";
+  session.phase = SessionPhase::kHeld;
   const auto json = sessions_json({session}, at(1000)).at("sessions").at(0);
   EXPECT_TRUE(json.at("node").is_null());
   EXPECT_TRUE(json.at("local").is_null());

@@ -1,0 +1,88 @@
+#include "proxy/net/event_loop.h"
+
+#include <algorithm>
+
+namespace pgsteer {
+
+namespace {
+
+// Woken in one turn, so that ending thousands of sessions does not keep the others waiting: before
+// the next ones are woken, all that is ready has its turn, within reason.
+constexpr std::size_t kWakeupsPerTurn = 16;
+constexpr int kWaitsPerTurn = 8;
+
+}  // namespace
+
+void Timer::set(Clock::time_point at) {
+  at_ = at;
+  if (armed_) return;
+  armed_ = true;
+  index_ = static_cast<std::uint32_t>(loop_.timers_.size());
+  loop_.timers_.push_back(this);
+}
+
+void Timer::cancel() {
+  if (!armed_) return;
+  armed_ = false;
+  Timer* const last = loop_.timers_.back();
+  loop_.timers_[index_] = last;
+  last->index_ = index_;
+  loop_.timers_.pop_back();
+}
+
+void EventLoop::wake(Wakeable& sleeper) {
+  if (sleeper.pending_) return;
+  sleeper.pending_ = true;
+  wakeups_.push_back(&sleeper);
+}
+
+void EventLoop::forget(Wakeable& sleeper) {
+  if (!sleeper.pending_) return;
+  sleeper.pending_ = false;
+  std::replace(wakeups_.begin(), wakeups_.end(), &sleeper, static_cast<Wakeable*>(nullptr));
+}
+
+int EventLoop::wait_limit() const {
+  if (wakeups_pending()) return 0;
+  return timers_.empty() ? -1 : static_cast<int>(kTick.count());
+}
+
+void EventLoop::turn() {
+  bool more = poller_.wait(wait_limit());
+  for (int waits = 1; more && waits < kWaitsPerTurn; ++waits) more = poller_.wait(0);
+  run_wakeups();
+  if (timers_.empty()) return;
+  const auto now = Timer::Clock::now();
+  if (now < next_tick_) return;
+  next_tick_ = now + kTick;
+  fire_timers(now);
+}
+
+void EventLoop::run_wakeups() {
+  for (std::size_t i = 0; i < kWakeupsPerTurn && wakeups_pending(); ++i) {
+    Wakeable* const sleeper = wakeups_[next_wakeup_++];
+    if (sleeper == nullptr) continue;
+    sleeper->pending_ = false;
+    sleeper->on_wakeup();
+  }
+  if (wakeups_pending()) return;
+  wakeups_.clear();
+  next_wakeup_ = 0;
+}
+
+// A callback may set and cancel any timer, its own included. One that takes the place of another is
+// looked at in this tick or in the next.
+void EventLoop::fire_timers(Timer::Clock::time_point now) {
+  std::size_t i = 0;
+  for (std::size_t left = timers_.size(); left > 0 && i < timers_.size(); --left) {
+    Timer* const timer = timers_[i];
+    if (now < timer->at_) {
+      ++i;
+      continue;
+    }
+    timer->cancel();
+    timer->due_(timer->owner_);
+  }
+}
+
+}  // namespace pgsteer

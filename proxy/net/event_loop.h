@@ -1,0 +1,99 @@
+// The loop of a worker thread: ready descriptors, tasks from other threads, wakeups and timers. It
+// knows no session. Owned by a worker and used on its thread; only post() may be called from
+// elsewhere.
+//
+// A turn waits for descriptors, calls what is ready, wakes a bounded number of those that asked for
+// it, and fires the timers that are due.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "proxy/net/mailbox.h"
+#include "proxy/net/poller.h"
+
+namespace pgsteer {
+
+class EventLoop;
+
+// Something that the loop wakes in one of its next turns, rather than in the middle of whatever
+// asked for it.
+class Wakeable {
+ public:
+  virtual ~Wakeable() = default;
+  virtual void on_wakeup() = 0;
+  bool wakeup_pending() const { return pending_; }
+
+ private:
+  friend class EventLoop;
+  bool pending_ = false;
+};
+
+// Fires once, up to kTick late, on the loop's thread. Its destructor cancels it. It may be
+// destroyed by its own callback.
+class Timer {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using Callback = void (*)(void* owner);
+
+  Timer(EventLoop& loop, void* owner, Callback due) : loop_(loop), owner_(owner), due_(due) {}
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  ~Timer() { cancel(); }
+
+  // Replaces an earlier setting.
+  void set(Clock::time_point at);
+  void set_after(Clock::duration in) { set(Clock::now() + in); }
+  void cancel();
+  bool armed() const { return armed_; }
+
+ private:
+  friend class EventLoop;
+  EventLoop& loop_;
+  void* owner_;
+  Callback due_;
+  Clock::time_point at_{};
+  std::uint32_t index_ = 0;  // in the loop's list, while armed
+  bool armed_ = false;
+};
+
+class EventLoop {
+ public:
+  // The resolution of timers. Nothing in a session is bounded more tightly.
+  static constexpr std::chrono::milliseconds kTick{20};
+
+  Poller& poller() { return poller_; }
+
+  // Any thread: runs `task` on the loop's thread, soon.
+  template <class Task>
+  void post(Task task) {
+    mailbox_.post(std::move(task));
+  }
+
+  // Wakes `sleeper` in this turn or a later one, once.
+  void wake(Wakeable& sleeper);
+  // To be called before a Wakeable is destroyed.
+  void forget(Wakeable& sleeper);
+  bool wakeups_pending() const { return next_wakeup_ < wakeups_.size(); }
+
+  void turn();
+
+ private:
+  friend class Timer;
+
+  int wait_limit() const;
+  void run_wakeups();
+  void fire_timers(Timer::Clock::time_point now);
+
+  Poller poller_;
+  Mailbox mailbox_{poller_};
+  std::vector<Wakeable*> wakeups_;  // null: forgotten
+  std::size_t next_wakeup_ = 0;
+  std::vector<Timer*> timers_;  // armed ones, unordered; scanned once per tick
+  Timer::Clock::time_point next_tick_{};
+};
+
+}  // namespace pgsteer

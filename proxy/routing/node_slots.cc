@@ -1,0 +1,181 @@
+#include "proxy/routing/node_slots.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace pgsteer {
+
+NodeSlot& NodeSlot::operator=(NodeSlot&& other) noexcept {
+  if (this == &other) return *this;
+  give_back();
+  if (!other) return *this;
+  NodeSlots& slots = *other.slots_;
+  slots.unlink(other);
+  user_ = other.user_;
+  timeline_ = other.timeline_;
+  listener_ = other.listener_;
+  node_ = other.node_;
+  login_open_ = std::exchange(other.login_open_, false);
+  slots_ = std::exchange(other.slots_, nullptr);
+  slots.link(*this);
+  return *this;
+}
+
+void NodeSlot::login_over() {
+  if (!std::exchange(login_open_, false)) return;
+  slots_->login_over(*this);
+}
+
+void NodeSlot::give_back() {
+  if (slots_ == nullptr) return;
+  login_over();
+  slots_->unlink(*this);
+  slots_->counters_.nodes[node_].sessions.fetch_sub(1, std::memory_order_relaxed);
+  slots_->counters_.by_listener[listener_]->by_node[node_].sessions.leave();
+  slots_ = nullptr;
+}
+
+NodeSlots::NodeSlots(const Config& config, Counters& counters, std::size_t worker)
+    : config_(config),
+      counters_(counters),
+      worker_(worker),
+      logins_(config.nodes.size()),
+      queues_(config.listen.size()) {}
+
+void NodeSlots::link(NodeSlot& slot) {
+  slot.previous_ = nullptr;
+  slot.next_ = first_;
+  if (first_ != nullptr) first_->previous_ = &slot;
+  first_ = &slot;
+}
+
+void NodeSlots::unlink(NodeSlot& slot) {
+  (slot.previous_ != nullptr ? slot.previous_->next_ : first_) = slot.next_;
+  if (slot.next_ != nullptr) slot.next_->previous_ = slot.previous_;
+}
+
+std::uint64_t NodeSlots::adopt(TopologyPtr topology) {
+  topology_ = std::move(topology);
+  release_due_ = true;
+  std::uint64_t ended = 0;
+  for (NodeSlot* slot = first_; slot != nullptr; slot = slot->next_) {
+    const Target to = config_.listen[slot->listener_].to;
+    if (permits(*topology_, slot->listener_, to, slot->node_, slot->timeline_)) continue;
+    const Verdict& verdict = topology_->pools[slot->listener_].by_node[slot->node_];
+    const std::string& node = topology_->nodes[slot->node_].name;
+    if (slot->user_->ending()) continue;
+    slot->user_->end(EndReason::kRoleLost, "pgsteer: " + node + ": " + verdict.why);
+    ++ended;
+  }
+  return ended;
+}
+
+// A slot that one worker frees is offered to its own waiting clients first. With one limit for all
+// workers the others would hardly ever see a free slot, so each has its share, and at least one.
+std::uint32_t NodeSlots::login_share(std::uint32_t limit) const {
+  if (limit == 0) return 0;
+  const std::uint32_t rest = worker_ < limit % counters_.workers ? 1 : 0;
+  return std::max(1U, limit / counters_.workers + rest);
+}
+
+Route NodeSlots::route_for(const SlotRequest& request) const {
+  if (!topology_) return {};
+  const ListenConfig& listen = config_.listen[request.listener];
+  std::array<NodeLoad, kMaxNodes> load;
+  const std::size_t nodes = config_.nodes.size();
+  const std::uint32_t max_logins = login_share(listen.logins_in_flight);
+  for (std::size_t i = 0; i < nodes; ++i) {
+    load[i].sessions = counters_.nodes[i].sessions.load(std::memory_order_relaxed);
+    load[i].max_sessions = config_.nodes[i].max_connections;
+    load[i].logins = logins_[i];
+    load[i].max_logins = max_logins;
+  }
+  return route({.topology = *topology_,
+                .listener = request.listener,
+                .balance = listen.balance,
+                .load = std::span(load).first(nodes),
+                .tried = request.tried,
+                .turn = counters_.turn.load(std::memory_order_relaxed),
+                .random = request.session,
+                .client_hash = request.client_hash});
+}
+
+RouteOutcome NodeSlots::take(SlotRequest& request) {
+  const Route next = route_for(request);
+  if (next.outcome == RouteOutcome::kNode) bind(request, next.node);
+  return next.outcome;
+}
+
+void NodeSlots::bind(SlotRequest& request, std::size_t node) {
+  counters_.turn.fetch_add(1, std::memory_order_relaxed);
+  counters_.nodes[node].sessions.fetch_add(1, std::memory_order_relaxed);
+  counters_.by_listener[request.listener]->by_node[node].sessions.enter();
+  ++logins_[node];
+  NodeSlot& slot = request.granted;
+  slot.slots_ = this;
+  slot.user_ = request.user;
+  slot.timeline_ = topology_->timeline;
+  slot.listener_ = static_cast<std::uint16_t>(request.listener);
+  slot.node_ = static_cast<std::uint8_t>(node);
+  slot.login_open_ = true;
+  link(slot);
+}
+
+void NodeSlots::login_over(const NodeSlot& slot) {
+  --logins_[slot.node_];
+  release_due_ = true;
+}
+
+// The limit is the listener's, over all workers. Workers that look at the same moment may exceed it
+// by one each.
+bool NodeSlots::hold(SlotRequest& request, Clock::time_point now) {
+  ListenerCounters& counters = *counters_.by_listener[request.listener];
+  const std::uint64_t held = counters.held.now.load(std::memory_order_relaxed);
+  if (held >= config_.listen[request.listener].hold_sessions) return false;
+  counters.held.enter();
+  queues_[request.listener].push_back(&request);
+  if (request.held_since == Clock::time_point{}) request.held_since = now;
+  return true;
+}
+
+void NodeSlots::unhold(SlotRequest& request, Clock::time_point now, bool served) {
+  std::deque<SlotRequest*>& queue = queues_[request.listener];
+  // Mostly the first: the queue is served, and clients run out of time, in order.
+  const auto at = std::find(queue.begin(), queue.end(), &request);
+  if (at == queue.end()) return;
+  queue.erase(at);
+  ListenerCounters& counters = *counters_.by_listener[request.listener];
+  counters.held.leave();
+  const auto waited = now - request.held_since;
+  counters.hold.record(std::chrono::duration_cast<std::chrono::microseconds>(waited));
+  if (!served) return;
+  ++held_.sessions;
+  held_.longest =
+      std::max(held_.longest, std::chrono::duration_cast<std::chrono::milliseconds>(waited));
+}
+
+bool NodeSlots::anyone_held() const {
+  return std::any_of(queues_.begin(), queues_.end(), [](const auto& q) { return !q.empty(); });
+}
+
+// A request that waits only for nodes which failed it does not stop the ones behind it.
+void NodeSlots::release(Clock::time_point now) {
+  release_due_ = false;
+  for (const std::deque<SlotRequest*>& queue : queues_) {
+    for (SlotRequest* const request : queue) {
+      if (request->granted || request->user->ending()) continue;
+      if (request->tried != 0 && now >= request->retry_at) request->tried = 0;
+      const RouteOutcome outcome = take(*request);
+      if (outcome == RouteOutcome::kNode) {
+        request->user->resume_soon();
+      } else if (outcome == RouteOutcome::kFull) {
+        request->user->end(EndReason::kNodeFull, {});
+      } else if (outcome != RouteOutcome::kTried) {
+        break;
+      }
+    }
+  }
+}
+
+}  // namespace pgsteer

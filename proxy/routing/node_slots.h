@@ -1,0 +1,139 @@
+// What one worker's sessions hold on the nodes: who is bound where, how many logins are in flight,
+// and who waits for a node. Pure: no I/O, the clock is passed in. Used on the worker's thread.
+//
+// The invariant, tested: once adopt() has taken generation N, every session that holds a slot on a
+// node that N forbids has been told to end, sessions whose connect or login is in flight included.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+#include "health/topology.h"
+#include "proxy/routing/counters.h"
+#include "proxy/routing/end_reason.h"
+#include "proxy/routing/route.h"
+
+namespace pgsteer {
+
+class NodeSlots;
+
+// A session, as far as slots are concerned.
+class SlotUser {
+ public:
+  virtual ~SlotUser() = default;
+  // Its node is forbidden now, or all nodes are full.
+  virtual void end(EndReason why, std::string detail) = 0;
+  // It is ending: it wants nothing more.
+  virtual bool ending() const = 0;
+  // Its waiting request has been granted.
+  virtual void resume_soon() = 0;
+};
+
+// A session's place on a node. The destructor gives it back.
+class NodeSlot {
+ public:
+  NodeSlot() = default;
+  NodeSlot(NodeSlot&& other) noexcept { *this = std::move(other); }
+  NodeSlot& operator=(NodeSlot&& other) noexcept;
+  ~NodeSlot() { give_back(); }
+
+  explicit operator bool() const { return slots_ != nullptr; }
+  std::size_t node() const { return node_; }
+  // The primary's timeline when the slot was taken.
+  std::uint32_t timeline() const { return timeline_; }
+  // It counts among the node's logins in flight.
+  bool login_open() const { return login_open_; }
+  // The login is over: the next one may begin.
+  void login_over();
+
+ private:
+  friend class NodeSlots;
+  void give_back();
+
+  NodeSlots* slots_ = nullptr;
+  SlotUser* user_ = nullptr;
+  NodeSlot* previous_ = nullptr;
+  NodeSlot* next_ = nullptr;
+  std::uint32_t timeline_ = 0;
+  std::uint16_t listener_ = 0;
+  std::uint8_t node_ = 0;
+  bool login_open_ = false;
+};
+
+// A session's wish for a node. At a fixed address while it is held.
+struct SlotRequest {
+  using Clock = std::chrono::steady_clock;
+
+  SlotUser* user = nullptr;
+  std::size_t listener = 0;
+  std::uint64_t session = 0;
+  std::uint64_t client_hash = 0;
+  std::uint64_t tried = 0;         // nodes that have failed it, a bit each
+  Clock::time_point retry_at{};    // from when on those may be tried again
+  Clock::time_point held_since{};  // zero: has not been held
+  NodeSlot granted;
+};
+
+class NodeSlots {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // What has been released to a node since the last call of take_held().
+  struct Held {
+    std::uint64_t sessions = 0;
+    std::chrono::milliseconds longest{0};
+  };
+
+  // Both references outlive the slots; `worker` is the index of the worker that owns them.
+  NodeSlots(const Config& config, Counters& counters, std::size_t worker);
+  NodeSlots(const NodeSlots&) = delete;
+  NodeSlots& operator=(const NodeSlots&) = delete;
+
+  // Ends the sessions that `topology` forbids; gives their number.
+  std::uint64_t adopt(TopologyPtr topology);
+  const TopologyPtr& topology() const { return topology_; }  // null: none yet
+
+  // Where the request would go now.
+  Route route_for(const SlotRequest& request) const;
+  // Takes a slot at once if there is one (kNode: request.granted is set).
+  RouteOutcome take(SlotRequest& request);
+
+  // Queues the request; false if the listener holds as many as it may.
+  bool hold(SlotRequest& request, Clock::time_point now);
+  // Takes it out of the queue. `served`: it goes to a node.
+  void unhold(SlotRequest& request, Clock::time_point now, bool served);
+  bool anyone_held(std::size_t listener) const { return !queues_[listener].empty(); }
+  bool anyone_held() const;
+  // Grants what can be granted, in the order in which requests came.
+  void release(Clock::time_point now);
+  // A slot has become free, or the topology has changed, since the last release().
+  bool release_due() const { return release_due_; }
+  Held take_held() { return std::exchange(held_, {}); }
+
+ private:
+  friend class NodeSlot;
+
+  std::uint32_t login_share(std::uint32_t limit) const;
+  void bind(SlotRequest& request, std::size_t node);
+  void link(NodeSlot& slot);
+  void unlink(NodeSlot& slot);
+  void login_over(const NodeSlot& slot);
+
+  const Config& config_;
+  Counters& counters_;
+  const std::size_t worker_;
+  TopologyPtr topology_;
+  NodeSlot* first_ = nullptr;                     // all slots that are taken
+  std::vector<std::uint32_t> logins_;             // in flight, by node
+  std::vector<std::deque<SlotRequest*>> queues_;  // by listener
+  Held held_;
+  bool release_due_ = false;
+};
+
+}  // namespace pgsteer

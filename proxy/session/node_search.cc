@@ -1,0 +1,120 @@
+#include "proxy/session/node_search.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "proxy/net/socket_options.h"
+#include "proxy/session/deadline.h"
+
+namespace pgsteer {
+
+namespace {
+
+// After a node has failed this client: how long until it is tried again, if nothing else changes.
+constexpr std::chrono::milliseconds kRetryPause{100};
+
+using Clock = SessionContext::Clock;
+
+}  // namespace
+
+NodeSearch::NodeSearch(SessionContext& context)
+    : context_(context), until_(Clock::now() + context.listen().hold) {
+  request_.user = &context.waiter;
+  request_.listener = context.listener;
+  request_.session = context.id;
+  request_.client_hash = context.address.hash();
+}
+
+Task<Outcome<NodeConnectionPtr>> NodeSearch::next() {
+  // From here on we wait for the server, but must still notice when the client hangs up.
+  if (context_.client.ending()) co_return {EndReason::kClientLeft, nullptr};
+  if (!context_.services.loop.poller().want(context_.client.watch, kReadable)) {
+    co_return {EndReason::kNoResources, nullptr};
+  }
+  for (;;) {
+    const EndReason chosen = co_await choose();
+    if (chosen != EndReason::kNone) co_return {chosen, nullptr};
+    context_.phase = SessionPhase::kConnecting;
+    auto node = std::make_unique<NodeConnection>(context_, std::move(request_.granted));
+    const EndReason connected = co_await connect(*node);
+    if (connected == EndReason::kNone) co_return {EndReason::kNone, std::move(node)};
+    if (connected != EndReason::kConnectFailed) co_return {connected, std::move(node)};
+    give_up(std::move(node));
+    const bool another = context_.services.slots.route_for(request_).outcome == RouteOutcome::kNode;
+    if (!time_left() && !another) co_return {EndReason::kConnectFailed, nullptr};
+  }
+}
+
+void NodeSearch::give_up(NodeConnectionPtr node) {
+  request_.tried |= std::uint64_t{1} << node->slot.node();
+  request_.retry_at = Clock::now() + kRetryPause;
+}
+
+// Takes a slot; waits for one in the listener's queue if need be.
+Task<EndReason> NodeSearch::choose() {
+  NodeSlots& slots = context_.services.slots;
+  if (!slots.anyone_held(context_.listener)) {
+    const RouteOutcome outcome = slots.take(request_);
+    if (outcome == RouteOutcome::kNode) co_return EndReason::kNone;
+    if (outcome == RouteOutcome::kFull) co_return EndReason::kNodeFull;
+  }
+  if (context_.services.stopping) co_return EndReason::kShutdown;
+  const auto now = Clock::now();
+  if (now >= until_) co_return EndReason::kNoNode;
+  if (!slots.hold(request_, now)) co_return EndReason::kHoldFull;
+  context_.phase = SessionPhase::kHeld;
+  Deadline hold(context_.services.loop, context_.waiter, EndReason::kNoNode);
+  hold.set(until_);
+  context_.services.loop.poller().want(context_.client.watch, kReadable);
+  const bool granted = co_await context_.waiter.woken();
+  slots.unhold(request_, Clock::now(), granted);
+  co_return context_.waiter.ended();
+}
+
+EndReason NodeSearch::open_socket(NodeConnection& node, const Address& address) {
+  node.close();
+  node.server.watch.fd.reset(
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!node.server.watch.fd) return EndReason::kNoResources;
+  set_no_delay(node.server.fd());
+  return EndReason::kNone;
+}
+
+Task<EndReason> NodeSearch::connect(NodeConnection& node) {
+  const auto begun = Clock::now();
+  const std::size_t index = node.slot.node();
+  const TopologyPtr topology = context_.services.slots.topology();  // keeps the addresses
+  SuspicionKind problem = SuspicionKind::kConnectRefused;
+  for (const Address& address : topology->nodes[index].addresses) {
+    const EndReason opened = open_socket(node, address);
+    if (opened != EndReason::kNone) co_return opened;
+    const int fd = node.server.fd();
+    int failed = ::connect(fd, address.raw(), address.size) == 0 ? 0 : errno;
+    // On the loopback and in many a data centre the answer is there already.
+    if (failed == EINPROGRESS) {
+      failed = ::connect(fd, address.raw(), address.size) == 0 || errno == EISCONN ? 0 : errno;
+    }
+    if (failed == EALREADY || failed == EINPROGRESS) {
+      Deadline connect_timeout(context_.services.loop, context_.waiter, EndReason::kNone);
+      connect_timeout.set_after(context_.listen().connect_timeout);
+      const bool lives = co_await context_.waiter.ready(node.server.watch, EPOLLOUT);
+      if (!lives) co_return context_.waiter.ended();
+      socklen_t size = sizeof failed;
+      ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size);
+      if (connect_timeout.expired()) failed = ETIMEDOUT;
+    }
+    if (failed == 0) {
+      context_.counters().connect.record(
+          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun));
+      co_return EndReason::kNone;
+    }
+    if (failed == ETIMEDOUT || failed == EHOSTUNREACH) problem = SuspicionKind::kConnectTimedOut;
+  }
+  context_.counters().by_node[index].connect_errors.fetch_add(1, std::memory_order_relaxed);
+  context_.suspect(problem, index);
+  co_return EndReason::kConnectFailed;
+}
+
+}  // namespace pgsteer

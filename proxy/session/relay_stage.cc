@@ -1,0 +1,107 @@
+#include "proxy/session/relay_stage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/net/socket_options.h"
+#include "proxy/wire/cancel_request.h"
+
+namespace pgsteer {
+
+namespace {
+
+// A login that cannot be read is taken to be over after this long.
+constexpr std::chrono::milliseconds kUnseenLogin{250};
+// Many sessions ask one thing and leave. Only those that last are worth further system calls.
+constexpr std::chrono::seconds kSettled{1};
+
+}  // namespace
+
+RelayStage::RelayStage(SessionContext& context, NodeConnectionPtr node)
+    : context_(context),
+      node_(std::move(node)),
+      relay_(context.services.relay, context.client, node_->server) {}
+
+EndReason RelayStage::begin(const ConnectedNode& connected) {
+  SessionServices& services = context_.services;
+  context_.phase = SessionPhase::kRelay;
+  for (Watch* const watch : {&context_.client.watch, &node_->server.watch}) {
+    watch->owner = this;
+    watch->ready = &on_ready;
+  }
+  auto& bytes = services.bytes.at(context_.listener, node_->slot.node());
+  if (!relay_.begin(connected.visible, &bytes)) return EndReason::kNoResources;
+  services.node_spoke(context_.listener);
+  if (!connected.visible) {
+    settle_after(kUnseenLogin);
+    return EndReason::kNone;
+  }
+  timer_.emplace<LoginTimeout>(services.loop, context_.waiter, EndReason::kLoginTimeout)
+      .set(connected.login_until);
+  const EndReason e = relay_.feed_from_server(connected.first_answer);
+  follow_login();
+  return e;
+}
+
+void RelayStage::on_ready(void* stage, Watch& watch, std::uint32_t events) {
+  auto& self = *static_cast<RelayStage*>(stage);
+  Waiter& waiter = self.context_.waiter;
+  if (waiter.ending()) return;  // told to end: not another byte
+  const EndReason e = self.relay_.on_ready(&watch == &self.context_.client.watch, events);
+  if (self.login_open()) self.follow_login();
+  if (e == EndReason::kNone) return;
+  waiter.conclude(e);
+  waiter.resume();
+}
+
+// Until the first ReadyForQuery: what the login shows; then its slot is free for the next.
+void RelayStage::follow_login() {
+  ServerStream& server = relay_.server_stream();
+  if (!server.login_done() && !server.opaque()) return;
+  if (const LoginFacts* const facts = server.login()) {
+    if (facts->has_key) {
+      key_.pid = facts->pid;
+      key_.bytes.assign(facts->key().begin(), facts->key().end());
+    }
+    if (facts->in_hot_standby.value_or(false) && context_.listen().to == Target::kPrimary) {
+      context_.suspect(SuspicionKind::kInHotStandby, node_->slot.node());
+    }
+  }
+  server.release_login();
+  node_->slot.login_over();
+  settle_after(kSettled);
+}
+
+void RelayStage::settle_after(Timer::Clock::duration in) {
+  timer_.emplace<SettleTimer>(context_.services.loop, this, &on_settled).set_after(in);
+}
+
+// The login is over, seen or not, and the session is there to stay: what the kernel should do about
+// a silent server is worth its system calls now.
+void RelayStage::on_settled(void* stage) {
+  auto& self = *static_cast<RelayStage*>(stage);
+  self.node_->slot.login_over();
+  set_keepalive(self.node_->server.fd(), self.context_.services.config.server);
+  self.timer_.emplace<std::monostate>();
+}
+
+void RelayStage::release_node() {
+  timer_.emplace<std::monostate>();
+  node_->close();
+  node_->slot = {};
+}
+
+bool RelayStage::has_key(std::uint32_t pid, std::span<const std::byte> key) const {
+  return key_.pid == pid && !key_.bytes.empty() && std::ranges::equal(key, key_.bytes);
+}
+
+// Closing a connection does not stop its statement, and a write on a node that lost its role could
+// still be committed there.
+void RelayStage::stop_statement() {
+  if (key_.bytes.empty() || relay_.idle()) return;
+  if (const auto address = peer_address(node_->server.fd())) {
+    context_.services.cancels.send(*address, encode_cancel_request(key_.pid, key_.bytes));
+  }
+}
+
+}  // namespace pgsteer

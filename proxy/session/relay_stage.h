@@ -1,0 +1,63 @@
+// The third stage of a session: bytes both ways until someone is done. The bytes are the Relay's
+// business; this follows the login on the way, keeps the backend's key, and frees the login slot.
+// Owned by the session, used on its worker's thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "proxy/session/connect_stage.h"
+#include "proxy/session/deadline.h"
+#include "proxy/session/relay.h"
+#include "proxy/session/session_context.h"
+
+namespace pgsteer {
+
+class RelayStage {
+ public:
+  RelayStage(SessionContext& context, NodeConnectionPtr node);
+
+  // Begins. From then on the poller drives it: it ends the session by its context's waiter.
+  // kNone: goes on.
+  EndReason begin(const ConnectedNode& connected);
+
+  const Relay& relay() const { return relay_; }
+  NodeConnection& node() { return *node_; }
+  // Waits for a request, as far as can be seen: it may be ended without losing a statement.
+  bool idle() const { return !node_->slot.login_open() && relay_.idle(); }
+  // Closes the connection to the node and gives the slot back.
+  void release_node();
+
+  // The backend's key was seen and is this one.
+  bool has_key(std::uint32_t pid, std::span<const std::byte> key) const;
+  // Cancels the statement that is still running, if the key is known.
+  void stop_statement();
+
+ private:
+  struct Key {
+    std::uint32_t pid = 0;
+    std::vector<std::byte> bytes;
+  };
+  // What bounds the session at the moment: first its login, then, once, how soon it is settled.
+  using LoginTimeout = Deadline;
+  using SettleTimer = Timer;
+  bool login_open() const { return std::holds_alternative<LoginTimeout>(timer_); }
+
+  static void on_ready(void* stage, Watch& watch, std::uint32_t events);
+  static void on_settled(void* stage);
+  void follow_login();
+  void settle_after(Timer::Clock::duration in);
+
+  SessionContext& context_;
+  NodeConnectionPtr node_;
+  Relay relay_;
+  std::variant<std::monostate, LoginTimeout, SettleTimer> timer_;
+  Key key_;
+};
+
+}  // namespace pgsteer
