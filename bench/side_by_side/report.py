@@ -1,10 +1,14 @@
-"""The table: plain for a terminal, Markdown for the READMEs."""
+"""The table: plain for a terminal, Markdown for bench/README.md, and its summary for the README."""
 
 import re
 
 BEGIN = "<!-- bench: the table below is written by bench/run --markdown -->"
-BEGIN_AIMS = "<!-- bench: what it aims at, written by bench/run --markdown -->"
+BEGIN_SUMMARY = "<!-- bench: a few rows, written by bench/run --markdown -->"
 END = "<!-- bench: end -->"
+
+# The rows of the summary: group, measure, figure. What is missed and what is met, one of each kind of load.
+SUMMARY = (("own-core", "rt16", "cpu_us"), ("own-core", "stream-out", "gb_s"), ("own-core", "logins", "rate"),
+           ("own-core", "idle9000", "kib"), ("all-cores", "cut", "cut_ms"))
 
 
 def _cell(group, measure, contender, figure, spread=True):
@@ -35,9 +39,8 @@ def _verdict(group, measure, ours, contenders, figure):
     return said
 
 
-def rows(group, measures, contenders, aims_only=False):
-    """The header and, per measure and figure, one row of text cells. With `aims_only` just what
-    pgsteer is held to, without the spread."""
+def rows(group, measures, contenders):
+    """The header and, per measure and figure, one row of text cells."""
     ours = next((one for one in contenders if one.name == "pgsteer"), None)
     shown = [one for one in contenders
              if any(group.values(measure, one, figure)
@@ -48,9 +51,7 @@ def rows(group, measures, contenders, aims_only=False):
             continue
         title = measure.title
         for figure in measure.figures:
-            if aims_only and group.goal(figure) is None and figure.limit is None:
-                continue
-            cells = [_cell(group, measure, one, figure, not aims_only) for one in shown]
+            cells = [_cell(group, measure, one, figure) for one in shown]
             if all(cell == "-" for cell in cells):
                 continue
             unit = f", {figure.unit}" if figure.unit else ""
@@ -72,22 +73,45 @@ def plain(results, measures, contenders):
     return "\n".join(text)
 
 
-def markdown(results, measures, contenders, aims_only=False):
-    machine = results.document["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
-    text = [BEGIN_AIMS if aims_only else BEGIN, "",
-            f"Measured {results.document['when']} on {machine['cores']} cores of {machine['processor']}"
-            f"{' (a virtual machine)' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, "
-            f"{machine['system']}, Linux {machine['kernel']} (TCP {machine['congestion_control']}); "
-            f"{versions}. "
-            f"{results.document['rounds']} interleaved rounds of {results.document['seconds']:g} s: "
-            f"{'medians' if aims_only else 'median (least–most)'}."]
+def markdown(results, measures, contenders):
+    """The whole table, with its spread."""
+    text = [BEGIN, "", f"{_setting(results)}: median (min–max)."]
     for group in results.groups():
-        table = list(rows(group, measures, contenders, aims_only))
+        table = list(rows(group, measures, contenders))
         text += ["", f"**{group.heading()}**", "", _line(table[0]),
                  _line(["---"] * 2 + ["---:"] * (len(table[0]) - 3) + ["---"])]
         text += [_line(row) for row in table[1:]]
     return "\n".join([*text, "", END])
+
+
+def summary(results, measures, contenders):
+    """The rows of SUMMARY that were measured: pgsteer beside the best peer, medians."""
+    groups = {group.name: group for group in results.groups()}
+    by_name = {measure.name: measure for measure in measures}
+    ours = next(one for one in contenders if one.name == "pgsteer")
+    text = [BEGIN_SUMMARY, _line(["measure", "pgsteer", "best peer", "pgsteer : best peer"]),
+            _line(["---", "---:", "---:", "---"])]
+    for group_name, measure_name, key in SUMMARY:
+        group, measure = groups.get(group_name), by_name[measure_name]
+        figure = next(one for one in measure.figures if one.key == key)
+        peer = group and group.best_peer(measure, contenders, figure)
+        if not peer:
+            continue
+        text.append(_line([f"{measure.title}: {figure.title}, {figure.unit}",
+                           _cell(group, measure, ours, figure, spread=False),
+                           _cell(group, measure, peer, figure, spread=False),
+                           _verdict(group, measure, ours, contenders, figure)]))
+    return "\n".join([*text, END])
+
+
+def _setting(results):
+    machine = results.document["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
+    return (f"Measured {results.document['when']} on {machine['cores']} cores of {machine['processor']}"
+            f"{' (a virtual machine)' if machine['virtual'] else ''}, {machine['memory_gib']} GiB, "
+            f"{machine['system']}, Linux {machine['kernel']} (TCP {machine['congestion_control']}); "
+            f"{versions}. "
+            f"{results.document['rounds']} interleaved rounds of {results.document['seconds']:g} s")
 
 
 def _line(cells):
@@ -95,14 +119,14 @@ def _line(cells):
 
 
 def put_into(path, results, measures, contenders):
-    """Replaces what stands between two marks in a Markdown file: the whole table, or the aims."""
+    """Replaces what stands between two marks in a Markdown file: the whole table, or the summary."""
     text = path.read_text(encoding="utf-8")
     found = False
-    for begin, aims_only in ((BEGIN, False), (BEGIN_AIMS, True)):
+    for begin, write in ((BEGIN, markdown), (BEGIN_SUMMARY, summary)):
         marked = re.compile(re.escape(begin) + ".*?" + re.escape(END), re.DOTALL)
         if marked.search(text):
             found = True
-            table = markdown(results, measures, contenders, aims_only)
+            table = write(results, measures, contenders)
             text = marked.sub(lambda _, table=table: table, text)
     if not found:
         raise ValueError(f"{path} has no place for a table:\n{BEGIN}\n{END}")
