@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "proxy/net/listen_socket.h"
 #include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
 #include "tests/unit/wire.h"
@@ -425,6 +426,26 @@ TEST(ProxyClosedPort, ClosesWhileThereIsNoNodeAndOpensAgain) {
   EXPECT_FALSE(proxy.connect().open());
   EXPECT_TRUE(proxy.connect(kRo).open());
   proxy.primary(0);
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().open; }));
+  EXPECT_TRUE(proxy.session().open());
+}
+
+// Nothing but time makes the port free again: no topology that follows may be needed for it.
+TEST(ProxyClosedPort, TriesAgainUntilAPortThatWasTakenIsFree) {
+  auto other = std::make_unique<FakePostgres>();
+  const std::uint16_t port = other->port();
+  other.reset();
+  ProxyFixture proxy(1);
+  proxy.rw().hold = 20ms;
+  proxy.rw().when_no_node = WhenNoNode::kClose;
+  proxy.rw().bind[0].port = port;
+  proxy.start();
+  proxy.nobody();
+  ASSERT_TRUE(eventually([&] { return !proxy.traffic().open; }));
+  UniqueFd taker = open_listen_socket(proxy.rw().bind[0]);
+  proxy.primary(0);
+  EXPECT_FALSE(proxy.traffic().open);
+  taker.reset();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().open; }));
   EXPECT_TRUE(proxy.session().open());
 }

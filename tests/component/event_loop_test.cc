@@ -1,0 +1,138 @@
+// The worker's loop by itself: timers, wakeups, tasks from other threads.
+#include "proxy/net/event_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace pgsteer {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Turns the loop until `done`, for at most five seconds; true if it came to that.
+template <class Done>
+bool turn_until(EventLoop& loop, Done done) {
+  const auto until = Timer::Clock::now() + std::chrono::seconds(5);
+  while (!done() && Timer::Clock::now() < until) loop.turn();
+  return done();
+}
+
+struct Alarm {
+  explicit Alarm(EventLoop& loop)
+      : timer(loop, this, [](void* self) { ++static_cast<Alarm*>(self)->fired; }) {}
+  int fired = 0;
+  Timer timer;
+};
+
+struct Sleeper : Wakeable {
+  void on_wakeup() override { ++woken; }
+  int woken = 0;
+};
+
+TEST(EventLoop, ATimerFiresOnce) {
+  EventLoop loop;
+  Alarm alarm(loop);
+  Alarm later(loop);
+  alarm.timer.set_after(milliseconds(1));
+  EXPECT_TRUE(alarm.timer.armed());
+  ASSERT_TRUE(turn_until(loop, [&] { return alarm.fired > 0; }));
+  EXPECT_FALSE(alarm.timer.armed());
+  later.timer.set_after(milliseconds(50));
+  ASSERT_TRUE(turn_until(loop, [&] { return later.fired > 0; }));
+  EXPECT_EQ(alarm.fired, 1);
+}
+
+TEST(EventLoop, ACancelledOrDestroyedTimerDoesNotFire) {
+  EventLoop loop;
+  Alarm cancelled(loop);
+  auto destroyed = std::make_unique<Alarm>(loop);
+  Alarm last(loop);
+  cancelled.timer.set_after(milliseconds(1));
+  destroyed->timer.set_after(milliseconds(1));
+  last.timer.set_after(milliseconds(30));
+  cancelled.timer.cancel();
+  destroyed.reset();
+  ASSERT_TRUE(turn_until(loop, [&] { return last.fired > 0; }));
+  EXPECT_EQ(cancelled.fired, 0);
+}
+
+TEST(EventLoop, SettingATimerAgainReplacesIt) {
+  EventLoop loop;
+  Alarm moved(loop);
+  Alarm between(loop);
+  moved.timer.set_after(milliseconds(1));
+  moved.timer.set_after(std::chrono::hours(1));
+  between.timer.set_after(milliseconds(30));
+  ASSERT_TRUE(turn_until(loop, [&] { return between.fired > 0; }));
+  EXPECT_EQ(moved.fired, 0);
+}
+
+// A stage that times out destroys its frame, and its timer with it, inside the callback.
+TEST(EventLoop, ATimerMayBeDestroyedByItsCallback) {
+  EventLoop loop;
+  struct Owner {
+    std::optional<Timer> timer;
+    bool fired = false;
+  } owner;
+  std::vector<std::unique_ptr<Alarm>> others;
+  for (int i = 0; i < 10; ++i) {
+    others.push_back(std::make_unique<Alarm>(loop));
+    others.back()->timer.set_after(milliseconds(1));
+  }
+  owner.timer.emplace(loop, &owner, [](void* self) {
+    auto& fired = *static_cast<Owner*>(self);
+    fired.timer.reset();
+    fired.fired = true;
+  });
+  owner.timer->set_after(milliseconds(1));
+  ASSERT_TRUE(turn_until(loop, [&] {
+    bool all = owner.fired;
+    for (const auto& other : others) all = all && other->fired == 1;
+    return all;
+  }));
+}
+
+TEST(EventLoop, WakeupsComeInLaterTurnsOnceEach) {
+  EventLoop loop;
+  std::vector<Sleeper> sleepers(40);
+  for (Sleeper& each : sleepers) {
+    loop.wake(each);
+    loop.wake(each);
+    EXPECT_EQ(each.woken, 0);
+  }
+  loop.turn();
+  EXPECT_EQ(sleepers.front().woken, 1);
+  EXPECT_EQ(sleepers.back().woken, 0);  // a turn wakes a bounded number
+  ASSERT_TRUE(turn_until(loop, [&] { return !loop.wakeups_pending(); }));
+  for (const Sleeper& each : sleepers) EXPECT_EQ(each.woken, 1);
+}
+
+TEST(EventLoop, AForgottenSleeperIsNotWoken) {
+  EventLoop loop;
+  Sleeper first, second;
+  loop.wake(first);
+  loop.wake(second);
+  loop.forget(first);
+  loop.turn();
+  EXPECT_EQ(first.woken, 0);
+  EXPECT_EQ(second.woken, 1);
+}
+
+TEST(EventLoop, TasksOfAnotherThreadRunInOrder) {
+  EventLoop loop;
+  std::vector<int> seen;
+  std::thread other([&] {
+    for (int i = 0; i < 1000; ++i) loop.post([&seen, i] { seen.push_back(i); });
+  });
+  const bool all = turn_until(loop, [&] { return seen.size() == 1000; });
+  other.join();
+  ASSERT_TRUE(all);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(seen[static_cast<std::size_t>(i)], i);
+}
+
+}  // namespace
+}  // namespace pgsteer

@@ -1,0 +1,259 @@
+// What sessions hold on nodes: slots that give themselves back, logins that are metered, a queue in
+// order, and the cut when a topology forbids a node.
+#include "proxy/routing/node_slots.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace pgsteer {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct User : SlotUser {
+  void end(EndReason reason, std::string detail) override {
+    if (ended == EndReason::kNone) ended = reason;
+    why = std::move(detail);
+  }
+  bool ending() const override { return ended != EndReason::kNone; }
+  void resume_soon() override { ++resumed; }
+
+  EndReason ended = EndReason::kNone;
+  std::string why;
+  int resumed = 0;
+};
+
+struct Client {
+  explicit Client(std::uint64_t number) {
+    request.user = &user;
+    request.session = number;
+  }
+  User user;
+  SlotRequest request;
+};
+
+class NodeSlotsTest : public testing::Test {
+ protected:
+  NodeSlotsTest() {
+    config_.nodes.resize(2);
+    config_.listen.resize(1);
+    config_.listen[0].logins_in_flight = 2;
+    draft_.nodes.resize(2);
+    draft_.nodes[0].name = "pg-1";
+    draft_.nodes[1].name = "pg-2";
+    draft_.pools.resize(1);
+    draft_.pools[0].by_node.resize(2);
+  }
+
+  void start() {
+    counters_ = std::make_unique<Counters>(1, config_.nodes.size());
+    slots_ = std::make_unique<NodeSlots>(config_, *counters_, 0);
+  }
+  // Sessions that this ended.
+  std::uint64_t primary(std::size_t node, std::uint32_t timeline = 1) {
+    draft_.primary = node;
+    draft_.timeline = timeline;
+    draft_.pools[0].by_node[node] = {Admission::kAdmit, Reason::kPrimary, "leads"};
+    draft_.pools[0].by_node[1 - node] = {Admission::kCut, Reason::kLostRole, "is a replica now"};
+    return slots_->adopt(std::make_shared<const Topology>(draft_));
+  }
+  std::uint64_t nobody() {
+    draft_.primary.reset();
+    for (Verdict& v : draft_.pools[0].by_node) v = {Admission::kDrain, Reason::kPromoting, "waits"};
+    return slots_->adopt(std::make_shared<const Topology>(draft_));
+  }
+  std::uint64_t sessions(std::size_t node) const { return counters_->nodes[node].sessions.load(); }
+
+  Config config_;
+  Topology draft_;
+  std::unique_ptr<Counters> counters_;
+  std::unique_ptr<NodeSlots> slots_;
+  NodeSlots::Clock::time_point now_{std::chrono::hours(1)};
+};
+
+TEST_F(NodeSlotsTest, NothingIsTakenBeforeThereIsATopology) {
+  start();
+  Client a(1);
+  EXPECT_EQ(slots_->take(a.request), RouteOutcome::kNobody);
+  EXPECT_FALSE(a.request.granted);
+}
+
+TEST_F(NodeSlotsTest, ASlotIsCountedUntilItIsDestroyed) {
+  start();
+  primary(0);
+  Client a(1);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  {
+    const NodeSlot mine = std::move(a.request.granted);
+    EXPECT_TRUE(mine);
+    EXPECT_FALSE(a.request.granted);  // NOLINT(bugprone-use-after-move): a moved-from slot is empty
+    EXPECT_EQ(mine.node(), 0U);
+    EXPECT_EQ(sessions(0), 1U);
+  }
+  EXPECT_EQ(sessions(0), 0U);
+  EXPECT_EQ(counters_->by_listener[0]->by_node[0].sessions.now.load(), 0U);
+}
+
+TEST_F(NodeSlotsTest, LoginsInFlightAreMetered) {
+  start();
+  primary(0);
+  Client a(1), b(2), c(3);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  ASSERT_EQ(slots_->take(b.request), RouteOutcome::kNode);
+  EXPECT_EQ(slots_->take(c.request), RouteOutcome::kBusy);
+  a.request.granted.login_over();
+  a.request.granted.login_over();  // once is enough
+  EXPECT_TRUE(slots_->release_due());
+  EXPECT_EQ(slots_->take(c.request), RouteOutcome::kNode);
+  EXPECT_EQ(sessions(0), 3U);
+}
+
+TEST_F(NodeSlotsTest, EachWorkerHasItsShareOfTheLogins) {
+  config_.listen[0].logins_in_flight = 3;
+  start();
+  counters_->workers = 2;
+  NodeSlots second(config_, *counters_, 1);
+  primary(0);
+  second.adopt(slots_->topology());
+  Client a(1), b(2), c(3), d(4), e(5);
+  EXPECT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  EXPECT_EQ(slots_->take(b.request), RouteOutcome::kNode);
+  EXPECT_EQ(slots_->take(c.request), RouteOutcome::kBusy);
+  EXPECT_EQ(second.take(d.request), RouteOutcome::kNode);
+  EXPECT_EQ(second.take(e.request), RouteOutcome::kBusy);
+  d.request.granted = {};  // before its slots go
+}
+
+TEST_F(NodeSlotsTest, HeldClientsAreServedInOrder) {
+  config_.listen[0].logins_in_flight = 1;
+  start();
+  nobody();
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    clients.push_back(std::make_unique<Client>(i));
+    ASSERT_TRUE(slots_->hold(clients.back()->request, now_));
+  }
+  EXPECT_TRUE(slots_->anyone_held(0));
+  primary(0);
+  slots_->release(now_ + milliseconds(70));
+  EXPECT_EQ(clients[0]->user.resumed, 1);
+  EXPECT_EQ(clients[1]->user.resumed, 0);  // one login at a time
+  slots_->unhold(clients[0]->request, now_ + milliseconds(70), true);
+  clients[0]->request.granted.login_over();
+  slots_->release(now_ + milliseconds(80));
+  EXPECT_EQ(clients[1]->user.resumed, 1);
+  EXPECT_EQ(clients[2]->user.resumed, 0);
+  slots_->unhold(clients[1]->request, now_ + milliseconds(80), true);
+  slots_->unhold(clients[2]->request, now_ + milliseconds(90), false);  // it left
+  const NodeSlots::Held held = slots_->take_held();
+  EXPECT_EQ(held.sessions, 2U);
+  EXPECT_EQ(held.longest, milliseconds(80));
+  EXPECT_EQ(slots_->take_held().sessions, 0U);
+  EXPECT_FALSE(slots_->anyone_held());
+}
+
+TEST_F(NodeSlotsTest, AClientThatIsEndingIsGrantedNothing) {
+  start();
+  nobody();
+  Client a(1);
+  ASSERT_TRUE(slots_->hold(a.request, now_));
+  a.user.end(EndReason::kClientLeft, {});
+  primary(0);
+  slots_->release(now_);
+  EXPECT_FALSE(a.request.granted);
+  EXPECT_EQ(sessions(0), 0U);
+}
+
+TEST_F(NodeSlotsTest, NoMoreAreHeldThanTheListenerAllows) {
+  config_.listen[0].hold_sessions = 1;
+  start();
+  nobody();
+  Client a(1), b(2);
+  EXPECT_TRUE(slots_->hold(a.request, now_));
+  EXPECT_FALSE(slots_->hold(b.request, now_));
+  slots_->unhold(a.request, now_, false);
+  EXPECT_TRUE(slots_->hold(b.request, now_));
+}
+
+TEST_F(NodeSlotsTest, AFailedNodeIsTriedAgainAfterAPause) {
+  start();
+  primary(0);
+  Client a(1);
+  a.request.tried = 1;
+  a.request.retry_at = now_ + milliseconds(100);
+  EXPECT_EQ(slots_->take(a.request), RouteOutcome::kTried);
+  ASSERT_TRUE(slots_->hold(a.request, now_));
+  slots_->release(now_ + milliseconds(99));
+  EXPECT_FALSE(a.request.granted);
+  slots_->release(now_ + milliseconds(100));
+  EXPECT_TRUE(a.request.granted);
+}
+
+TEST_F(NodeSlotsTest, WaitingForAFailedNodeStopsNobodyBehind) {
+  start();
+  primary(0);
+  Client a(1), b(2);
+  a.request.tried = 1;
+  a.request.retry_at = now_ + milliseconds(100);
+  ASSERT_TRUE(slots_->hold(a.request, now_));
+  ASSERT_TRUE(slots_->hold(b.request, now_));
+  slots_->release(now_);
+  EXPECT_FALSE(a.request.granted);
+  EXPECT_TRUE(b.request.granted);
+}
+
+TEST_F(NodeSlotsTest, FullNodesEndTheClientsThatWait) {
+  config_.nodes[0].max_connections = 1;
+  start();
+  primary(0);
+  Client a(1), b(2);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  EXPECT_EQ(slots_->take(b.request), RouteOutcome::kFull);
+  ASSERT_TRUE(slots_->hold(b.request, now_));
+  slots_->release(now_);
+  EXPECT_EQ(b.user.ended, EndReason::kNodeFull);
+}
+
+// The worker's invariant, for slots that have not become a session yet and for moved ones too.
+TEST_F(NodeSlotsTest, AdoptingEndsWhatTheTopologyForbids) {
+  start();
+  primary(0);
+  Client a(1), b(2);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  ASSERT_EQ(slots_->take(b.request), RouteOutcome::kNode);
+  const NodeSlot moved = std::move(b.request.granted);
+  EXPECT_EQ(primary(0), 0U);
+  EXPECT_EQ(primary(1), 2U);
+  EXPECT_EQ(a.user.ended, EndReason::kRoleLost);
+  EXPECT_EQ(b.user.ended, EndReason::kRoleLost);
+  EXPECT_EQ(a.user.why, "pgsteer: pg-1: is a replica now");
+  EXPECT_EQ(primary(1), 0U);  // once
+}
+
+TEST_F(NodeSlotsTest, TheSameNodeOnAnotherTimelineIsForbidden) {
+  start();
+  primary(0, 4);
+  Client a(1);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  EXPECT_EQ(a.request.granted.timeline(), 4U);
+  EXPECT_EQ(primary(0, 5), 1U);
+  EXPECT_EQ(a.user.ended, EndReason::kRoleLost);
+}
+
+TEST_F(NodeSlotsTest, ASlotThatWasGivenBackIsNotEnded) {
+  start();
+  primary(0);
+  Client a(1), b(2);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  ASSERT_EQ(slots_->take(b.request), RouteOutcome::kNode);
+  a.request.granted = {};
+  EXPECT_EQ(primary(1), 1U);
+  EXPECT_EQ(a.user.ended, EndReason::kNone);
+}
+
+}  // namespace
+}  // namespace pgsteer
