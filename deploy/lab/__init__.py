@@ -1,6 +1,6 @@
-"""A lab of real parts: PostgreSQL, Patroni and its store, and a proxy in front, on loopback addresses.
+"""A test lab on loopback addresses: real PostgreSQL, Patroni and its store, with a proxy in front.
 
-Read in this order: settings (what a lab looks like), process (what runs and how it ends), store, node,
+Read in this order: settings (what a lab looks like), process (starting and ending processes), store, node,
 cluster, faults, proxy; then clients, watch and drill (what a client sees during a fault), view and
-command (what deploy/demo shows). Everything a lab makes lies under one directory, `Settings.root`.
+command (what deploy/demo shows). A lab keeps all its files under one directory, `Settings.root`.
 """

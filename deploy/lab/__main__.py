@@ -1,4 +1,4 @@
-"""Entry of deploy/demo."""
+"""Entry point of deploy/demo."""
 
 import os
 import sys

@@ -1,11 +1,11 @@
-"""Applications: writers that insert row after row and keep book of everything they saw.
+"""Applications: writers that insert row after row and record everything they see.
 
-Each writer is a thread with one connection. It connects again at once after an error, and never repeats a
-row whose insert was not acknowledged, so a row is either acknowledged, and then must survive, or in doubt.
+Each writer is a thread with one connection. After an error it reconnects at once. It never repeats a row whose
+insert was not acknowledged: an acknowledged row must survive, the fate of any other row is unknown.
 All times are time.monotonic().
 
-The writers call libpq through psycopg 3's thin layer and take the first result of a statement: PQexec, which
-psycopg2 uses, returns the last one, and with libpq 15 that no longer tells the server's own last words.
+The writers call libpq through psycopg 3's thin layer and take the first result of a statement. psycopg2 uses
+PQexec, which returns the last result; with libpq 15 that one no longer contains the server's final error.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from .wait import pause
 
 TABLE = "drill_rows"
 CLOSED = "closed without a word"
-_KNOWN_TEXTS = (  # libpq does not hand on the SQLSTATE of a failed connect; the server's text tells it
+_KNOWN_TEXTS = (  # libpq does not expose the SQLSTATE of a failed connect, so it is derived from the text
     ("the database system is ", "57P03"), ("cannot connect now", "57P03"),
     ("sorry, too many clients", "53300"), ("too many connections", "53300"),
     ("remaining connection slots", "53300"), ("terminating connection", "57P01"),
@@ -29,16 +29,16 @@ _KNOWN_TEXTS = (  # libpq does not hand on the SQLSTATE of a failed connect; the
 
 
 @dataclasses.dataclass
-class Book:
+class Record:
     """What one writer saw."""
 
     acknowledged: list = dataclasses.field(default_factory=list)  # (seq, sent, acknowledged, node's address)
-    connects: list = dataclasses.field(default_factory=list)  # (from, to) of the successful ones
+    connects: list = dataclasses.field(default_factory=list)  # (from, to), successful ones only
     errors: list = dataclasses.field(default_factory=list)  # (time, "connect" or "session", kind, text)
 
 
 def kind_of(text, code=None):
-    """An SQLSTATE where one was said; otherwise what happened, in words."""
+    """The SQLSTATE if known; otherwise a short description of what happened."""
     if code:
         return code
     if "FATAL" in text or "ERROR" in text:
@@ -57,7 +57,7 @@ def kind_of(text, code=None):
 
 
 class Refused(Exception):
-    """Text and kind of what libpq said instead of doing what was asked."""
+    """An error from libpq: its text and its kind."""
 
     def __init__(self, text, code=None):
         super().__init__(text.strip())
@@ -73,28 +73,28 @@ class Link:
             text = self._pq.error_message.decode(errors="replace")
             self._pq.finish()
             raise Refused(text)
-        # A FATAL that arrives together with the end of the statement before is a notice to libpq.
-        self._last_words = None
-        self._pq.notice_handler = self._hear
+        # libpq reports a FATAL that arrives together with the end of the previous statement as a notice.
+        self._final_error = None
+        self._pq.notice_handler = self._on_notice
 
-    def _hear(self, notice):
+    def _on_notice(self, notice):
         code = notice.error_field(pq.DiagnosticField.SQLSTATE) or b""
         if code.startswith((b"57P", b"08")):
-            self._last_words = (notice.error_message.decode(errors="replace"), code.decode())
+            self._final_error = (notice.error_message.decode(errors="replace"), code.decode())
 
     def ask(self, statement, *values):
         """The first column of the first row, as text."""
         try:
             self._pq.send_query_params(statement.encode(), [str(value).encode() for value in values])
         except psycopg.OperationalError as error:
-            raise Refused(*(self._last_words or (str(error),))) from None
+            raise Refused(*(self._final_error or (str(error),))) from None
         first = self._pq.get_result()
         while self._pq.get_result():
             pass
         if first is None or first.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
             state = first and first.error_field(pq.DiagnosticField.SQLSTATE)
-            if not state and self._last_words:
-                raise Refused(*self._last_words)
+            if not state and self._final_error:
+                raise Refused(*self._final_error)
             raise Refused(self._pq.error_message.decode(errors="replace"), state and state.decode())
         value = first.get_value(0, 0) if first.ntuples else None
         return value and value.decode()
@@ -104,14 +104,14 @@ class Link:
 
 
 class Writers:
-    """N writers on one DSN; `with` starts and ends them. The table is made by prepare()."""
+    """N writers on one DSN; `with` starts and stops them. prepare() creates their table."""
 
     def __init__(self, dsn, count, run, every=0.002):
-        self.books = [Book() for _ in range(count)]
+        self.records = [Record() for _ in range(count)]
         self._dsn, self._run, self._every = dsn, run, every
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._write, args=(number, book), daemon=True)
-                         for number, book in enumerate(self.books)]
+        self._threads = [threading.Thread(target=self._write, args=(number, record), daemon=True)
+                         for number, record in enumerate(self.records)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -125,24 +125,24 @@ class Writers:
 
     def acknowledged_since(self, moment, address=None):
         """How many of the writers had a row acknowledged after `moment` (by that node)."""
-        return sum(1 for book in self.books
+        return sum(1 for record in self.records
                    if any(done >= moment and address in (None, at)
-                          for _, _, done, at in reversed(book.acknowledged[-50:])))
+                          for _, _, done, at in reversed(record.acknowledged[-50:])))
 
-    def _write(self, number, book):
+    def _write(self, number, record):
         link, seq = None, 0
         while not self._stop.is_set():
             if link is None:
-                link = self._connect(book)
+                link = self._connect(record)
                 continue
             seq += 1
             sent = time.monotonic()
             try:
                 at = link.ask(self._insert, self._run, number, seq)
-                book.acknowledged.append((seq, sent, time.monotonic(), at))
+                record.acknowledged.append((seq, sent, time.monotonic(), at))
                 pause(self._every)
             except Refused as refused:
-                book.errors.append((time.monotonic(), "session", refused.kind, str(refused)))
+                record.errors.append((time.monotonic(), "session", refused.kind, str(refused)))
                 link.close()
                 link = None
         if link:
@@ -150,20 +150,20 @@ class Writers:
 
     _insert = f"insert into {TABLE} values ($1, $2, $3) returning host(inet_server_addr())"
 
-    def _connect(self, book):
-        begun = time.monotonic()
+    def _connect(self, record):
+        start = time.monotonic()
         try:
             link = Link(f"{self._dsn} connect_timeout=10 application_name=drill")
-            book.connects.append((begun, time.monotonic()))
+            record.connects.append((start, time.monotonic()))
             return link
         except Refused as refused:
-            book.errors.append((time.monotonic(), "connect", refused.kind, str(refused)))
+            record.errors.append((time.monotonic(), "connect", refused.kind, str(refused)))
             pause(0.01)
             return None
 
 
 def prepare(cluster):
-    """The table, made on the leader itself and waited for on the replicas."""
+    """Creates the table on the leader and waits until the replicas have it."""
     link = cluster.connect(user="app")
     link.autocommit = True
     link.cursor().execute(f"create table if not exists {TABLE} (run text, writer int, seq int, "
@@ -172,12 +172,12 @@ def prepare(cluster):
     cluster.wait_replayed()
 
 
-def lost_rows(cluster, books, run):
-    """Acknowledged rows that the leader of now does not have: [(writer, seq), ...]."""
+def lost_rows(cluster, records, run):
+    """Acknowledged rows that are missing on the current leader: [(writer, seq), ...]."""
     link = cluster.connect(user="app")
     cursor = link.cursor()
     cursor.execute(f"select writer, seq from {TABLE} where run = %s", (run,))
-    there = set(cursor.fetchall())
+    found = set(cursor.fetchall())
     link.close()
-    return [(number, row[0]) for number, book in enumerate(books) for row in book.acknowledged
-            if (number, row[0]) not in there]
+    return [(number, row[0]) for number, record in enumerate(records) for row in record.acknowledged
+            if (number, row[0]) not in found]

@@ -1,4 +1,4 @@
-"""The cluster as a whole: boot, find again, look at, take down."""
+"""The whole cluster: boot it, attach to it, query it, shut it down."""
 
 import concurrent.futures
 import contextlib
@@ -15,7 +15,7 @@ from .wait import LabError, wait_until
 
 
 class Cluster:
-    """Booted by boot(), or found again by another command with attach()."""
+    """boot() starts a new cluster; attach() finds one that another command has booted."""
 
     def __init__(self, settings):
         self.settings = settings
@@ -32,10 +32,10 @@ class Cluster:
             raise LabError(f"there is no node {name!r}; the nodes are {', '.join(self.nodes)}")
         return self.nodes[name]
 
-    # --- its life
+    # --- start and stop
 
     def boot(self, say=lambda text: None):
-        """Everything from nothing to a whole cluster with the role and database `app`."""
+        """Boots a healthy cluster from nothing, with a role and a database `app`."""
         s, processes = self.settings, self.processes
         s.check_ports()
         self.claim()
@@ -53,36 +53,36 @@ class Cluster:
         for node in others:
             node.start()
         self._make_application()
-        wait_until(self.whole, 120, "the replicas to stream (see log/pg-*-patroni.log)", every=0.2)
+        wait_until(self.healthy, 120, "the replicas to stream (see log/pg-*-patroni.log)", every=0.2)
 
     def claim(self):
-        """Makes the directory this lab's and notes this process as the one that minds it."""
+        """Creates the lab's directory and records this process as the one that runs the lab."""
         s = self.settings
         for path in (s.root, s.path("log"), s.path("run")):
             os.makedirs(path, exist_ok=True)
             os.chmod(path, 0o755)
-        self.processes.check_reach(s.root)
+        self.processes.check_access(s.root)
         self.processes.make_dir(s.path("archive"))
         self.processes.record("demo", os.getpid())
         s.save()
 
     def _make_application(self):
-        """`app` needs no password: it may do nothing but use the database of its own."""
+        """`app` needs no password: it has no rights beyond its own database."""
         with contextlib.closing(self.connect("postgres")) as link:
             link.autocommit = True
             link.cursor().execute("create role app login")
             link.cursor().execute("create database app owner app")
 
     def down(self):
-        """Ends every process of the lab and, unless it is to be kept, removes the directory."""
+        """Ends every process of the lab and removes its directory unless `keep` is set."""
         self.processes.kill_all()
         if not self.settings.keep:
             shutil.rmtree(self.settings.root, ignore_errors=True)
 
-    # --- looking at it
+    # --- queries
 
     def survey(self, timeout=3):
-        """{name: body of GET /patroni or {}} of all nodes, asked at the same time."""
+        """{name: body of GET /patroni or {}} of all nodes, queried in parallel."""
         with concurrent.futures.ThreadPoolExecutor(len(self.nodes)) as pool:
             return dict(zip(self.nodes, pool.map(lambda node: node.status(timeout), self.nodes.values())))
 
@@ -102,8 +102,8 @@ class Cluster:
         leader = self.wait_leader()
         return [node for node in self.nodes.values() if node is not leader]
 
-    def whole(self):
-        """True: one leader, and every other node streams from it on its timeline."""
+    def healthy(self):
+        """Whether there is one leader and every other node streams from it on its timeline."""
         bodies = self.survey()
         leaders = [b for b in bodies.values() if b.get("role") in ("master", "primary")]
         if len(leaders) != 1 or leaders[0].get("state") != "running":
@@ -113,20 +113,20 @@ class Cluster:
         followers = [b for b in bodies.values() if b is not leader]
         caught_up = all(b.get("state") == "running" and b.get("timeline") == leader.get("timeline")
                         for b in followers)
-        guarded = not self.settings.sync or any(b.get("sync_standby") for b in followers)
-        return caught_up and guarded and len(streams) == len(followers)
+        sync_ready = not self.settings.sync or any(b.get("sync_standby") for b in followers)
+        return caught_up and sync_ready and len(streams) == len(followers)
 
-    def wait_whole(self, seconds=120):
-        wait_until(self.whole, seconds, "the cluster to be whole again", every=0.2)
+    def wait_healthy(self, seconds=120):
+        wait_until(self.healthy, seconds, "the cluster to be healthy again", every=0.2)
 
     def wait_replayed(self, seconds=30):
-        """Until every replica has replayed what the leader has written by now."""
+        """Waits until every replica has replayed what the leader has written so far."""
         position = self.wait_leader().status()["xlog"]["location"]
         wait_until(lambda: all(body.get("xlog", {}).get("replayed_location", position) >= position
                                for body in self.survey().values()), seconds, "the replicas to replay", every=0.1)
 
     def connect(self, database="app", node=None, user="postgres", **options):
-        """A connection to a node itself (the leader unless named), past any proxy."""
+        """A direct connection to a node (default: the leader), bypassing any proxy."""
         at = node or self.wait_leader()
         return psycopg2.connect(host=at.address, port=self.settings.pg_port, user=user, dbname=database,
                                 password=self.settings.password, connect_timeout=5, **options)

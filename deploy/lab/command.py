@@ -1,4 +1,4 @@
-"""deploy/demo: what a person can say, and what is done then."""
+"""deploy/demo: its command line and what each command does."""
 
 import argparse
 import contextlib
@@ -15,24 +15,24 @@ from .wait import LabError, pause, wait_until
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DRILLS = ("switchover", "stop", "poweroff", "kill-patroni", "freeze", "thaw", "freeze-patroni", "maintenance",
           "rest-hang", "rest-hang-move", "lag")
-ACTIONS = {  # word: (needs a node: yes, no or may have one; help)
-    "switchover": ("may", "let another node lead (NODE, or whichever Patroni finds fittest)"),
-    "kill": ("yes", "kill -9 for all of a node: Patroni, PostgreSQL, its etcd member"),
-    "kill-patroni": ("yes", "kill -9 for a node's Patroni alone; its PostgreSQL goes on"),
+ACTIONS = {  # command: (takes a node: yes, no or may; help)
+    "switchover": ("may", "make another node the leader (NODE, or the one that Patroni picks)"),
+    "kill": ("yes", "kill -9 everything on a node: Patroni, PostgreSQL, its etcd member"),
+    "kill-patroni": ("yes", "kill -9 a node's Patroni only; its PostgreSQL keeps running"),
     "stop": ("yes", "stop a node cleanly, as `systemctl stop patroni` would"),
-    "start": ("yes", "start what of a node does not run"),
-    "freeze": ("yes", "let a node stand still (SIGSTOP)"),
-    "thaw": ("yes", "let a frozen node go on"),
-    "lag": ("yes", "let a replica receive changes without replaying them"),
-    "unlag": ("yes", "let it replay again"),
-    "pause": ("no", "switch Patroni's maintenance mode on"),
-    "resume": ("no", "switch maintenance mode off"),
-    "status": ("no", "show the nodes once"),
-    "down": ("no", "end the demo and remove all that is left of it"),
+    "start": ("yes", "start whatever is not running on a node"),
+    "freeze": ("yes", "freeze a node (SIGSTOP)"),
+    "thaw": ("yes", "resume a frozen node (SIGCONT)"),
+    "lag": ("yes", "stop replay on a replica; it still receives WAL"),
+    "unlag": ("yes", "resume replay"),
+    "pause": ("no", "turn Patroni's maintenance mode on"),
+    "resume": ("no", "turn maintenance mode off"),
+    "status": ("no", "print the nodes once"),
+    "down": ("no", "end the demo and remove its files"),
 }
 ABOUT = """\
 Boots a real Patroni cluster on loopback addresses (127.0.0.11, .12, .13), puts pgsteer in front of it
-(5000 leads to the primary, 5001 to the replicas, 7000 is the page), and shows it live until Ctrl-C.
+(port 5000: primary, 5001: replicas, 7000: status page), and shows its state until Ctrl-C.
 The commands below act on a running demo from another terminal."""
 
 
@@ -42,41 +42,41 @@ def parse(words):
     group.add_argument("--nodes", type=int, choices=range(1, 8), metavar="N", help="nodes (default 3)")
     group.add_argument("--dcs", choices=("etcd", "zookeeper"), help="Patroni's store (default etcd)")
     group.add_argument("--sync", action="store_true", help="Patroni's synchronous mode")
-    group.add_argument("--tls", action="store_true", help="PostgreSQL offers TLS, with an authority of the lab's own")
+    group.add_argument("--tls", action="store_true", help="PostgreSQL offers TLS; the lab is its own CA")
     group.add_argument("--timing", choices=sorted(TIMINGS), help="ttl, loop_wait, retry_timeout: fast is 20/2/5 "
-                       "(default), patroni is Patroni's own 30/10/10")
-    group.add_argument("--rest-relay", action="store_true", help="a relay in front of each node's REST that a drill "
-                       "can hang")
-    group.add_argument("--dir", metavar="DIR", help="where everything lies: empty or new (default: a new one "
+                       "(default), patroni uses Patroni's defaults, 30/10/10")
+    group.add_argument("--rest-relay", action="store_true", help="put a relay in front of each node's REST API, "
+                       "so that a drill can make it hang")
+    group.add_argument("--dir", metavar="DIR", help="directory for all files, empty or new (default: a new one "
                        "under $TMPDIR or /tmp)")
-    group.add_argument("--keep", action="store_true", help="leave the directory, with the logs, when it ends")
-    group.add_argument("--base", type=int, metavar="N", help="nodes on 127.0.0.N+1 and so on (default 10)")
-    group.add_argument("--listen", metavar="ADDRESS", help="where the proxy listens (default 127.0.0.1)")
+    group.add_argument("--keep", action="store_true", help="keep the directory, with the logs, at the end")
+    group.add_argument("--base", type=int, metavar="N", help="nodes use 127.0.0.N+1, N+2, ... (default 10)")
+    group.add_argument("--listen", metavar="ADDRESS", help="address of the proxy (default 127.0.0.1)")
     group.add_argument("--pgsteer", metavar="PROGRAM", help="use this program instead of building one")
-    group.add_argument("--proxy", choices=("pgsteer", "haproxy", "none"), help="what stands in front (default pgsteer)")
+    group.add_argument("--proxy", choices=("pgsteer", "haproxy", "none"), help="the proxy in front (default pgsteer)")
 
     parser = argparse.ArgumentParser(prog="deploy/demo", description=ABOUT, parents=[boot],
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands, while a demo runs")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands for a running demo")
     for word, (node, text) in ACTIONS.items():
         command = commands.add_parser(word, help=text, description=text)
         if node != "no":
             command.add_argument("node", metavar="NODE", nargs="?" if node == "may" else None)
-    drill = commands.add_parser("drill", parents=[boot], help="keep writers inserting during a fault and print what "
-                                "they saw; boots a cluster of its own if no demo runs",
-                                description="Keeps writers inserting through port 5000 while a fault befalls the "
-                                "leader, and prints what they saw.")
+    drill = commands.add_parser("drill", parents=[boot], help="run writers during a fault and print what they saw; "
+                                "boots its own cluster if no demo runs",
+                                description="Keeps writers inserting through port 5000 while the leader suffers a "
+                                "fault, and prints what they saw.")
     drill.add_argument("drill", choices=DRILLS)
     drill.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat, and print the medians")
-    drill.add_argument("--writers", type=int, default=8, metavar="N", help="connections that insert (default 8)")
+    drill.add_argument("--writers", type=int, default=8, metavar="N", help="number of writers (default 8)")
     drill.add_argument("--via", choices=("pgsteer", "haproxy", "multihost"), default="pgsteer",
-                       help="through what the writers go (multihost: libpq's own list of hosts)")
-    drill.add_argument("--json", action="store_true", help="one JSON document instead of text")
+                       help="what the writers connect through (multihost: libpq with a list of hosts)")
+    drill.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     return parser.parse_args(words)
 
 
 def settings_of(given):
-    """Settings from the options that were given; the rest stays at its default."""
+    """Settings from the given options, defaults for the rest."""
     ttl, loop_wait, retry_timeout = TIMINGS[getattr(given, "timing", "fast")]
     settings = Settings(ttl=ttl, loop_wait=loop_wait, retry_timeout=retry_timeout)
     for option, field in (("nodes", "nodes"), ("dcs", "dcs"), ("sync", "sync"), ("tls", "tls"), ("keep", "keep"),
@@ -93,21 +93,21 @@ def settings_of(given):
     return settings
 
 
-# --- where a running demo is found
+# --- finding a running demo
 
 def pointer():
     return f"/tmp/pgsteer-demo-{os.getuid()}.json"
 
 
 def find_demo():
-    """The directory of the demo that runs or was left behind, or None."""
+    """The directory of a running or leftover demo, or None."""
     try:
         descriptor = os.open(pointer(), os.O_RDONLY | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor) as source:
         if os.fstat(source.fileno()).st_uid != os.getuid():
-            raise LabError(f"{pointer()} belongs to another user; it is not believed")
+            raise LabError(f"{pointer()} belongs to another user; ignoring it")
         root = json.load(source)["root"]
     if not os.path.exists(os.path.join(root, "lab.json")):
         os.unlink(pointer())
@@ -131,10 +131,10 @@ def running_demo():
     return Cluster.attach(root)
 
 
-# --- booting one
+# --- booting a demo
 
 def prepare(settings, say):
-    """Packages and the program."""
+    """Installs packages and builds pgsteer, if needed."""
     run_quietly([os.path.join(REPOSITORY, "deploy", "packages"), "demo"]
                 + (["build"] if settings.proxy == "pgsteer" and not settings.pgsteer else []))
     if settings.proxy == "pgsteer" and not settings.pgsteer:
@@ -143,7 +143,7 @@ def prepare(settings, say):
         run_quietly(["cmake", "--build", "--preset", "release"])
         settings.pgsteer = os.path.join(REPOSITORY, "build", "release", "pgsteer")
     if settings.proxy == "pgsteer" and not os.access(settings.pgsteer, os.X_OK):
-        raise LabError(f"{settings.pgsteer} is not a program that can be run")
+        raise LabError(f"{settings.pgsteer} is not an executable program")
 
 
 def run_quietly(argv):
@@ -160,18 +160,18 @@ def clean_up_leftovers(say):
     from .cluster import Cluster
     left = Cluster.attach(root)
     if left.processes.running("demo"):
-        raise LabError(f"a demo is running already, in {root}; end it with Ctrl-C there, or with deploy/demo down")
-    say(f"cleaning up what an earlier demo left behind in {root} ...")
+        raise LabError(f"a demo is already running in {root}; end it with Ctrl-C there or with deploy/demo down")
+    say(f"removing the leftovers of an earlier demo in {root} ...")
     left.down()
 
 
 @contextlib.contextmanager
 def booted(settings, directory, say):
-    """A cluster with its proxy, gone again after the block, come what may."""
+    """A cluster with its proxy; both are always removed after the block."""
     clean_up_leftovers(say)
     settings.check_ports()
     if directory and os.path.exists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
-        raise LabError(f"{directory} is not empty; --dir wants an empty or a new directory")
+        raise LabError(f"{directory} is not empty; --dir needs an empty or a new directory")
     prepare(settings, say)
     from . import proxy
     from .cluster import Cluster
@@ -180,7 +180,7 @@ def booted(settings, directory, say):
     try:
         cluster.claim()
         point_to(settings.root)
-        say(f"everything lies in {settings.root}")
+        say(f"all files are in {settings.root}")
         cluster.boot(say)
         steer = None
         if settings.proxy != "none":
@@ -191,7 +191,7 @@ def booted(settings, directory, say):
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        say("taking everything down ...")
+        say("shutting everything down ...")
         cluster.down()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(pointer())
@@ -206,7 +206,7 @@ def demo(given):
         while True:
             screen.show()
             if steer and not steer.running():
-                raise LabError(f"{steer.name} has ended by itself; the end of its log:\n"
+                raise LabError(f"{steer.name} exited unexpectedly; the end of its log:\n"
                                + cluster.processes.tail(steer.name))
             pause(1)
 
@@ -215,16 +215,16 @@ def heading(settings):
     at = settings.proxy_host
     store = "etcd" if settings.dcs == "etcd" else "ZooKeeper"
     lines = [f"{settings.nodes} nodes, {store}, synchronous mode {'on' if settings.sync else 'off'}, "
-             f"everything in {settings.root}; Ctrl-C ends it", ""]
+             f"all files in {settings.root}; Ctrl-C ends it", ""]
     if settings.proxy != "none":
-        lines += [f"  {f'psql -h {at} -p {settings.write_port} -U app app':39} writes, to the primary",
-                  f"  {f'psql -h {at} -p {settings.read_port} -U app app':39} reads, to each replica in turn",
-                  f"  {f'http://{at}:{settings.page_port}/':39} the page; /metrics beside it"]
+        lines += [f"  {f'psql -h {at} -p {settings.write_port} -U app app':39} writes: the primary",
+                  f"  {f'psql -h {at} -p {settings.read_port} -U app app':39} reads: the least busy replica",
+                  f"  {f'http://{at}:{settings.page_port}/':39} status page; also /metrics"]
     lines += ["  in another terminal: deploy/demo switchover, kill NODE, start NODE, drill switchover, --help"]
     return "\n".join(lines)
 
 
-# --- acting on a running one
+# --- acting on a running demo
 
 def act(given):
     from . import faults, view
@@ -235,7 +235,7 @@ def act(given):
     if name:
         name = cluster[name].name
     if given.command == "switchover":
-        print(f"{faults.switchover(cluster, name)} leads now")
+        print(f"{faults.switchover(cluster, name)} is the leader now")
     elif given.command == "status":
         print(view.as_text(view.table(cluster, cluster.survey())))
     else:
@@ -243,18 +243,18 @@ def act(given):
          "freeze": faults.freeze, "thaw": faults.thaw, "lag": faults.lag,
          "unlag": lambda c, n: faults.lag(c, n, False), "pause": lambda c, n: faults.maintenance(c, True),
          "resume": lambda c, n: faults.maintenance(c, False)}[given.command](cluster, name)
-        print({"kill": "{0} is dead; `deploy/demo start {0}` brings it back",
-               "kill-patroni": "Patroni of {0} is dead; `deploy/demo start {0}` starts it again",
-               "stop": "{0} is stopped; `deploy/demo start {0}` brings it back", "start": "{0} is started",
-               "freeze": "{0} stands still; `deploy/demo thaw {0}` lets it go on", "thaw": "{0} goes on",
-               "lag": "{0} replays nothing, and maintenance mode keeps it so; `deploy/demo unlag {0}` undoes both",
-               "unlag": "{0} replays again, and maintenance mode is off",
+        print({"kill": "{0} is killed; `deploy/demo start {0}` starts it again",
+               "kill-patroni": "Patroni on {0} is killed; `deploy/demo start {0}` starts it again",
+               "stop": "{0} is stopped; `deploy/demo start {0}` starts it again", "start": "{0} is started",
+               "freeze": "{0} is frozen; `deploy/demo thaw {0}` resumes it", "thaw": "{0} runs again",
+               "lag": "{0} has stopped replaying, in maintenance mode; `deploy/demo unlag {0}` undoes both",
+               "unlag": "{0} replays again; maintenance mode is off",
                "pause": "maintenance mode is on", "resume": "maintenance mode is off"}[given.command].format(name))
     return 0
 
 
 def down():
-    """Tells the demo's own window to end; what has no window any more is ended here."""
+    """Ends the demo by a signal to its process; if that is gone, cleans up here."""
     root = find_demo()
     if root is None:
         print("no demo is running")
@@ -276,9 +276,9 @@ def down():
 
 def drill(given):
     say = say_to_terminal
-    if find_demo() and demo_lives():
+    if find_demo() and demo_runs():
         if any(hasattr(given, option) for option in ("nodes", "dcs", "sync", "tls", "timing", "dir", "base")):
-            raise LabError("a demo is running and the drill would act on it; options for booting have no effect there")
+            raise LabError("a demo is running and the drill would use it, so boot options have no effect")
         return drill_on(running_demo(), given, say)
     settings = settings_of(given)
     settings.rest_relay = settings.rest_relay or given.drill.startswith("rest-hang")
@@ -287,7 +287,7 @@ def drill(given):
         return drill_on(cluster, given, say)
 
 
-def demo_lives():
+def demo_runs():
     return running_demo().processes.running("demo")
 
 
@@ -315,7 +315,7 @@ def drill_on(cluster, given, say):
 
 @contextlib.contextmanager
 def beside(cluster, via, say):
-    """The proxy of that kind that runs already, or one started beside it for the drill."""
+    """A running proxy of that kind, or else one started on other ports for the drill."""
     from . import proxy
     steer = proxy.KINDS[via](cluster)
     if steer.running():
@@ -323,7 +323,7 @@ def beside(cluster, via, say):
         return
     s = cluster.settings
     steer = proxy.KINDS[via](cluster, (s.write_port + 100, s.read_port + 100, s.page_port + 100))
-    say(f"starting {via} beside it, on {s.write_port + 100} ...")
+    say(f"starting {via} on port {s.write_port + 100} ...")
     try:
         steer.start()
         yield steer

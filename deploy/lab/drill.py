@@ -1,4 +1,4 @@
-"""Drills: a fault while writers insert, and what they saw of it."""
+"""Drills: inject a fault while writers insert, and report what they saw."""
 
 import contextlib
 import dataclasses
@@ -17,9 +17,9 @@ SETTLE = 3.0  # seconds of writing before the fault, and after the last change
 class Drill:
     about: str
     cause: object  # cluster, leader's name
-    heal: object  # the same; after writes flow again
-    moves: bool = True  # the leader changes
-    lasts: float = 0.0  # seconds, where the leader does not change
+    heal: object  # the same arguments; called after writes have resumed
+    moves: bool = True  # whether the leader changes
+    lasts: float = 0.0  # seconds, if the leader does not change
     needs_relay: bool = False
 
 
@@ -34,8 +34,8 @@ def _maintenance_begins(cluster, name):
 
 def _maintenance_ends(cluster, name):
     faults.start(cluster, name)
-    # The lease has run out meanwhile. Whoever ends maintenance before the old leader holds it again
-    # calls an election.
+    # The lease has expired meanwhile. Ending maintenance before the old leader holds it again would
+    # cause an election.
     cluster.wait_leader()
     faults.maintenance(cluster, False)
 
@@ -53,30 +53,30 @@ def _hang_and_move(cluster, name):
 DRILLS = {
     "switchover": Drill("a planned switchover", lambda cluster, name: faults.switchover(cluster), _nothing),
     "stop": Drill("a clean stop of Patroni on the leader", faults.stop, faults.start),
-    "poweroff": Drill("kill -9 for everything on the leader's node", faults.poweroff, faults.start),
-    "kill-patroni": Drill("kill -9 for Patroni alone; its PostgreSQL goes on", faults.kill_patroni, faults.start),
-    "freeze": Drill("the leader's node stands still, and is reset later", faults.freeze, faults.reset),
-    "thaw": Drill("the leader's node stands still and goes on later, behind the times", faults.freeze, faults.thaw),
-    "freeze-patroni": Drill("Patroni of the leader is silent for 6 s", faults.freeze_patroni, faults.thaw_patroni,
+    "poweroff": Drill("kill -9 everything on the leader's node", faults.poweroff, faults.start),
+    "kill-patroni": Drill("kill -9 Patroni only; its PostgreSQL keeps running", faults.kill_patroni, faults.start),
+    "freeze": Drill("the leader's node freezes, and is reset later", faults.freeze, faults.reset),
+    "thaw": Drill("the leader's node freezes, and resumes later with stale state", faults.freeze, faults.thaw),
+    "freeze-patroni": Drill("Patroni on the leader freezes for 6 s", faults.freeze_patroni, faults.thaw_patroni,
                             moves=False, lasts=6),
-    "maintenance": Drill("maintenance mode, and Patroni of the leader killed for 30 s", _maintenance_begins,
+    "maintenance": Drill("maintenance mode, with Patroni on the leader killed for 30 s", _maintenance_begins,
                          _maintenance_ends, moves=False, lasts=30),
-    "rest-hang": Drill("the leader's REST hangs for 60 s, its lease goes on", faults.hang_rest, _unhang,
+    "rest-hang": Drill("the leader's REST API hangs for 60 s while it keeps the lease", faults.hang_rest, _unhang,
                        moves=False, lasts=60, needs_relay=True),
-    "rest-hang-move": Drill("a switchover while the leader's REST hangs", _hang_and_move, _unhang,
+    "rest-hang-move": Drill("a switchover while the leader's REST API hangs", _hang_and_move, _unhang,
                             needs_relay=True),
 }
 
 
 def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None, **more):
-    """One round on a whole cluster with the proxy running. Returns the summary, see report.summarize.
+    """One round on a healthy cluster with the proxy running. Returns the summary, see report.summarize.
 
-    `lasts`: seconds of a fault that moves nothing, instead of the drill's own; `more` goes into the writers' DSN.
+    `lasts` overrides how many seconds a fault without a change of leader takes; `more` goes into the writers' DSN.
     """
     drill = DRILLS[name]
     if drill.needs_relay and not cluster.settings.rest_relay:
         raise LabError(f"the drill {name} needs a cluster that was booted with --rest-relay")
-    cluster.wait_whole()
+    cluster.wait_healthy()
     clients.prepare(cluster)
     leader = cluster.wait_leader()
     run = uuid.uuid4().hex[:12]
@@ -85,57 +85,57 @@ def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None
         wait_until(lambda: group.acknowledged_since(0) == writers, 30, "every writer's first row")
         pause(SETTLE)
         if drill.moves:
-            fault_at, found, in_sight = _change_of_leader(cluster, drill, leader, group, say)
+            fault_at, found, visible_until = _change_of_leader(cluster, drill, leader, group, say)
         else:
-            fault_at, found, in_sight = time.monotonic(), None, None
+            fault_at, found, visible_until = time.monotonic(), None, None
             drill.cause(cluster, leader.name)
             pause(lasts or drill.lasts)
             drill.heal(cluster, leader.name)
-            cluster.wait_whole()
+            cluster.wait_healthy()
             pause(SETTLE)
     new = cluster[found[0]].address if found else None
-    lost = clients.lost_rows(cluster, group.books, run)
-    seen = report.summarize(group.books, fault_at, leader.address, new, found and found[1:], in_sight, lost)
+    lost = clients.lost_rows(cluster, group.records, run)
+    seen = report.summarize(group.records, fault_at, leader.address, new, found and found[1:], visible_until, lost)
     return {"drill": name, "via": proxy.name, "sync": cluster.settings.sync} | report.rounded(seen)
 
 
 def _change_of_leader(cluster, drill, leader, group, say):
-    """The fault, the new leader, writers served by it, the old node back.
+    """Causes the fault, waits until the new leader serves the writers, and heals the old one.
 
-    Returns the moment of the fault, what LeaderWatch found, and until when the new timeline was in sight.
+    Returns the time of the fault, what LeaderWatch found, and until when the new timeline was visible.
     """
-    patience = cluster.settings.ttl + 60
-    with watch.LeaderWatch(cluster, but=leader.name) as looking:
+    timeout = cluster.settings.ttl + 60
+    with watch.LeaderWatch(cluster, but=leader.name) as watcher:
         fault_at = time.monotonic()
-        aside = _Aside(lambda: drill.cause(cluster, leader.name))
-        found = wait_until(lambda: aside.went_well() and looking.found, patience, "a new leader", every=0.02)
+        cause = _Background(lambda: drill.cause(cluster, leader.name))
+        found = wait_until(lambda: cause.check() and watcher.found, timeout, "a new leader", every=0.02)
     say(f"{found[0]} is writable {found[1] - fault_at:.1f} s after the fault")
-    aside.join()
+    cause.join()
     try:
         _await_writers(group, cluster[found[0]].address, found[1], say)
         pause(SETTLE)
     finally:
-        with watch.TimelineWatch(cluster, cluster[found[0]]) as sight:
+        with watch.TimelineWatch(cluster, cluster[found[0]]) as timeline:
             drill.heal(cluster, leader.name)
             rebuilt = faults.rescue(cluster)
-    say(f"{leader.name} is back and the cluster is whole"
-        + (f"; Patroni could not bring back {', '.join(rebuilt)}, which had to be built anew" if rebuilt else ""))
-    wait_until(lambda: group.acknowledged_since(time.monotonic() - 2) == len(group.books), 60,
-               "every writer to write on the whole cluster")
-    return fault_at, found, sight.last
+    say(f"{leader.name} is back and the cluster is healthy"
+        + (f"; Patroni could not recover {', '.join(rebuilt)}, so it was reinitialized" if rebuilt else ""))
+    wait_until(lambda: group.acknowledged_since(time.monotonic() - 2) == len(group.records), 60,
+               "every writer to write on the healthy cluster")
+    return fault_at, found, timeline.last
 
 
 def _await_writers(group, address, since, say):
     """Without a proxy a writer can stay on a node that is frozen or orphaned until that node is healed."""
     try:
-        wait_until(lambda: group.acknowledged_since(since, address) == len(group.books), 20, "every writer")
+        wait_until(lambda: group.acknowledged_since(since, address) == len(group.records), 20, "every writer")
     except LabError:
-        say(f"{group.acknowledged_since(since, address)} of {len(group.books)} writers reached the new leader "
-            "within 20 s; the others go on waiting")
+        say(f"{group.acknowledged_since(since, address)} of {len(group.records)} writers reached the new leader "
+            "within 20 s; the others are still waiting")
 
 
-class _Aside:
-    """A fault that takes its time, beside the watch for its outcome."""
+class _Background:
+    """Runs a slow fault on its own thread while the caller watches for the outcome."""
 
     def __init__(self, action):
         self._action, self._error = action, None
@@ -148,22 +148,23 @@ class _Aside:
         except (LabError, OSError) as error:
             self._error = error
 
-    def went_well(self):
+    def check(self):
+        """True, or raises what the fault has raised."""
         if self._error:
             raise self._error
         return True
 
     def join(self):
         self._thread.join(120)
-        self.went_well()
+        self.check()
 
 
 @contextlib.contextmanager
 def _quick_threads():
-    """Threads take turns more often than by default, so that no clock is read late."""
-    usual = sys.getswitchinterval()
+    """Switches threads more often than Python's default, so that no thread reads the clock late."""
+    default = sys.getswitchinterval()
     sys.setswitchinterval(0.0005)
     try:
         yield
     finally:
-        sys.setswitchinterval(usual)
+        sys.setswitchinterval(default)

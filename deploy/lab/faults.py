@@ -1,8 +1,8 @@
-"""What can befall a node. Each fault is a function that causes it; `suffering` undoes it again.
+"""Faults that the lab can inject. Each is a function that causes it; `injected` also undoes it.
 
-    with faults.suffering(cluster, "freeze", "pg-1"):
-        ...                                     # pg-1 stands still
-                                                # here it runs again, whatever happened inside
+    with faults.injected(cluster, "freeze", "pg-1"):
+        ...                                     # pg-1 is frozen
+    ...                                         # pg-1 runs again, even if the block raised
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from .wait import LabError, wait_until
 def switchover(cluster, candidate=None):
     """A planned change of the leader. Returns the new leader's name once Patroni says it is done."""
     leader = cluster.wait_leader()
-    wish = {"leader": leader.name} | ({"candidate": candidate} if candidate else {})
+    request = {"leader": leader.name} | ({"candidate": candidate} if candidate else {})
     try:
-        status, said = leader.ask("/switchover", method="POST", body=wish, timeout=60)
+        status, said = leader.ask("/switchover", method="POST", body=request, timeout=60)
     except OSError as error:
-        raise LabError(f"the switchover was asked for and not answered: {error}") from None
+        raise LabError(f"no answer to the switchover request: {error}") from None
     if status != 200:
         raise LabError(f"Patroni refused the switchover: {said}")
     return cluster.wait_leader(other_than=leader.name).name
@@ -31,49 +31,49 @@ def stop(cluster, name):
 
 
 def start(cluster, name):
-    """Whatever of the node does not run is started; what is frozen goes on."""
+    """Resumes what is frozen on the node and starts what does not run."""
     cluster.processes.signal_all(signal.SIGCONT, f"{cluster[name].name}/")
     cluster[name].start()
 
 
 def poweroff(cluster, name):
-    """kill -9 for all of the node at once: Patroni, PostgreSQL, the store's member."""
+    """kill -9 everything on the node at once: Patroni, PostgreSQL, the store's member."""
     cluster.processes.kill_all(f"{cluster[name].name}/")
 
 
 def kill_patroni(cluster, name):
-    """kill -9 for Patroni alone: its PostgreSQL goes on, an orphan."""
+    """kill -9 Patroni only: its PostgreSQL keeps running as an orphan."""
     cluster[name].send_patroni(signal.SIGKILL)
     wait_until(lambda: not cluster[name].patroni_runs(), 10, f"the end of Patroni on {name}", every=0.005)
 
 
 def freeze(cluster, name):
-    """The whole node stands still; the kernel goes on to accept connections for it."""
+    """Freezes the whole node; the kernel still accepts connections for it."""
     cluster.processes.freeze_all(f"{cluster[name].name}/")
 
 
 def thaw(cluster, name):
-    """The frozen node goes on as if nothing had happened, and that is dangerous: with Patroni 3.0.2 and etcd3 a
-    leader thawed after its lease ended takes the key back (etcd3.py, _update_leader, puts it unconditionally),
-    on its old timeline. rescue() mends a cluster to which that happened."""
+    """Resumes a frozen node. This is dangerous: with Patroni 3.0.2 and etcd3, a leader that resumes after its
+    lease has expired takes the key back on its old timeline (etcd3.py, _update_leader, puts it
+    unconditionally). rescue() repairs such a cluster."""
     cluster.processes.signal_all(signal.SIGCONT, f"{cluster[name].name}/")
 
 
 def reset(cluster, name):
-    """A frozen node is switched off and on, as an operator with sense would do it."""
+    """Powers a frozen node off and on, as a careful operator would."""
     poweroff(cluster, name)
     start(cluster, name)
 
 
-def rescue(cluster, patience=40):
-    """Waits for a whole cluster; what is astray then is built anew, as an operator would do it.
+def rescue(cluster, seconds=40):
+    """Waits for a healthy cluster, then reinitializes every node that still does not stream.
 
-    After a thaw an old leader may have won on its old timeline: the higher one must leave the archive, or every
-    standby would go on looking for it. After an orphan went on writing, a standby may have fetched the orphan's
-    segments from the archive. Returns the names of the nodes that were built anew.
+    After a thaw the old leader may have won on its old timeline. The higher timeline must then leave the archive, or
+    every standby would keep looking for it. After an orphan has written, a standby may have fetched the orphan's
+    segments from the archive. Returns the names of the reinitialized nodes.
     """
     try:
-        cluster.wait_whole(patience)
+        cluster.wait_healthy(seconds)
         return []
     except LabError:
         pass
@@ -84,11 +84,11 @@ def rescue(cluster, patience=40):
         if name[:8].isalnum() and int(name[:8], 16) > status["timeline"]:
             os.unlink(os.path.join(archive, name))
     streams = {r["application_name"] for r in status.get("replication", []) if r["state"] == "streaming"}
-    astray = [node for node in cluster.nodes.values() if node is not leader and node.name not in streams]
-    for node in astray:
+    broken = [node for node in cluster.nodes.values() if node is not leader and node.name not in streams]
+    for node in broken:
         node.ask("/reinitialize", method="POST", body={"force": True}, timeout=30)
-    cluster.wait_whole()
-    return [node.name for node in astray]
+    cluster.wait_healthy()
+    return [node.name for node in broken]
 
 
 def freeze_patroni(cluster, name):
@@ -100,10 +100,10 @@ def thaw_patroni(cluster, name):
 
 
 def maintenance(cluster, on):
-    """Patroni's maintenance mode, waited for until every node that answers shows it."""
+    """Turns Patroni's maintenance mode on or off and waits until every node that answers shows it."""
     node = next((n for n in cluster.nodes.values() if n.status()), None)
     if node is None:
-        raise LabError("no node answers, so nobody can be told about maintenance mode")
+        raise LabError("no node answers, so maintenance mode cannot be changed")
     status, said = node.ask("/config", method="PATCH", body={"pause": True if on else None}, timeout=20)
     if status != 200:
         raise LabError(f"Patroni refused: {said}")
@@ -113,16 +113,16 @@ def maintenance(cluster, on):
 
 
 def hang_rest(cluster, name, hangs=True):
-    """The node's relayed REST accepts and never answers; its HA loop notices nothing."""
+    """The relay in front of the node's REST API accepts and never answers; Patroni's HA loop is not affected."""
     if not cluster.settings.rest_relay:
-        raise LabError("this cluster has no relays in front of its REST; boot it with --rest-relay")
+        raise LabError("this cluster has no REST relays; boot it with --rest-relay")
     cluster[name].send_relay(signal.SIGUSR1 if hangs else signal.SIGUSR2)
 
 
 def lag(cluster, name, lags=True):
-    """A replica receives WAL and does not replay it.
+    """A replica receives WAL but does not replay it.
 
-    Maintenance mode keeps it so: otherwise Patroni resumes a paused replay in its next loop (ha.py of 3.0.2,
+    This needs maintenance mode: otherwise Patroni resumes a paused replay in its next loop (ha.py of 3.0.2,
     handle_parameter_change).
     """
     maintenance(cluster, lags)
@@ -132,7 +132,7 @@ def lag(cluster, name, lags=True):
 
 
 def tag(cluster, name, tags):
-    """Gives a node these tags, {"noloadbalance": True} say, and waits until its REST shows them."""
+    """Sets a node's tags, for example {"noloadbalance": True}, and waits until its REST API shows them."""
     node = cluster[name]
     node.configure(tags)
     node.send_patroni(signal.SIGHUP)
@@ -155,8 +155,8 @@ _FAULTS = {  # name: (cause, undo)
 
 
 @contextlib.contextmanager
-def suffering(cluster, fault, name):
-    """The node suffers the fault inside the block and is healed after it, and the cluster is whole again."""
+def injected(cluster, fault, name):
+    """Injects the fault for the duration of the block, then undoes it and waits for a healthy cluster."""
     cause, undo = _FAULTS[fault]
     try:
         cause(cluster, name)

@@ -1,4 +1,4 @@
-"""The drill of a replica that lags: its long read survives, new reads go elsewhere, and it comes back."""
+"""The drill for a lagging replica: its long read survives, new reads avoid it until it has caught up."""
 
 import contextlib
 import threading
@@ -19,15 +19,15 @@ def _query(dsn, statement):
 
 
 def _nodes_of(dsn, count=12):
-    """Where so many new read sessions land."""
+    """The nodes that `count` new read sessions land on."""
     return {_query(dsn, WHERE) for _ in range(count)}
 
 
 class _LongRead:
-    """A session on one replica, busy for some seconds."""
+    """A session on the given replica that is busy for some seconds."""
 
     def __init__(self, dsn, address, seconds):
-        def on_that_one():
+        def connect():
             link = psycopg2.connect(dsn, connect_timeout=10)
             link.autocommit = True
             cursor = link.cursor()
@@ -36,7 +36,7 @@ class _LongRead:
                 return link
             link.close()
             return None
-        self._link = wait_until(on_that_one, 20, f"a read session on {address}", every=0.01)
+        self._link = wait_until(connect, 20, f"a read session on {address}", every=0.01)
         self.outcome = None
         self._thread = threading.Thread(target=self._read, args=(seconds,), daemon=True)
         self._thread.start()
@@ -55,15 +55,15 @@ class _LongRead:
 
 
 def run(cluster, proxy, say=lambda text: None, megabytes=48, read_s=15):
-    """`megabytes` of WAL that the replica does not replay; the usual limit of the demo is 16 MB."""
+    """`megabytes` of WAL that the replica does not replay; the demo's max_lag is 16 MB."""
     if len(cluster.nodes) < 3:
-        raise LabError("the drill lag needs two replicas, so a cluster of three nodes")
-    cluster.wait_whole()
+        raise LabError("the drill lag needs at least three nodes")
+    cluster.wait_healthy()
     replica = cluster.replicas()[0]
     wait_until(lambda: replica.address in _nodes_of(proxy.read_dsn()), 20, f"reads on {replica.name}")
     long_read = _LongRead(proxy.read_dsn(), replica.address, read_s)
-    say(f"{replica.name} stops replaying, {megabytes} MB are written ...")
-    with faults.suffering(cluster, "lag", replica.name):
+    say(f"{replica.name} stops replaying while {megabytes} MB are written ...")
+    with faults.injected(cluster, "lag", replica.name):
         with contextlib.closing(cluster.connect(user="app")) as link:
             link.autocommit = True
             link.cursor().execute("create table if not exists drill_bulk (filler text)")
@@ -88,4 +88,4 @@ def _eventually(condition):
 def lines(seen):
     return [f"  the long read on the replica:     {seen['long_read']}",
             f"  new reads avoid it:               {'yes' if seen['new_reads_avoid_it'] else 'NO'}",
-            f"  reads come back after it caught up: {'yes' if seen['reads_come_back'] else 'NO'}"]
+            f"  reads come back once it catches up: {'yes' if seen['reads_come_back'] else 'NO'}"]

@@ -1,4 +1,4 @@
-"""One node: its files, its Patroni, its PostgreSQL, its REST."""
+"""One node: its files, Patroni, PostgreSQL and REST API."""
 
 import json
 import os
@@ -18,7 +18,7 @@ class Node:
         self.home = settings.path(name)
         self.data = os.path.join(self.home, "data")
 
-    # --- what it runs
+    # --- its processes
 
     def prepare(self):
         self._processes.make_dir(self.home)
@@ -29,7 +29,7 @@ class Node:
         self._processes.write(os.path.join(self.home, "patroni.yml"), config)
 
     def start(self):
-        """Starts what of it does not run: the store's member, the relay, Patroni."""
+        """Starts whatever does not run yet: the store's member, the relay, Patroni."""
         self._store.start_beside(self.name)
         if self._settings.rest_relay:
             self.start_relay()
@@ -57,7 +57,7 @@ class Node:
         return self._processes.running(f"{self.name}/patroni")
 
     def stop(self, seconds=90):
-        """A clean stop, as `systemctl stop patroni`; the store's member stays."""
+        """A clean stop, like `systemctl stop patroni`; the store's member keeps running."""
         self.send_patroni(signal.SIGTERM)
         wait_until(lambda: not self._processes.members(f"{self.name}/patroni") and not self.postgres_runs(),
                    seconds, f"the clean stop of {self.name}")
@@ -65,13 +65,13 @@ class Node:
     def postgres_runs(self):
         return bool(self._processes.members(f"{self.name}/data"))
 
-    # --- what it says
+    # --- its state
 
     def ask(self, path="/patroni", timeout=3, **request):
         return rest.ask(self.address, self._settings.rest_port, path, timeout=timeout, **request)
 
     def status(self, timeout=3):
-        """The body of GET /patroni, or {} when the REST does not answer."""
+        """The body of GET /patroni, or {} if the REST API does not answer."""
         try:
             body = self.ask(timeout=timeout)[1]
             return body if isinstance(body, dict) else {}
@@ -84,7 +84,7 @@ class Node:
         except OSError:
             return False
 
-    # --- how it is set up
+    # --- its configuration
 
     def _patroni_config(self, tags):
         s = self._settings
@@ -95,7 +95,7 @@ class Node:
             "wal_log_hints": "on", "max_wal_senders": 10, "max_replication_slots": 10, "wal_keep_size": "64MB",
             "min_wal_size": "80MB", "max_wal_size": "512MB", "checkpoint_timeout": "60s",
             "archive_mode": "on", "password_encryption": "scram-sha-256",
-            # A segment that is there already counts as archived only if it is the same.
+            # A segment that already exists counts as archived only if it is identical.
             "archive_command": f"cmp -s %p {archive}/%f || (cp %p {archive}/.%f.new && "
                                f"mv {archive}/.%f.new {archive}/%f)",
             "restart_after_crash": "on", "track_commit_timestamp": "off",
@@ -110,7 +110,7 @@ class Node:
                       "ssl_key_file": s.path("tls/server.key"), "ssl_ca_file": s.path("tls/ca.crt")}
         return {
             "scope": f"lab{s.base}", "name": self.name, "namespace": "/pgsteer/",
-            # Each request to the REST becomes a line of the log: who polls how often can be counted there.
+            # Log every REST request, so that polls can be counted.
             "log": {"level": "INFO", "loggers": {"patroni.api": "DEBUG"}},
             "restapi": {"listen": f"{self.address}:{s.rest_port}",
                         "connect_address": f"{self.address}:{s.rest_port}"},

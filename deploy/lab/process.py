@@ -1,9 +1,9 @@
-"""The processes of a lab: each in a session of its own, found again by a mark, ended for good.
+"""The processes of a lab. Each runs in its own session and can be found and ended by any command.
 
-A process is the lab's when its environment carries the lab's mark, which children inherit, or when it is a
-`postgres` that runs in one of the lab's data directories (PostgreSQL writes its process title over its
-environment). Nothing else is ever signalled. The pid of each started program is on file together with its
-start time, so that a number that the kernel has given to somebody else since is not mistaken for it.
+A process belongs to the lab if its environment contains the lab's mark, which children inherit, or if it is a
+`postgres` that runs in one of the lab's data directories (PostgreSQL overwrites its environment with its process
+title). Nothing else is ever signalled. The pid of each started program is saved together with its start time, so
+that a process that reuses the pid later is not mistaken for it.
 """
 
 import os
@@ -19,7 +19,7 @@ KEPT_ENVIRONMENT = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIO
 
 
 def _stat(pid):
-    """(state, start time) of a process, or None when it is gone or only waits to be reaped."""
+    """(state, start time) of a process, or None if it is gone or a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as source:
             fields = source.read().rpartition(b")")[2].split()
@@ -44,11 +44,11 @@ class Processes:
         if self._user:
             os.chown(path, self._user["user"], self._user["group"])
 
-    def check_reach(self, path):
-        """LabError when the unprivileged account cannot get to the directory."""
+    def check_access(self, path):
+        """LabError if the unprivileged account cannot enter the directory."""
         if subprocess.run(["/usr/bin/test", "-x", path], cwd="/", **self._user).returncode:
-            raise LabError(f"PostgreSQL will not run as root, and the account {ACCOUNT} that it runs as cannot reach "
-                           f"{path}; choose a directory under /tmp or one whose parents everybody may enter")
+            raise LabError(f"PostgreSQL refuses to run as root, and the account {ACCOUNT} that it runs as cannot enter "
+                           f"{path}; choose a directory under /tmp or one that everybody may enter")
 
     def write(self, path, text, mode=0o600):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
@@ -62,7 +62,7 @@ class Processes:
         return os.path.join(self.root, "log", name.replace("/", "-") + ".log")
 
     def start(self, name, argv, cwd):
-        """Starts a program as the unprivileged account, its output in log(name)."""
+        """Starts a program as the unprivileged account, with its output in log(name)."""
         if self.running(name):
             return
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": cwd, "LANG": "C.UTF-8",
@@ -90,7 +90,7 @@ class Processes:
         return os.path.join(self.root, "run", name.replace("/", "-") + ".pid")
 
     def pid(self, name):
-        """The pid of a started program that still runs, or None."""
+        """The pid of a started program, or None if it no longer runs."""
         for child in self._children:
             child.poll()
         try:
@@ -105,7 +105,7 @@ class Processes:
         return self.pid(name) is not None
 
     def exit_code(self, name, seconds):
-        """Waits for a program that this very command started; minus N: ended by signal N."""
+        """Waits for a program that this command has started. -N means: killed by signal N."""
         with open(self._pid_file(name)) as source:
             pid = int(source.read().split()[0])
         child = next(child for child in self._children if child.pid == pid)
@@ -146,7 +146,7 @@ class Processes:
                 pass
 
     def kill_all(self, prefix=""):
-        """kill -9 until nothing is left; what forks meanwhile is caught by the next look."""
+        """kill -9 until nothing is left; processes forked meanwhile are killed in the next pass."""
         def gone():
             self.signal_all(signal.SIGKILL, prefix)
             for child in self._children:
@@ -155,7 +155,7 @@ class Processes:
         wait_until(gone, 20, f"the end of every process of {prefix or self.root}", every=0.01)
 
     def freeze_all(self, prefix):
-        """SIGSTOP until nothing of it moves."""
+        """SIGSTOP until all of its processes are stopped."""
         def still():
             self.signal_all(signal.SIGSTOP, prefix)
             states = [_stat(pid) for pid in self.members(prefix)]

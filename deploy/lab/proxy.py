@@ -1,4 +1,4 @@
-"""What stands between the clients and the nodes: pgsteer, HAProxy, or libpq's own list of hosts."""
+"""What the clients connect through: pgsteer, HAProxy, or libpq with a list of hosts."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ from .wait import LabError, wait_until
 
 
 class _Program:
-    """A proxy that is a program: started with a file of its own, stopped politely, at last by force."""
+    """A proxy that runs as a program: started with its own configuration, stopped by SIGTERM, then SIGKILL."""
 
     name = ""
 
@@ -28,14 +28,14 @@ class _Program:
         argv = self._prepare(home)
         processes.start(self.name, argv, home)
         try:
-            wait_until(self._ready, 30, f"{self.name} to lead to the primary")
+            wait_until(self._ready, 30, f"{self.name} to route to the primary")
         except LabError as error:
             self.stop()
             raise LabError(f"{error}\nthe end of its log:\n{processes.tail(self.name)}") from None
 
     def _ready(self):
         if not self.running():
-            raise LabError(f"{self.name} ended at once")
+            raise LabError(f"{self.name} exited at once")
         try:
             psycopg2.connect(self.write_dsn(), connect_timeout=5).close()
             return True
@@ -46,7 +46,7 @@ class _Program:
         return self.cluster.processes.running(self.name)
 
     def stop(self, seconds=10):
-        """Returns the exit code when this very command had started it, else None."""
+        """Returns the exit code if this command has started it, else None."""
         processes = self.cluster.processes
         if self.running():
             processes.send(self.name, signal.SIGTERM)
@@ -78,8 +78,8 @@ class Pgsteer(_Program):
     name = "pgsteer"
 
     def __init__(self, cluster, ports=None, name="pgsteer", nodes=None, listen="", serves=True):
-        """A second one beside the first has a name and ports of its own. `nodes` are those it knows, `listen` is
-        more TOML for both listeners; it `serves` when a primary is among its nodes."""
+        """A second instance needs its own name and ports. `nodes`: those it knows; `listen`: more TOML for both
+        listeners; `serves`: whether a primary is among its nodes."""
         super().__init__(cluster, ports)
         self.name, self._listen, self._serves = name, listen, serves
         self._nodes = nodes or list(cluster.nodes.values())
@@ -101,7 +101,7 @@ class Pgsteer(_Program):
                 f'[stats]\nbind = "{self.host}:{self.page_port}"\n\n[server]\nshutdown_timeout = "5s"\n')
 
     def _prepare(self, home):
-        """The program is copied: an unprivileged account may be unable to reach where it was built."""
+        """Copies the program: the unprivileged account may have no access to where it was built."""
         program = os.path.join(home, "pgsteer")
         shutil.copyfile(self.settings.pgsteer, program)
         os.chmod(program, 0o755)
@@ -109,7 +109,7 @@ class Pgsteer(_Program):
         return [program, "-c", "pgsteer.toml"]
 
     def get(self, path):
-        """(status, text) of a page of the stats address."""
+        """(status, text) of a path on the stats address."""
         link = http.client.HTTPConnection(self.host, self.page_port, timeout=5)
         try:
             link.request("GET", path)
@@ -123,13 +123,13 @@ class Pgsteer(_Program):
 
 
 class Haproxy(_Program):
-    """The configuration that most Patroni clusters run, as Patroni's own documentation suggests it."""
+    """The configuration that most Patroni clusters run, as suggested in Patroni's documentation."""
 
     name = "haproxy"
 
     def _prepare(self, home):
         if not os.path.exists("/usr/sbin/haproxy"):
-            raise LabError("HAProxy is not installed; run deploy/packages bench")
+            raise LabError("HAProxy is not installed; run deploy/packages demo")
         self.cluster.processes.write(os.path.join(home, "haproxy.cfg"), self.config(), 0o644)
         return ["/usr/sbin/haproxy", "-db", "-f", "haproxy.cfg"]
 
@@ -149,7 +149,7 @@ class Haproxy(_Program):
 
 
 class Multihost:
-    """No program: libpq tries the nodes one after another until one accepts writes."""
+    """No proxy: libpq tries the nodes one after another until one accepts writes."""
 
     name = "multihost"
 

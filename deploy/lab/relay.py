@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""A small TCP relay in front of a node's REST that can be told to hang: relay.py HOST PORT TARGET_PORT.
+"""A small TCP relay in front of a node's REST API that can be made to hang: relay.py HOST PORT TARGET_PORT.
 
-SIGUSR1: accept and never answer. SIGUSR2: relay again, what hung meanwhile included. Stands alone: the lab
-copies this file into its directory, where an unprivileged account can read it.
+SIGUSR1: accept and never answer. SIGUSR2: relay again, including the connections that hung. Imports nothing from
+the lab, because the lab copies this file to where the unprivileged account can read it.
 """
 
 import asyncio

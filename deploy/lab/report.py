@@ -1,4 +1,4 @@
-"""From the writers' books to what a client saw, as numbers and as a few lines of text."""
+"""Summarizes the writers' records: what clients saw, as numbers and as a few lines of text."""
 
 import collections
 import statistics
@@ -7,27 +7,27 @@ from .clients import CLOSED
 
 
 def longest_gap(moments):
-    """The longest time between two neighbours of a sorted list, and when it began."""
+    """The longest gap between neighbours in a sorted list, and when it began."""
     return max(((b - a, a) for a, b in zip(moments, moments[1:])), default=(0.0, 0.0))
 
 
-def summarize(books, fault_at, old, new, found, in_sight, lost):
-    """`old` and `new` are addresses of the leaders before and after (`new` None: it did not change);
-    `found` is (asked, previous look) of the new leader's REST, which was in sight until `in_sight`."""
-    rows = sorted((done, at) for book in books for _, _, done, at in book.acknowledged)
+def summarize(records, fault_at, old, new, found, visible_until, lost):
+    """`old` and `new` are the addresses of the leaders before and after (`new` None: no change). `found` is (asked,
+    previous poll) of the new leader's REST API; its timeline was visible until `visible_until`."""
+    rows = sorted((done, at) for record in records for _, _, done, at in record.acknowledged)
     after = [done for done, at in rows if at == new]
-    errors = [error for book in books for error in book.errors]
+    errors = [error for record in records for error in record.errors]
     last_old = max((done for done, at in rows if at == old), default=None)
     seen = {
         "acknowledged": len(rows),
         "lost": len(lost),
         "outage_s": longest_gap([done for done, _ in rows])[0],
-        "outage_writer_s": max(longest_gap([row[2] for row in book.acknowledged])[0] for book in books),
+        "outage_writer_s": max(longest_gap([row[2] for row in record.acknowledged])[0] for record in records),
         "connect_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "connect")),
         "session_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "session")),
         "closed_without_a_word": sum(1 for e in errors if e[2] == CLOSED),
-        "slowest_connect_s": max((to - begun for book in books for begun, to in book.connects), default=0.0),
-        "sessions": sum(len(book.connects) for book in books),
+        "slowest_connect_s": max((to - start for record in records for start, to in record.connects), default=0.0),
+        "sessions": sum(len(record.connects) for record in records),
         "fault_to_new_leader_s": None, "rest_to_first_write_s": None, "rest_uncertainty_s": None,
         "old_leader_wrote_for_s": None, "stale_writes": 0,
     }
@@ -38,7 +38,7 @@ def summarize(books, fault_at, old, new, found, in_sight, lost):
             "rest_uncertainty_s": asked - previous,
             "rest_to_first_write_s": after[0] - asked if after else None,
             "old_leader_wrote_for_s": max(0.0, last_old - fault_at) if last_old else 0.0,
-            "stale_writes": sum(1 for done, at in rows if at == old and asked < done < in_sight),
+            "stale_writes": sum(1 for done, at in rows if at == old and asked < done < visible_until),
         }
     return seen
 
@@ -48,7 +48,7 @@ def rounded(seen):
 
 
 def median_of(rounds):
-    """The medians of the numbers, the sum of lost and stale rows, the errors of all rounds together."""
+    """Medians of the numbers; lost rows, stale rows and errors are summed over all rounds."""
     result = {}
     for key, value in rounds[0].items():
         values = [one[key] for one in rounds if one[key] is not None]
@@ -74,23 +74,23 @@ def _errors(counts):
 
 
 def lines(seen):
-    """What a person reads."""
+    """The summary as text."""
     text = [
         ("rows acknowledged", f"{seen['acknowledged']:.0f}, lost {seen['lost']}"
                               + (f", on a deposed leader {seen['stale_writes']}" if seen["stale_writes"] else "")),
         ("longest gap between writes", f"{_seconds(seen['outage_s'])} over all writers, "
-                                       f"{_seconds(seen['outage_writer_s'])} for the unluckiest one"),
+                                       f"{_seconds(seen['outage_writer_s'])} for the worst writer"),
     ]
     if seen["fault_to_new_leader_s"] is not None:
         text += [
             ("the old leader took writes for", f"{_seconds(seen['old_leader_wrote_for_s'])} after the fault"),
             ("fault to new leader writable", _seconds(seen["fault_to_new_leader_s"])),
-            ("... then to the first write", f"{_seconds(seen['rest_to_first_write_s'])} (REST last looked at "
-                                            f"{_seconds(seen['rest_uncertainty_s'])} before it showed that)"),
+            ("... then to the first write", f"{_seconds(seen['rest_to_first_write_s'])} (the REST API was last polled "
+                                            f"{_seconds(seen['rest_uncertainty_s'])} before it showed the leader)"),
         ]
     text += [
-        ("errors on connecting", _errors(seen["connect_errors"])),
-        ("errors in a session", _errors(seen["session_errors"])),
+        ("connect errors", _errors(seen["connect_errors"])),
+        ("session errors", _errors(seen["session_errors"])),
         ("slowest connect (held)", _seconds(seen["slowest_connect_s"])),
     ]
     return [f"  {label + ':':34}{value}" for label, value in text]

@@ -1,13 +1,13 @@
-"""Patroni's REST as the lab reads it: directly at the node, never through a relay."""
+"""A client for Patroni's REST API. It always asks the node directly, never through a relay."""
 
 import json
 import socket
 
 
 def ask(address, port, path="/patroni", method="GET", body=None, timeout=3):
-    """(status, decoded body or text). OSError when nobody answers in time or the answer is empty.
+    """(status, decoded body or text). OSError if there is no answer in time or it is empty.
 
-    Patroni speaks HTTP/1.0 and closes after its answer (api.py of 3.0.2), so the end is the end of file.
+    Patroni speaks HTTP/1.0 and closes after its answer (api.py of 3.0.2), so the reply ends at end of file.
     """
     payload = b"" if body is None else json.dumps(body).encode()
     head = f"{method} {path} HTTP/1.0\r\nContent-Length: {len(payload)}\r\n\r\n"
@@ -27,6 +27,6 @@ def ask(address, port, path="/patroni", method="GET", body=None, timeout=3):
 
 
 def writable(status, body):
-    """The lease alone is not enough: it is held before the promotion begins."""
+    """The lease alone is not enough: a new leader holds it before its promotion begins."""
     return (status == 200 and isinstance(body, dict) and body.get("role") in ("master", "primary")
             and "location" in body.get("xlog", {}))

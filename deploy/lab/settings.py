@@ -1,4 +1,4 @@
-"""What a lab looks like: addresses, ports, timing. Plain values, kept in ROOT/lab.json."""
+"""A lab's addresses, ports and timing: plain values, saved in ROOT/lab.json."""
 
 import dataclasses
 import json
@@ -13,7 +13,7 @@ TIMINGS = {"fast": (20, 2, 5), "patroni": (30, 10, 10)}  # ttl, loop_wait, retry
 
 @dataclasses.dataclass
 class Settings:
-    """`base` 10 puts the nodes on 127.0.0.11, .12, ... and a store of its own on 127.0.0.10."""
+    """`base` 10 puts the nodes on 127.0.0.11, .12, ... and a separate store on 127.0.0.10."""
 
     root: str = ""
     base: int = 10
@@ -35,7 +35,7 @@ class Settings:
     read_port: int = 5001
     page_port: int = 7000
     proxy: str = "pgsteer"  # pgsteer, haproxy or none
-    pgsteer: str = ""  # the program
+    pgsteer: str = ""  # path of the program
     keep: bool = False
     password: str = dataclasses.field(default_factory=lambda: secrets.token_hex(12))
 
@@ -65,19 +65,19 @@ class Settings:
 
     @staticmethod
     def load(root):
-        """A directory that another user could have prepared is not believed."""
+        """LabError if another user owns the file: he could have prepared it."""
         name = os.path.join(root, "lab.json")
         try:
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW)
             with os.fdopen(descriptor) as source:
                 if os.fstat(source.fileno()).st_uid != os.getuid():
-                    raise LabError(f"{name} belongs to another user; it is not touched")
+                    raise LabError(f"{name} belongs to another user; refusing to use it")
                 return Settings(**json.load(source))
         except FileNotFoundError:
             raise LabError(f"there is no lab in {root}") from None
 
     def sockets(self):
-        """Every (address, port, what for) that the lab will listen on."""
+        """Every (address, port, purpose) that the lab will listen on."""
         wanted = []
         for node in self.node_names():
             at = self.address(node)
@@ -94,7 +94,7 @@ class Settings:
         return wanted
 
     def check_ports(self):
-        """LabError that names every port somebody else holds."""
+        """LabError that names every port that is in use."""
         taken = []
         for address, port, use in self.sockets():
             with socket.socket() as probe:
@@ -104,5 +104,5 @@ class Settings:
                 except OSError as error:
                     taken.append(f"  {address}:{port} ({use}): {error.strerror}")
         if taken:
-            raise LabError("these addresses are needed and not free:\n" + "\n".join(taken)
-                           + "\nEnd what holds them (`ss -ltnp` shows it), or choose others; see --help.")
+            raise LabError("these addresses are in use:\n" + "\n".join(taken)
+                           + "\nEnd the programs that use them (see `ss -ltnp`), or choose others (see --help).")

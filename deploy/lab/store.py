@@ -1,4 +1,4 @@
-"""Patroni's store: an etcd member beside each node, or one ZooKeeper on an address of its own."""
+"""Patroni's store: an etcd member on each node, or one ZooKeeper on a separate address."""
 
 import http.client
 import socket
@@ -20,7 +20,7 @@ class Etcd:
         wait_until(self._healthy, 30, "etcd to elect its leader (see log/pg-1-etcd.log)")
 
     def start_beside(self, node):
-        """A member that lost its process only goes on from its directory."""
+        """Starts a node's member; one that was killed continues from its data directory."""
         s = self._settings
         home = s.path(node)
         client, peer = f"http://{s.address(node)}:{s.client_port}", f"http://{s.address(node)}:{s.peer_port}"
@@ -63,7 +63,7 @@ class ZooKeeper:
         wait_until(self._healthy, 40, "ZooKeeper to answer (see log/zookeeper.log)", every=0.2)
 
     def start_beside(self, node):
-        """Nothing stands beside a node: ZooKeeper outlives every one of them."""
+        """ZooKeeper runs on no node: it survives the loss of any of them."""
 
     def _healthy(self):
         with socket.create_connection((self._settings.store_address, self._settings.client_port), 2) as link:

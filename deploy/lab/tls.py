@@ -1,4 +1,4 @@
-"""A certificate authority of the lab's own and one server certificate for all of its addresses."""
+"""The lab's own certificate authority and one server certificate for all of its addresses."""
 
 import os
 
@@ -18,7 +18,7 @@ subjectAltName = {names}
 
 
 def make_certificates(settings, processes):
-    """ROOT/tls/ca.crt, server.crt and server.key: good for every node, for localhost and for the proxy."""
+    """ROOT/tls/ca.crt, server.crt and server.key: valid for every node, localhost and the proxy."""
     home = settings.path("tls")
     processes.make_dir(home, 0o755)
     addresses = [settings.address(node) for node in settings.node_names()] + [settings.proxy_host, "127.0.0.1"]

@@ -1,33 +1,33 @@
-"""Bounded waiting, the only place of the lab that sleeps."""
+"""Waiting with a timeout: the only module of the lab that sleeps."""
 
 import time
 
 
 class LabError(Exception):
-    """Something a person should read: the message is in plain words, without a traceback."""
+    """An error for the user: printed as a plain message, without a traceback."""
 
 
 def wait_until(condition, seconds, what, every=0.05):
-    """Returns the first true value of condition(); LabError when `seconds` pass without one.
+    """Returns the first true value of condition(), or raises LabError after `seconds`.
 
-    An OSError of the condition counts as "not yet": what is waited for is often not reachable yet.
+    An OSError from the condition counts as "not yet": the target is often not reachable at first.
     """
     deadline = time.monotonic() + seconds
-    trouble = None
+    last_error = None
     while True:
         try:
             value = condition()
             if value:
                 return value
-            trouble = None
+            last_error = None
         except OSError as error:
-            trouble = error
+            last_error = error
         if time.monotonic() >= deadline:
-            because = f" ({trouble})" if trouble else ""
-            raise LabError(f"waited {seconds:g} s in vain for: {what}{because}")
+            reason = f" ({last_error})" if last_error else ""
+            raise LabError(f"timed out after {seconds:g} s waiting for {what}{reason}")
         time.sleep(every)
 
 
 def pause(seconds):
-    """Lets time pass where time itself is the matter: how long a fault lasts, a client's pace."""
+    """Sleeps where the duration itself matters: the length of a fault, the pace of a client."""
     time.sleep(seconds)

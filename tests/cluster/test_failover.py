@@ -53,7 +53,7 @@ def test_an_idle_session_on_a_frozen_primary_is_cut(cluster, steer, mode):
     """PostgreSQL cannot end it, and the client sends nothing that could fail: pgsteer has to."""
     leader = cluster.wait_leader()
     with contextlib.closing(open_idle(steer, mode)) as idle:
-        with faults.suffering(cluster, "freeze", leader.name):
+        with faults.injected(cluster, "freeze", leader.name):
             with watch.LeaderWatch(cluster, but=leader.name) as looking:
                 wait_until(lambda: looking.found, 60, "a new leader")
             ended, _, _ = select.select([idle.fileno()], [], [], 1.0)
@@ -83,6 +83,6 @@ def test_noloadbalance_takes_a_replica_out_of_reads(cluster, steer):
 
     def places():
         return {landed(steer.read_dsn()) for _ in range(4)}
-    with faults.suffering(cluster, "noloadbalance", replica.name):
+    with faults.injected(cluster, "noloadbalance", replica.name):
         wait_until(lambda: places() == {other.address}, 10, "reads on the other replica only", every=0.2)
     wait_until(lambda: places() == {replica.address, other.address}, 10, "reads on both replicas", every=0.2)
