@@ -27,16 +27,16 @@ Pair open_pair(Fd client, const Address& target, bool non_blocking) {
 
 namespace {
 
-struct End {
+struct Endpoint {
   Fd fd;
-  End* peer = nullptr;
-  std::vector<char> backlog;  // read from the peer, not taken by this end yet
+  Endpoint* other = nullptr;
+  std::vector<char> backlog;  // read from the other side, not yet accepted by this socket
   bool over = false;
 };
 
 struct Session {
-  End client;
-  End server;
+  Endpoint client;
+  Endpoint server;
 };
 
 class EpollRelay {
@@ -55,10 +55,10 @@ class EpollRelay {
         if (event.data.ptr == nullptr) {
           accept_one();
         } else {
-          on_ready(*static_cast<End*>(event.data.ptr), event.events);
+          on_ready(*static_cast<Endpoint*>(event.data.ptr), event.events);
         }
       }
-      if (some_over_) bury();
+      if (some_over_) remove_finished();
     }
   }
 
@@ -70,50 +70,51 @@ class EpollRelay {
     Session& session = *sessions_.emplace_back(std::make_unique<Session>());
     session.client.fd = std::move(pair.client);
     session.server.fd = std::move(pair.server);
-    session.client.peer = &session.server;
-    session.server.peer = &session.client;
-    // Asked for once: a socket that was never full announces no room, so EPOLLOUT costs nothing.
-    for (End* end : {&session.client, &session.server}) {
+    session.client.other = &session.server;
+    session.server.other = &session.client;
+    // Registered once. A socket that was never full reports no EPOLLOUT, so it costs nothing.
+    for (Endpoint* end : {&session.client, &session.server}) {
       epoll_.add(end->fd.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, end);
     }
   }
 
-  void on_ready(End& end, std::uint32_t events) {
+  void on_ready(Endpoint& end, std::uint32_t events) {
     if (end.over) return;
     if ((events & EPOLLOUT) != 0 && !end.backlog.empty()) {
       const std::size_t sent = write(end, end.backlog.data(), end.backlog.size());
       end.backlog.erase(end.backlog.begin(), end.backlog.begin() + static_cast<long>(sent));
-      if (end.backlog.empty()) pump(*end.peer, true);
+      if (end.backlog.empty()) pump(*end.other, true);
     }
     const bool to_the_end = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-    if ((to_the_end || (events & EPOLLIN) != 0) && end.peer->backlog.empty()) pump(end, to_the_end);
+    if ((to_the_end || (events & EPOLLIN) != 0) && end.other->backlog.empty())
+      pump(end, to_the_end);
   }
 
-  void pump(End& from, bool to_the_end) {
+  void pump(Endpoint& from, bool to_the_end) {
     while (!from.over) {
       const ssize_t got = recv(from.fd.get(), buffer_.data(), buffer_.size(), 0);
       if (got < 0 && errno == EAGAIN) return;
       if (got <= 0) return finish(from);
       const auto size = static_cast<std::size_t>(got);
-      const std::size_t sent = write(*from.peer, buffer_.data(), size);
+      const std::size_t sent = write(*from.other, buffer_.data(), size);
       if (sent < size) {
-        from.peer->backlog.assign(buffer_.data() + sent, buffer_.data() + size);
+        from.other->backlog.assign(buffer_.data() + sent, buffer_.data() + size);
         return;
       }
       if (size < buffer_.size() && !to_the_end) return;
     }
   }
 
-  std::size_t write(End& to, const char* bytes, std::size_t size) {
+  std::size_t write(Endpoint& to, const char* bytes, std::size_t size) {
     const ssize_t sent = send(to.fd.get(), bytes, size, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN) finish(to);
     return sent < 0 ? 0 : static_cast<std::size_t>(sent);
   }
 
-  void finish(End& end) { end.over = end.peer->over = some_over_ = true; }
+  void finish(Endpoint& end) { end.over = end.other->over = some_over_ = true; }
 
-  // After the batch: nothing that was fetched points to a session any more.
-  void bury() {
+  // Called after a batch, when no fetched event points to a session any more.
+  void remove_finished() {
     std::erase_if(sessions_, [](const auto& session) { return session->client.over; });
     some_over_ = false;
   }

@@ -1,6 +1,6 @@
-// The bare relays that pgsteer's own is held against: they accept, connect to one address and move
-// bytes, and do nothing else. One thread each; a session is over when either end is. They exist to
-// be measured (bench/README.md, "What else was tried"), not to be used.
+// Bare relays to compare pgsteer's relay with: they accept, connect to one address and move bytes,
+// nothing else. One thread each; a session ends when either side does. They exist only to be
+// measured (bench/README.md, "What else was tried").
 #pragma once
 
 #include <cstddef>
@@ -9,23 +9,23 @@
 
 namespace pgsteer {
 
-// What one receive may bring, as in the product.
+// The most that one receive can return, as in the product.
 inline constexpr std::size_t kRelayBuffer = 64 << 10;
 
-// A session's two sockets. `more` are flags for both, such as SOCK_NONBLOCK. Connects with a
-// blocking call: sessions are opened before a measured window begins. Two Fds of -1: it failed.
+// A session's two sockets, both -1 if the connect failed. open_pair() connects with a blocking
+// call: sessions are opened before a measured window begins.
 struct Pair {
   Fd client;
   Fd server;
 };
 Pair open_pair(Fd client, const Address& target, bool non_blocking);
 
-// Edge-triggered epoll, recv and send, one buffer for all.
+// Edge-triggered epoll, recv and send, one buffer for all sessions.
 [[noreturn]] void relay_by_epoll(const Address& listen, const Address& target);
 
 enum class Receive {
-  kOnce,       // a receive into the session's own buffer, linked behind the send of the last one
-  kMultishot,  // one receive for good, into buffers that all sessions share
+  kOnce,       // receives into the session's own buffer, linked behind the previous send
+  kMultishot,  // one permanent receive, into buffers that all sessions share
 };
 // Throws std::system_error when the kernel refuses a ring.
 [[noreturn]] void relay_by_uring(const Address& listen, const Address& target, Receive receive);

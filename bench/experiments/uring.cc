@@ -15,7 +15,8 @@ namespace {
 
 constexpr unsigned kEntries = 2048;
 constexpr unsigned kFiles = 16384;
-constexpr unsigned kBuffers = 64;  // a power of two; of kRelayBuffer each, for multishot receives
+constexpr unsigned kBuffers =
+    64;  // for multishot receives: a power of two, kRelayBuffer bytes each
 constexpr int kGroup = 0;
 
 void check(int result, const char* what) {
@@ -25,7 +26,7 @@ void check(int result, const char* what) {
 struct Session;
 
 // One direction.
-struct Way {
+struct Direction {
   Session* session = nullptr;
   int from = -1;
   int to = -1;
@@ -34,20 +35,20 @@ struct Way {
     unsigned short buffer;
     std::size_t size;
   };
-  std::deque<Chunk> chunks;  // Receive::kMultishot; the first is being sent
+  std::deque<Chunk> chunks;  // Receive::kMultishot; the first one is being sent
 };
 
 struct Session {
   Pair pair;
-  Way to_server;
-  Way to_client;
-  int awaited = 0;  // completions that still point here
+  Direction to_server;
+  Direction to_client;
+  int pending = 0;  // completions still to come for this session
   bool over = false;
 };
 
-// The lowest bits of user_data; the rest is the Way.
+// The lowest bits of user_data; the rest points to the Direction.
 enum Kind : std::uintptr_t { kAccept, kReceive, kSend, kKinds };
-static_assert(alignof(Way) >= 4 && kKinds <= 4);
+static_assert(alignof(Direction) >= 4 && kKinds <= 4);
 
 class UringRelay {
  public:
@@ -75,8 +76,8 @@ class UringRelay {
   }
 
  private:
-  // The kernel runs what completes only when this thread asks for completions (6.1), or at least
-  // without interrupting it (5.19).
+  // Completions run only when this thread asks for them (Linux 6.1), or at least without
+  // interrupting it (5.19).
   void set_up() {
     for (const unsigned flags :
          {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, IORING_SETUP_COOP_TASKRUN}) {
@@ -113,27 +114,27 @@ class UringRelay {
     return sqe;
   }
 
-  static void mark(io_uring_sqe* sqe, Way& way, Kind kind, unsigned flags) {
+  static void mark(io_uring_sqe* sqe, Direction& direction, Kind kind, unsigned flags) {
     io_uring_sqe_set_flags(sqe, flags | IOSQE_FIXED_FILE);
-    io_uring_sqe_set_data64(sqe, reinterpret_cast<std::uintptr_t>(&way) | kind);
+    io_uring_sqe_set_data64(sqe, reinterpret_cast<std::uintptr_t>(&direction) | kind);
   }
 
   void on_completion(const io_uring_cqe& cqe) {
     const auto data = static_cast<std::uintptr_t>(cqe.user_data);
-    Way* way = reinterpret_cast<Way*>(data & ~std::uintptr_t{3});
+    Direction* direction = reinterpret_cast<Direction*>(data & ~std::uintptr_t{3});
     const Kind kind = static_cast<Kind>(data & 3);
     if (kind == kAccept) return on_accept(cqe.res);
-    // A linked send completes only when it fails, and the receive behind it is cancelled then.
+    // A linked send reports a completion only if it fails; the receive behind it is then cancelled.
     if (kind == kSend && !multishot_) return;
-    if ((cqe.flags & IORING_CQE_F_MORE) == 0) --way->session->awaited;
+    if ((cqe.flags & IORING_CQE_F_MORE) == 0) --direction->session->pending;
     if (kind == kSend) {
-      on_sent(*way, cqe.res);
+      on_sent(*direction, cqe.res);
     } else if (multishot_) {
-      on_chunk(*way, cqe);
+      on_chunk(*direction, cqe);
     } else {
-      on_received(*way, cqe);
+      on_received(*direction, cqe);
     }
-    bury_if_over(way->session);
+    delete_if_over(direction->session);
   }
 
   void on_accept(int fd) {
@@ -150,67 +151,67 @@ class UringRelay {
     begin(*session, session->to_client, server, client);
   }
 
-  void begin(Session& session, Way& way, int from, int to) {
-    way.session = &session;
-    way.from = from;
-    way.to = to;
-    if (!multishot_) way.buffer = std::make_unique<char[]>(kRelayBuffer);
-    receive(way, true);
+  void begin(Session& session, Direction& direction, int from, int to) {
+    direction.session = &session;
+    direction.from = from;
+    direction.to = to;
+    if (!multishot_) direction.buffer = std::make_unique<char[]>(kRelayBuffer);
+    receive(direction, true);
   }
 
-  // `wait`: nothing is expected to be there yet, so the socket is not tried first.
-  void receive(Way& way, bool wait) {
+  // `wait`: no data is expected yet, so poll the socket before the first receive.
+  void receive(Direction& direction, bool wait) {
     io_uring_sqe* sqe = entry();
     if (multishot_) {
-      io_uring_prep_recv_multishot(sqe, way.from, nullptr, 0, 0);
+      io_uring_prep_recv_multishot(sqe, direction.from, nullptr, 0, 0);
       sqe->buf_group = kGroup;
     } else {
-      io_uring_prep_recv(sqe, way.from, way.buffer.get(), kRelayBuffer, 0);
+      io_uring_prep_recv(sqe, direction.from, direction.buffer.get(), kRelayBuffer, 0);
     }
     if (wait) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    mark(sqe, way, kReceive, multishot_ ? IOSQE_BUFFER_SELECT : 0);
-    ++way.session->awaited;
+    mark(sqe, direction, kReceive, multishot_ ? IOSQE_BUFFER_SELECT : 0);
+    ++direction.session->pending;
   }
 
-  void on_received(Way& way, const io_uring_cqe& cqe) {
-    if (cqe.res <= 0 || way.session->over) return finish(*way.session);
+  void on_received(Direction& direction, const io_uring_cqe& cqe) {
+    if (cqe.res <= 0 || direction.session->over) return finish(*direction.session);
     io_uring_sqe* sqe = entry(2);
-    io_uring_prep_send(sqe, way.to, way.buffer.get(), static_cast<std::size_t>(cqe.res),
+    io_uring_prep_send(sqe, direction.to, direction.buffer.get(), static_cast<std::size_t>(cqe.res),
                        MSG_WAITALL | MSG_NOSIGNAL);
-    mark(sqe, way, kSend, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
-    receive(way, (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0);
+    mark(sqe, direction, kSend, IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS);
+    receive(direction, (cqe.flags & IORING_CQE_F_SOCK_NONEMPTY) == 0);
   }
 
-  void on_chunk(Way& way, const io_uring_cqe& cqe) {
+  void on_chunk(Direction& direction, const io_uring_cqe& cqe) {
     const bool ended = (cqe.flags & IORING_CQE_F_MORE) == 0;
-    if (cqe.res == -ENOBUFS && !way.session->over) {
-      starved_.push_back(&way);
+    if (cqe.res == -ENOBUFS && !direction.session->over) {
+      starved_.push_back(&direction);
       return;
     }
     if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
       const auto buffer = static_cast<unsigned short>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
-      way.chunks.push_back({.buffer = buffer, .size = static_cast<std::size_t>(cqe.res)});
+      direction.chunks.push_back({.buffer = buffer, .size = static_cast<std::size_t>(cqe.res)});
     }
-    if (cqe.res <= 0 || way.session->over) return finish(*way.session);
-    if (way.chunks.size() == 1) send_first(way);
-    if (ended) receive(way, false);
+    if (cqe.res <= 0 || direction.session->over) return finish(*direction.session);
+    if (direction.chunks.size() == 1) send_first(direction);
+    if (ended) receive(direction, false);
   }
 
-  void send_first(Way& way) {
-    const Way::Chunk& chunk = way.chunks.front();
+  void send_first(Direction& direction) {
+    const Direction::Chunk& chunk = direction.chunks.front();
     io_uring_sqe* sqe = entry();
-    io_uring_prep_send(sqe, way.to, memory_.get() + chunk.buffer * kRelayBuffer, chunk.size,
+    io_uring_prep_send(sqe, direction.to, memory_.get() + chunk.buffer * kRelayBuffer, chunk.size,
                        MSG_WAITALL | MSG_NOSIGNAL);
-    mark(sqe, way, kSend, 0);
-    ++way.session->awaited;
+    mark(sqe, direction, kSend, 0);
+    ++direction.session->pending;
   }
 
-  void on_sent(Way& way, int result) {
-    if (result < 0 || way.session->over) return finish(*way.session);
-    give_back(way.chunks.front().buffer);
-    way.chunks.pop_front();
-    if (!way.chunks.empty()) send_first(way);
-    feed_starved();
+  void on_sent(Direction& direction, int result) {
+    if (result < 0 || direction.session->over) return finish(*direction.session);
+    give_back(direction.chunks.front().buffer);
+    direction.chunks.pop_front();
+    if (!direction.chunks.empty()) send_first(direction);
+    resume_starved();
   }
 
   void give_back(unsigned short buffer) {
@@ -219,8 +220,8 @@ class UringRelay {
     io_uring_buf_ring_advance(shared_, 1);
   }
 
-  void feed_starved() {
-    for (Way* way : starved_) receive(*way, false);
+  void resume_starved() {
+    for (Direction* direction : starved_) receive(*direction, false);
     starved_.clear();
   }
 
@@ -228,22 +229,22 @@ class UringRelay {
     if (session.over) return;
     session.over = true;
     for (const Fd* fd : {&session.pair.client, &session.pair.server}) {
-      shutdown(fd->get(), SHUT_RDWR);  // ends the receives that are under way
+      shutdown(fd->get(), SHUT_RDWR);  // ends the pending receives
     }
   }
 
-  void bury_if_over(Session* session) {
-    if (!session->over || session->awaited > 0) return;
-    for (Way* way : {&session->to_server, &session->to_client}) {
-      for (const Way::Chunk& chunk : way->chunks) give_back(chunk.buffer);
-      std::erase(starved_, way);
+  void delete_if_over(Session* session) {
+    if (!session->over || session->pending > 0) return;
+    for (Direction* direction : {&session->to_server, &session->to_client}) {
+      for (const Direction::Chunk& chunk : direction->chunks) give_back(chunk.buffer);
+      std::erase(starved_, direction);
     }
     for (const Fd* fd : {&session->pair.client, &session->pair.server}) {
       int none = -1;
       io_uring_register_files_update(&ring_, static_cast<unsigned>(fd->get()), &none, 1);
     }
     delete session;
-    feed_starved();
+    resume_starved();
   }
 
   io_uring ring_{};
@@ -252,7 +253,8 @@ class UringRelay {
   const bool multishot_;
   std::unique_ptr<char[]> memory_;
   io_uring_buf_ring* shared_ = nullptr;
-  std::vector<Way*> starved_;  // found no buffer; receive again when one is free
+  std::vector<Direction*>
+      starved_;  // found no free buffer; they receive again when one is returned
 };
 
 }  // namespace

@@ -37,8 +37,8 @@ json describe(const Charge& charge, double took, double scale = 1) {
           {"stolen_s", seconds_of(charge.stolen_ns)}};
 }
 
-// Sleeps through the window on the calling thread and returns what it cost. A thread that woke late
-// read the clocks late as well: what they show is of another span, and is put in proportion.
+// Sleeps through the window on the calling thread and returns what it cost. If the thread wakes
+// late, it also reads the clocks late, so their values are scaled to the window.
 json account(const ClientOptions& options, const Window& window) {
   std::this_thread::sleep_until(window.begin);
   const auto begin = Clock::now();
@@ -57,25 +57,25 @@ void add_latencies(json& result, Latencies& latencies) {
   result["max_us"] = latencies.at(1);
 }
 
-std::vector<std::vector<Fd>> deal(std::vector<Fd> sessions, std::size_t hands) {
-  std::vector<std::vector<Fd>> dealt(hands);
+std::vector<std::vector<Fd>> distribute(std::vector<Fd> sessions, std::size_t threads) {
+  std::vector<std::vector<Fd>> shares(threads);
   for (std::size_t i = 0; i < sessions.size(); ++i) {
-    dealt[i % hands].push_back(std::move(sessions[i]));
+    shares[i % threads].push_back(std::move(sessions[i]));
   }
-  return dealt;
+  return shares;
 }
 
 }  // namespace
 
 json measure_round_trips(const ClientOptions& options) {
-  const auto hands = deal(open_sessions(options.target, options.sessions), options.threads);
+  const auto shares = distribute(open_sessions(options.target, options.sessions), options.threads);
   const auto beside = open_sessions(options.target, options.beside_stream ? 1 : 0);
   const Window window = window_from_now(options);
   const RoundTripPlan plan{.rate = options.rate / static_cast<double>(options.threads)};
   std::vector<std::future<Latencies>> drivers;
-  for (const auto& hand : hands) {
+  for (const auto& share : shares) {
     drivers.push_back(
-        std::async(std::launch::async, run_round_trips, std::cref(hand), plan, window));
+        std::async(std::launch::async, run_round_trips, std::cref(share), plan, window));
   }
   std::future<Streamed> stream;
   if (options.beside_stream) {
@@ -143,7 +143,7 @@ json measure_storm(const ClientOptions& options) {
 json measure_idle(const ClientOptions& options) {
   const std::uint64_t before = resident_kib(options.watched);
   const auto sessions = open_sessions(options.target, options.sessions);
-  // What the logins needed for a moment is given back by now, or is not going to be.
+  // Gives the proxy time to return memory that only the logins needed.
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
   const std::uint64_t after = resident_kib(options.watched);
   json result = account(options, window_from_now(options));
@@ -156,8 +156,8 @@ json measure_idle(const ClientOptions& options) {
 json measure_cut(const ClientOptions& options) {
   constexpr std::size_t kBeside = 50;
   constexpr double kBesideRate = 2000;
-  constexpr std::chrono::seconds kPatience{20};
-  // What the proxy still has to do for those that have ended belongs to the cut.
+  constexpr std::chrono::seconds kTimeout{20};
+  // The cut includes the work that the proxy does after the sessions have ended.
   constexpr std::chrono::milliseconds kAftermath{500};
   PacedGroup crowd(open_sessions(options.target, options.sessions), options.busy, options.rate);
   PacedGroup others(open_sessions(options.beside, kBeside), kBeside, kBesideRate);
@@ -168,7 +168,7 @@ json measure_cut(const ClientOptions& options) {
   auto run_crowd = std::async(std::launch::async, [&] { crowd.run(crowd_over); });
   json result = account(options, window);
   change_role(options.rest, false);
-  const bool all = run_crowd.wait_for(kPatience) == std::future_status::ready;
+  const bool all = run_crowd.wait_for(kTimeout) == std::future_status::ready;
   std::this_thread::sleep_for(kAftermath);
   crowd_over = others_over = true;
   change_role(options.rest, true);
@@ -181,7 +181,7 @@ json measure_cut(const ClientOptions& options) {
   Latencies during = others.answered_between(crowd.first_end(), crowd.last_end() + kAftermath);
   add_latencies(result, busy);
   result["cut_ms"] = to_seconds(crowd.last_end() - crowd.first_end()) * 1e3;
-  result["told"] = crowd.told();
+  result["told"] = crowd.got_error();
   result["others_before_p99_us"] = before.at(0.99);
   result["others_during_max_us"] = during.at(1);
   return result;

@@ -23,7 +23,7 @@ std::uint64_t nanoseconds(clockid_t clock) {
          static_cast<std::uint64_t>(spent.tv_nsec);
 }
 
-// All threads, those that have ended included.
+// All threads, including those that have ended.
 std::uint64_t run_ns(pid_t pid) {
   clockid_t clock{};
   const int error = clock_getcpuclockid(pid, &clock);

@@ -1,5 +1,5 @@
-// What the kernel has charged: processor time of watched processes and of the whole machine, and
-// resident memory. Read at the two edges of a measured window and never within it.
+// The kernel's accounting: CPU time of watched processes and of the whole machine, and resident
+// memory. Read at the start and the end of a measured window, never within it.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,7 @@ struct Charge {
   std::uint64_t watched_ns = 0;  // the watched processes (their CPU clocks, clock_getcpuclockid(3))
   std::uint64_t load_ns = 0;     // this process and the source
   std::uint64_t busy_ns = 0;     // the machine: all but idle, iowait and steal (/proc/stat)
-  std::uint64_t stolen_ns = 0;   // taken by the hypervisor; large means: do not trust this round
+  std::uint64_t stolen_ns = 0;   // taken by the hypervisor; if large, do not trust this round
 };
 
 Charge read_charge(const std::vector<pid_t>& watched, const std::vector<pid_t>& load);

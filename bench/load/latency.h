@@ -1,4 +1,4 @@
-// Latencies of one thread, exact: every one is kept. Not shared between threads; merge at the end.
+// The exact latencies of one thread: every value is kept. Not thread-safe; merge at the end.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ class Latencies {
   void merge(const Latencies& other) { ns_.insert(ns_.end(), other.ns_.begin(), other.ns_.end()); }
   std::size_t count() const { return ns_.size(); }
 
-  // In microseconds; 0 when nothing was measured. `share` is 0.5 for the median, 1 for the worst.
+  // In microseconds; 0 if nothing was measured. `share`: 0.5 is the median, 1 the maximum.
   double at(double share) {
     if (ns_.empty()) return 0;
     const auto last = static_cast<double>(ns_.size() - 1);
@@ -33,7 +33,7 @@ class Latencies {
   std::vector<std::int64_t> ns_;
 };
 
-// A measured window. What happens before `begin` is warm-up and is not counted.
+// A measured window. Everything before `begin` is warm-up.
 struct Window {
   Clock::time_point begin;
   Clock::time_point end;

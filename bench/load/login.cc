@@ -16,10 +16,10 @@ constexpr std::uint64_t kFailuresTolerated = 1000;
 
 struct Attempt {
   Fd fd;
-  Hopper hopper;
+  MessageFramer framer;
   Clock::time_point since;
-  bool greeted = false;
-  bool asked = false;
+  bool startup_sent = false;
+  bool query_sent = false;
 };
 
 class Engine {
@@ -48,26 +48,27 @@ class Engine {
         note_failure(std::strerror(errno));
         continue;
       }
-      attempt.hopper = Hopper();
-      attempt.asked = !plan_.ask_once;
-      // Over loopback the connection usually stands by now: one system call less than asking.
-      attempt.greeted = greet(attempt);
-      const std::uint32_t wanted = attempt.greeted ? EPOLLIN : EPOLLOUT;
+      attempt.framer = MessageFramer();
+      attempt.query_sent = !plan_.query_once;
+      // Over loopback the connection is usually established by now, so waiting for it would cost an
+      // extra system call.
+      attempt.startup_sent = send_startup(attempt);
+      const std::uint32_t wanted = attempt.startup_sent ? EPOLLIN : EPOLLOUT;
       epoll_.add(attempt.fd.get(), wanted, &attempt);
       ++busy_;
       return;
     }
   }
 
-  bool greet(const Attempt& attempt) const {
+  bool send_startup(const Attempt& attempt) const {
     return send(attempt.fd.get(), startup_.data(), startup_.size(), MSG_NOSIGNAL) ==
            static_cast<ssize_t>(startup_.size());
   }
 
   void step(Attempt& attempt) {
-    if (!attempt.greeted) {
-      attempt.greeted = greet(attempt);
-      if (!attempt.greeted) return fail(attempt, std::strerror(errno));
+    if (!attempt.startup_sent) {
+      attempt.startup_sent = send_startup(attempt);
+      if (!attempt.startup_sent) return fail(attempt, std::strerror(errno));
       return epoll_.modify(attempt.fd.get(), EPOLLIN, &attempt);
     }
     std::array<char, 4096> buffer;
@@ -76,15 +77,15 @@ class Engine {
     if (got <= 0) return fail(attempt, got == 0 ? "closed by the server" : std::strerror(errno));
     bool ready = false;
     bool refused = false;
-    const bool sound =
-        attempt.hopper.feed({buffer.data(), static_cast<std::size_t>(got)}, [&](char type) {
+    const bool valid =
+        attempt.framer.feed({buffer.data(), static_cast<std::size_t>(got)}, [&](char type) {
           ready = ready || type == 'Z';
           refused = refused || type == 'E';
         });
-    if (refused || !sound) return fail(attempt, {buffer.data(), static_cast<std::size_t>(got)});
+    if (refused || !valid) return fail(attempt, {buffer.data(), static_cast<std::size_t>(got)});
     if (!ready) return;
-    if (attempt.asked) return succeed(attempt);
-    attempt.asked = true;
+    if (attempt.query_sent) return succeed(attempt);
+    attempt.query_sent = true;
     if (send(attempt.fd.get(), query_.data(), query_.size(), MSG_NOSIGNAL) < 0) {
       fail(attempt, std::strerror(errno));
     }
@@ -96,7 +97,7 @@ class Engine {
       epoll_.remove(attempt.fd.get());
       logins_.sessions.push_back(std::move(attempt.fd));
     } else {
-      send(attempt.fd.get(), goodbye_.data(), goodbye_.size(), MSG_NOSIGNAL);
+      send(attempt.fd.get(), terminate_.data(), terminate_.size(), MSG_NOSIGNAL);
     }
     next(attempt);
   }
@@ -119,7 +120,7 @@ class Engine {
 
   const LoginPlan plan_;
   const std::string startup_ = startup_packet();
-  const std::string goodbye_ = terminate();
+  const std::string terminate_ = terminate();
   const std::string query_ = query("SELECT 1;");
   std::vector<Attempt> attempts_;
   std::size_t started_ = 0;
@@ -137,7 +138,7 @@ std::vector<Fd> open_sessions(const Address& target, std::size_t count) {
                           .in_flight = std::min<std::size_t>(count, 64),
                           .count = count,
                           .keep = true,
-                          .ask_once = true,
+                          .query_once = true,
                           .deadline = Clock::now() + std::chrono::seconds(30)});
   if (logins.sessions.size() == count) return std::move(logins.sessions);
   throw std::runtime_error(

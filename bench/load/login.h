@@ -1,4 +1,4 @@
-// Logging in: connect, startup packet, everything up to the first ReadyForQuery.
+// Logins: connect, startup packet, and everything up to the first ReadyForQuery.
 // One thread, one epoll set, at most `in_flight` logins at a time.
 #pragma once
 
@@ -14,14 +14,14 @@ namespace pgsteer {
 struct LoginPlan {
   Address target{};
   std::size_t in_flight = 64;
-  std::size_t count = 1;  // how many in all; with keep == false the deadline usually comes first
-  bool keep = true;       // false: say goodbye at once, as a client without a pool does
-  bool ask_once = false;  // one query each: a pooler connects to the server no earlier
+  std::size_t count = 1;    // in total; with keep == false the deadline usually comes first
+  bool keep = true;         // false: disconnect at once, like a client without a pool
+  bool query_once = false;  // send one query: only then does a pooler connect to the server
   Clock::time_point deadline{};
 };
 
 struct Logins {
-  std::vector<Fd> sessions;  // those kept, non-blocking and idle
+  std::vector<Fd> sessions;  // the ones kept, non-blocking and idle
   Latencies latencies;       // of those that succeeded
   std::uint64_t failed = 0;
   std::string first_error;
@@ -29,7 +29,7 @@ struct Logins {
 
 Logins log_in(const LoginPlan& plan);
 
-// All of `count`, each having asked one query, or an exception that says why not.
+// Opens `count` sessions, each of which has run one query. Throws if it cannot open all of them.
 std::vector<Fd> open_sessions(const Address& target, std::size_t count);
 
 }  // namespace pgsteer

@@ -1,5 +1,5 @@
-// Sockets and epoll, as thin as they can be: values that close themselves, and errors at set-up as
-// std::system_error. What runs in a measured loop calls recv, send and epoll_wait itself.
+// Thin wrappers of sockets and epoll: they close themselves and throw std::system_error on set-up
+// errors. Measured loops call recv, send and epoll_wait directly.
 #pragma once
 
 #include <netinet/in.h>
@@ -30,16 +30,16 @@ class Fd {
 
 using Address = sockaddr_in;
 
-// "127.0.0.1:5000"; nothing when it is not an IPv4 address and port.
+// Parses "127.0.0.1:5000"; empty unless it is an IPv4 address and port.
 std::optional<Address> parse_address(const std::string& text);
 
 Fd listen_on(const Address& address);
 
-// A connect that may still be under way; not even begun (an error such as a refused connection or
-// no free port) is an Fd of -1 and errno.
+// Starts a connect, which may still be in progress on return. An immediate error (refused, no free
+// port) returns an Fd of -1 and sets errno.
 Fd begin_connect(const Address& address);
 
-// Makes a descriptor block, with a bound of ten seconds on every call, for one stream's own thread.
+// Makes a descriptor blocking, with a timeout of ten seconds per call.
 void make_blocking(int fd);
 
 void set_no_delay(int fd);

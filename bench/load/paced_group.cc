@@ -25,17 +25,17 @@ void PacedGroup::run(const std::atomic<bool>& stop) {
   next_due_ = Clock::now();
   std::array<epoll_event, 256> events;
   while (!stop && ends_.size() < sessions_.size()) {
-    ask_due(Clock::now());
+    send_due(Clock::now());
     const int ready = epoll_wait(epoll_.get(), events.data(), events.size(), 1);
     for (int i = 0; i < ready; ++i) {
-      hear(*static_cast<Session*>(events[static_cast<std::size_t>(i)].data.ptr));
+      on_readable(*static_cast<Session*>(events[static_cast<std::size_t>(i)].data.ptr));
     }
   }
 }
 
-// A session that still waits for its last answer has this query's turn left out: it is late
-// already, and shows as such.
-void PacedGroup::ask_due(Clock::time_point now) {
+// A session that still waits for its last answer skips this query: that answer is already late and
+// is counted as such.
+void PacedGroup::send_due(Clock::time_point now) {
   for (; busy_ > 0 && next_due_ <= now; next_due_ += gap_) {
     Session& session = sessions_[turn_];
     turn_ = (turn_ + 1) % busy_;
@@ -45,24 +45,24 @@ void PacedGroup::ask_due(Clock::time_point now) {
   }
 }
 
-void PacedGroup::hear(Session& session) {
+void PacedGroup::on_readable(Session& session) {
   std::array<char, 4096> buffer;
   const ssize_t got = recv(session.fd.get(), buffer.data(), buffer.size(), 0);
   if (got < 0 && errno == EAGAIN) return;
   const auto now = Clock::now();
   if (got <= 0) {
     ends_.push_back(now);
-    told_ += session.told ? 1 : 0;
+    got_error_ += session.got_error ? 1 : 0;
     session.ended = true;
     epoll_.remove(session.fd.get());
     return;
   }
   const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
-  session.told = session.told || bytes.find("57P01") != std::string_view::npos;
+  session.got_error = session.got_error || bytes.find("57P01") != std::string_view::npos;
   bool answered = false;
-  const bool sound =
-      session.hopper.feed(bytes, [&](char type) { answered = answered || type == 'Z'; });
-  if (!sound) throw std::runtime_error("a session received what is no message");
+  const bool valid =
+      session.framer.feed(bytes, [&](char type) { answered = answered || type == 'Z'; });
+  if (!valid) throw std::runtime_error("a session received an invalid message");
   if (!answered) return;
   session.waiting = false;
   answers_.push_back({now, now - session.due});

@@ -1,7 +1,7 @@
-// Sessions of which some ask a short query now and then, at fixed times, and which may be ended by
-// the other side at any moment: who was asked when, who was answered when, who ended when. What has
-// ended is closed only in the end, so that thousands of closes, which elsewhere are the work of
-// other machines, are not part of what is measured. One thread, one epoll set.
+// Sessions of which some send a short query at fixed times, and which the other side may end at any
+// moment. Records when each query was answered and when each session ended. Ended sessions are
+// closed only in the destructor: in production other machines close them, so thousands of closes
+// must not be part of the measurement. One thread, one epoll set.
 #pragma once
 
 #include <atomic>
@@ -17,35 +17,35 @@ namespace pgsteer {
 
 class PacedGroup {
  public:
-  // The first `busy` of `fds` ask `rate` queries a second together; the others say nothing.
+  // The first `busy` of `fds` send `rate` queries per second in total; the others stay silent.
   PacedGroup(std::vector<Fd> fds, std::size_t busy, double rate);
 
-  // Until `stop` is true or every session has ended.
+  // Runs until `stop` is true or every session has ended.
   void run(const std::atomic<bool>& stop);
 
-  // After run(). An answer's latency counts from the moment at which its query was due.
+  // Call after run(). A latency counts from the time its query was due.
   Latencies answered_between(Clock::time_point from, Clock::time_point to) const;
   std::size_t ended() const { return ends_.size(); }
-  std::size_t told() const { return told_; }  // with SQLSTATE 57P01
+  std::size_t got_error() const { return got_error_; }  // ended with SQLSTATE 57P01
   Clock::time_point first_end() const { return ends_.front(); }
   Clock::time_point last_end() const { return ends_.back(); }
 
  private:
   struct Session {
     Fd fd;
-    Hopper hopper;
-    Clock::time_point due;  // of the query that is under way
+    MessageFramer framer;
+    Clock::time_point due;  // of the query in flight
     bool waiting = false;
-    bool told = false;
-    bool ended = false;  // by the other side; closed here when all is over
+    bool got_error = false;
+    bool ended = false;  // by the other side
   };
   struct Answer {
     Clock::time_point at;
     Clock::duration took;
   };
 
-  void ask_due(Clock::time_point now);
-  void hear(Session& session);
+  void send_due(Clock::time_point now);
+  void on_readable(Session& session);
 
   std::vector<Session> sessions_;
   const std::size_t busy_;
@@ -55,7 +55,7 @@ class PacedGroup {
   std::size_t turn_ = 0;
   std::vector<Answer> answers_;
   std::vector<Clock::time_point> ends_;
-  std::size_t told_ = 0;
+  std::size_t got_error_ = 0;
   Epoll epoll_;
 };
 

@@ -10,7 +10,7 @@
 namespace pgsteer {
 namespace {
 
-// The shapes of 3.0.2 (patroni 3.0.2 api.py): HTTP/1.0, no length, the body ends at EOF.
+// The format of Patroni 3.0.2 (api.py): HTTP/1.0, no length, the body ends at EOF.
 std::string reply_to(const std::string& request, bool& primary) {
   const auto from = request.find(' ');
   const std::string path = request.substr(from == std::string::npos ? 0 : from + 1);
@@ -78,7 +78,7 @@ void change_role(const Address& rest, bool primary) {
   char reply[16] = {};
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0 ||
       recv(fd.get(), reply, sizeof reply, 0) <= 0) {
-    throw std::runtime_error("the source's REST does not answer");
+    throw std::runtime_error("the source's REST API does not answer");
   }
 }
 

@@ -1,5 +1,5 @@
-// Patroni's REST API as far as a proxy looks at it: a primary that is always healthy.
-// Runs on a thread of its own until the process ends.
+// The part of Patroni's REST API that a proxy uses. The node is always healthy.
+// Runs on its own thread until the process ends.
 #pragma once
 
 #include <thread>
@@ -8,11 +8,11 @@
 
 namespace pgsteer {
 
-// Answers as a running primary, or as a replica that streams. GET /demote and GET /promote, which
-// no Patroni has, change that for every later answer.
+// Answers as a running primary or as a streaming replica. GET /demote and GET /promote, which
+// Patroni does not have, change the role for every later answer.
 std::jthread serve_rest(const Address& address, bool primary);
 
-// For the client: sends one of the two to a source's REST. Throws if it is not there.
+// For the client: sends one of the two to a source's REST API. Throws if it does not answer.
 void change_role(const Address& rest, bool primary);
 
 }  // namespace pgsteer

@@ -15,10 +15,10 @@ namespace {
 
 struct Session {
   int fd = -1;
-  Hopper hopper;
+  MessageFramer framer;
   bool waiting = false;     // for an answer
-  Clock::time_point since;  // when the query in flight was sent, or was due
-  Clock::time_point due;    // of the next query, when there is a rate
+  Clock::time_point since;  // when the query in flight was sent or due
+  Clock::time_point due;    // of the next query, if there is a rate
   int owed = 0;             // queries that are due and not yet sent
 };
 
@@ -40,23 +40,22 @@ class Driver {
 
   Latencies run() {
     if (gap_ == Clock::duration::zero()) {
-      for (Session& session : sessions_) ask(session, Clock::now());
+      for (Session& session : sessions_) send_query(session, Clock::now());
     }
     std::array<epoll_event, 256> events;
     for (auto now = Clock::now(); now < window_.end; now = Clock::now()) {
-      if (gap_ != Clock::duration::zero()) ask_due(now);
-      const timespec patience = until_next(now);
-      const int ready =
-          epoll_pwait2(epoll_.get(), events.data(), events.size(), &patience, nullptr);
+      if (gap_ != Clock::duration::zero()) send_due(now);
+      const timespec timeout = until_next(now);
+      const int ready = epoll_pwait2(epoll_.get(), events.data(), events.size(), &timeout, nullptr);
       for (int i = 0; i < ready; ++i) {
-        hear(*static_cast<Session*>(events[static_cast<std::size_t>(i)].data.ptr));
+        on_readable(*static_cast<Session*>(events[static_cast<std::size_t>(i)].data.ptr));
       }
     }
     return std::move(latencies_);
   }
 
  private:
-  void ask(Session& session, Clock::time_point since) {
+  void send_query(Session& session, Clock::time_point since) {
     session.waiting = true;
     session.since = since;
     if (send(session.fd, query_.data(), query_.size(), MSG_NOSIGNAL) !=
@@ -65,21 +64,21 @@ class Driver {
     }
   }
 
-  // Sessions fall due in turn and at equal distances, so the next one is always known.
-  void ask_due(Clock::time_point now) {
+  // Sessions are due in turn at equal intervals, so the next one is always known.
+  void send_due(Clock::time_point now) {
     for (; next_turn_ <= now; next_turn_ += gap_) {
       Session& session = sessions_[turn_];
       turn_ = (turn_ + 1) % sessions_.size();
       ++session.owed;
-      if (!session.waiting) ask_owed(session);
+      if (!session.waiting) send_owed(session);
     }
   }
 
-  void ask_owed(Session& session) {
+  void send_owed(Session& session) {
     --session.owed;
     const auto due = session.due;
     session.due += gap_ * static_cast<int>(sessions_.size());
-    ask(session, due);
+    send_query(session, due);
   }
 
   timespec until_next(Clock::time_point now) const {
@@ -91,32 +90,32 @@ class Driver {
     return {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
   }
 
-  void hear(Session& session) {
+  void on_readable(Session& session) {
     const ssize_t got = recv(session.fd, buffer_.data(), buffer_.size(), 0);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) throw std::runtime_error("a small session ended");
     bool answered = false;
-    const bool sound =
-        session.hopper.feed({buffer_.data(), static_cast<std::size_t>(got)}, [&](char type) {
-          if (type == 'E') throw std::runtime_error("an error");
+    const bool valid =
+        session.framer.feed({buffer_.data(), static_cast<std::size_t>(got)}, [&](char type) {
+          if (type == 'E') throw std::runtime_error("a small session received an error");
           answered = answered || type == 'Z';
         });
-    if (!sound) throw std::runtime_error("a small session received what is no message");
+    if (!valid) throw std::runtime_error("a small session received an invalid message");
     if (!answered) return;
     const auto now = Clock::now();
     if (now >= window_.begin) latencies_.add(now - session.since);
     session.waiting = false;
     if (gap_ == Clock::duration::zero()) {
-      ask(session, now);
+      send_query(session, now);
     } else if (session.owed > 0) {
-      ask_owed(session);
+      send_owed(session);
     }
   }
 
   const Window window_;
   const std::string query_ = query("SELECT abalance FROM pgbench_accounts WHERE aid = 1234567;");
   Clock::duration gap_{};  // between the due times of two sessions; zero: closed loop
-  std::size_t turn_ = 0;   // whose query falls due next
+  std::size_t turn_ = 0;   // the session whose query is due next
   Clock::time_point next_turn_;
   std::vector<Session> sessions_;
   std::array<char, 65536> buffer_{};

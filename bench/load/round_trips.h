@@ -9,14 +9,14 @@
 namespace pgsteer {
 
 struct RoundTripPlan {
-  // Round trips per second over all sessions together; 0 is a closed loop, each session asking as
-  // soon as it was answered. With a rate every session has its own due times, and a latency counts
-  // from the due time: a session that waits for a late answer delays its next query, and that
-  // delay is part of what the next query cost.
+  // Round trips per second over all sessions; 0 is a closed loop, in which each session sends its
+  // next query as soon as the last one is answered. With a rate, every session has its own due
+  // times and a latency counts from the due time: if a late answer delays the next query, that
+  // delay is part of the next latency.
   double rate = 0;
 };
 
-// Drives `sessions` through warm-up and window. Throws when one of them ends or is told an error.
+// Runs `sessions` through warm-up and window. Throws if one of them ends or receives an error.
 Latencies run_round_trips(const std::vector<Fd>& sessions, const RoundTripPlan& plan,
                           const Window& window);
 

@@ -28,12 +28,12 @@ constexpr std::uint32_t kLargestMessage = 1024 * 1024;
 struct Connection {
   Fd fd;
   bool logged_in = false;
-  std::string in;   // the start of a message whose rest has not arrived
-  std::string out;  // what the socket did not take; empty but for very large replies
+  std::string in;   // the start of an incomplete message
+  std::string out;  // what the socket did not accept; used only by very large replies
 };
 
-// One thread's sessions. adopt() may be called from another thread: epoll hands the connection
-// over, and from then on only this loop touches it.
+// The sessions of one thread. Another thread may call adopt(): it passes the connection on through
+// epoll, and from then on only this loop touches it.
 class Loop {
  public:
   explicit Loop(std::size_t reply_bytes) : reply_(small_reply(reply_bytes)), buffer_(64 * 1024) {}
@@ -43,7 +43,7 @@ class Loop {
     epoll_.add(connection->fd.get(), EPOLLIN, connection);  // freed in end()
   }
 
-  // This loop also accepts, and deals the sessions to `loops` (itself among them) in turn.
+  // This loop also accepts, and distributes the sessions round robin to `loops`, including itself.
   void accept_for(int listener, std::deque<Loop>& loops) {
     listener_ = listener;
     loops_ = &loops;
@@ -91,22 +91,23 @@ class Loop {
 
   void take(Connection* connection, std::string_view bytes) {
     while (!bytes.empty()) {
-      const std::size_t lead = connection->logged_in ? 1 : 0;  // the type, once logged in
-      const std::size_t header = lead + (connection->logged_in ? 4 : 8);
+      const std::size_t type_size = connection->logged_in ? 1 : 0;  // the type, once logged in
+      const std::size_t header = type_size + (connection->logged_in ? 4 : 8);
       if (bytes.size() < header) break;
-      const std::uint32_t length = read_be32(bytes.data() + lead);
-      if (length < header - lead || length > kLargestMessage) return end(connection);
-      if (bytes.size() < lead + length) break;
-      const std::string_view message = bytes.substr(0, lead + length);
+      const std::uint32_t length = read_be32(bytes.data() + type_size);
+      if (length < header - type_size || length > kLargestMessage) return end(connection);
+      if (bytes.size() < type_size + length) break;
+      const std::string_view message = bytes.substr(0, type_size + length);
       bytes.remove_prefix(message.size());
-      if (!(connection->logged_in ? answer(connection, message) : greet(*connection, message))) {
+      if (!(connection->logged_in ? answer(connection, message)
+                                  : answer_first_packet(*connection, message))) {
         return end(connection);
       }
     }
     connection->in = bytes;
   }
 
-  bool greet(Connection& connection, std::string_view packet) {
+  bool answer_first_packet(Connection& connection, std::string_view packet) {
     const std::uint32_t code = read_be32(packet.data() + 4);
     if (code == kSslRequest || code == kGssRequest) return write(connection, "N");
     if (code == kCancelRequest) return false;
@@ -115,7 +116,7 @@ class Loop {
     return write(connection, login_reply(logins_, logins_ * 2654435761U));
   }
 
-  // False ends the connection: the client said so, or its socket went to a stream's thread.
+  // False ends the connection here: the client terminated, or a stream's thread took the socket.
   bool answer(Connection* connection, std::string_view message) {
     if (message[0] == 'Q') {
       const auto request = parse_stream_request(message.substr(5, message.size() - 6));

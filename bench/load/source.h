@@ -1,15 +1,15 @@
-// A PostgreSQL server that costs next to nothing itself. It logs everybody in, answers every
-// simple query with the same small reply, and moves COPY data on request:
+// A PostgreSQL server that uses very little CPU itself. It lets everybody log in, answers every
+// simple query with the same small reply, and streams COPY data on request:
 //
 //   STREAM rows bytes    CopyOut: that many CopyData messages of that many bytes
-//   SINK rows bytes      CopyIn: takes exactly that many, then CopyDone
+//   SINK rows bytes      CopyIn: reads exactly that many, then CopyDone
 //
 // A third word "yielding" runs the stream at the lowest priority (nice 19), so that on a shared
-// core the scheduler does not make the source's small sessions wait for it: what they wait for then
-// is the proxy's doing.
+// core the scheduler does not make the source's small sessions wait for it.
 //
-// `loops` threads serve the small sessions; a session that asks for a stream moves to a thread of
-// its own, so that the source itself is never what makes a small session wait for a stream.
+// `loops` threads serve the small sessions; a session that requests a stream moves to its own
+// thread. So small sessions never wait for a stream in the source: any such wait is caused by the
+// proxy.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +21,12 @@ namespace pgsteer {
 struct SourceOptions {
   Address listen{};
   Address rest{};
-  bool primary = true;  // what the REST says at first
+  bool primary = true;  // the role in the REST API at the start
   std::size_t reply_bytes = 5;
   int loops = 1;
 };
 
-// Serves until the process ends. Ready is said with one line on stdout.
+// Serves until the process ends. Prints "ready" on stdout once it listens.
 [[noreturn]] void run_source(const SourceOptions& options);
 
 }  // namespace pgsteer

@@ -35,19 +35,19 @@ bool stream_out(int fd, const StreamShape& shape) {
 
 bool sink_in(int fd, const StreamShape& shape, std::vector<char>& buffer) {
   if (!send_all(fd, copy_response('G', 1))) return false;
-  Hopper hopper;
-  hopper.skip(shape.bytes());
+  MessageFramer framer;
+  framer.skip(shape.bytes());
   for (bool done = false; !done;) {
     const ssize_t got = recv(fd, buffer.data(), buffer.size(), 0);
     if (got <= 0) return false;
-    const bool sound = hopper.feed({buffer.data(), static_cast<std::size_t>(got)},
+    const bool valid = framer.feed({buffer.data(), static_cast<std::size_t>(got)},
                                    [&](char type) { done = done || type == 'c'; });
-    if (!sound) return false;
+    if (!valid) return false;
   }
   return send_all(fd, copy_end(shape.rows));
 }
 
-// The next query of a session that streams; nothing at its end.
+// The next query of a streaming session; empty at its end.
 std::optional<StreamRequest> next_request(int fd) {
   std::array<char, 128> buffer{};
   std::size_t have = 0;
@@ -67,9 +67,9 @@ void serve(int fd, StreamRequest first) {
   std::vector<char> buffer(kBlock);
   std::optional<StreamRequest> request = first;
   while (request) {
-    const bool whole = request->towards_client ? stream_out(fd, request->shape)
-                                               : sink_in(fd, request->shape, buffer);
-    if (!whole) return;
+    const bool complete = request->towards_client ? stream_out(fd, request->shape)
+                                                  : sink_in(fd, request->shape, buffer);
+    if (!complete) return;
     request = next_request(fd);
   }
 }

@@ -18,13 +18,13 @@ struct StreamRequest {
   StreamShape shape;
 };
 
-// Understands "STREAM rows bytes [yielding]" and the same with SINK; nothing for any other query.
+// Parses "STREAM rows bytes [yielding]" and the same with SINK; empty for any other query.
 std::optional<StreamRequest> parse_stream_request(std::string_view sql);
 
 // The sessions that stream. Owned and called by one loop of the source.
 class Streams {
  public:
-  // Serves `first` and whatever streams the session asks for afterwards, until it ends.
+  // Serves `first` and any further streams that the session requests, until it ends.
   void start(Fd session, StreamRequest first);
 
  private:

@@ -44,17 +44,17 @@ class Stream {
 
  private:
   void receive_copy() {
-    Hopper hopper;
+    MessageFramer framer;
     bool done = false;
     while (!done && !over_) {
       const std::size_t got = read();
       count(got);
-      const bool sound = hopper.feed({buffer_.data(), got}, [&](char type) {
-        if (type == 'H') hopper.skip(shape_.bytes());
-        if (type == 'E') throw std::runtime_error("a stream was answered with an error");
+      const bool valid = framer.feed({buffer_.data(), got}, [&](char type) {
+        if (type == 'H') framer.skip(shape_.bytes());
+        if (type == 'E') throw std::runtime_error("a stream received an error");
         done = type == 'Z';
       });
-      if (!sound) throw std::runtime_error("a stream did not have the bytes it should");
+      if (!valid) throw std::runtime_error("a stream did not have the expected bytes");
     }
   }
 
@@ -72,12 +72,12 @@ class Stream {
   }
 
   void await(char wanted) {
-    Hopper hopper;
-    for (bool there = false; !there;) {
+    MessageFramer framer;
+    for (bool found = false; !found;) {
       const std::size_t got = read();
-      const bool sound =
-          hopper.feed({buffer_.data(), got}, [&](char type) { there = there || type == wanted; });
-      if (!sound) throw std::runtime_error("a stream was answered with what is no message");
+      const bool valid =
+          framer.feed({buffer_.data(), got}, [&](char type) { found = found || type == wanted; });
+      if (!valid) throw std::runtime_error("a stream received an invalid message");
     }
   }
 

@@ -1,4 +1,4 @@
-// One long COPY stream, either way, with blocking calls on a thread of its own.
+// One long COPY stream in either direction, with blocking calls on its own thread.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@ namespace pgsteer {
 struct StreamPlan {
   bool receive = true;  // false: the client sends (COPY FROM STDIN)
   std::uint32_t row_bytes = 120;
-  bool yielding = false;  // both ends at the lowest priority
+  bool yielding = false;  // client and source run at the lowest priority
 };
 
 struct Streamed {
   std::uint64_t bytes = 0;    // within the window
-  Clock::duration longest{};  // longest pause between two reads or writes within it
+  Clock::duration longest{};  // longest pause between two reads or writes in the window
 };
 
-// Streams COPY after COPY of about 1 GiB each over `session` until the window ends. Every COPY that
-// ends within it is checked to have had exactly the bytes it should. Throws when it has not.
+// Runs one COPY of about 1 GiB after another over `session` until the window ends. Throws if a
+// completed COPY does not have exactly the expected bytes.
 Streamed run_stream(const Fd& session, const StreamPlan& plan, const Window& window);
 
 }  // namespace pgsteer

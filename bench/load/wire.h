@@ -1,5 +1,5 @@
-// The few messages of the PostgreSQL protocol that source and client exchange, ready to send, and
-// Hopper, which follows message boundaries in what arrives. Pure: no sockets, no clock.
+// The few PostgreSQL messages that source and client exchange, ready to send, and MessageFramer,
+// which finds the message boundaries in received bytes. Pure: no sockets, no clock.
 //
 // Formats: PostgreSQL's protocol.sgml, "Message Formats".
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace pgsteer {
 
-// What the client asks for a stream of. A row is one CopyData message of 5 + `row_bytes` bytes.
+// The size of a stream. A row is one CopyData message of 5 + `row_bytes` bytes.
 struct StreamShape {
   std::uint64_t rows = 0;
   std::uint32_t row_bytes = 0;
@@ -33,14 +33,14 @@ std::string small_reply(std::size_t value_bytes);  // T D C Z, as for `SELECT ab
 std::string copy_response(char type, std::uint16_t columns);
 std::string copy_end(std::uint64_t rows);  // C Z
 
-// Sent by whoever streams: `copy_rows` is a whole number of rows, at least `at_least` bytes.
+// Sent by the streaming side. `copy_rows` returns complete rows, at least `at_least` bytes.
 std::string copy_rows(std::uint32_t row_bytes, std::size_t at_least);
 std::string copy_done();
 
 // Follows messages by their headers. `feed` calls `on_end(type)` after the last byte of each
-// message; `on_end` may call skip() to let the bytes of a stream of known length pass unread.
-// Returns false when a header cannot be one (not a letter, or a length below 4).
-class Hopper {
+// message; `on_end` may call skip() to pass over a stream of known length. `feed` returns false on
+// an invalid header (type not a letter, or length below 4).
+class MessageFramer {
  public:
   template <class OnEnd>
   bool feed(std::span<const char> bytes, OnEnd&& on_end) {
@@ -69,8 +69,8 @@ class Hopper {
   void skip(std::uint64_t bytes) { left_ = bytes; }
 
  private:
-  std::uint64_t left_ = 0;  // of the message's body, or of a skipped stream
-  std::uint32_t have_ = 0;  // bytes of the header; 5 while its body passes
+  std::uint64_t left_ = 0;  // bytes left of the message's body or of a skipped stream
+  std::uint32_t have_ = 0;  // bytes of the header so far; 5 while the body passes
   char header_[5] = {};
 };
 

@@ -1,1 +1,1 @@
-"""The parts of bench/run: who is measured, what is measured, and how it is told."""
+"""The parts of bench/run: the proxies, the measures and the reports."""

@@ -1,8 +1,8 @@
-"""Who is measured: each proxy's usual configuration in front of one server, and how to start it.
+"""The proxies under test: each one's usual configuration in front of one server, and how to start it.
 
-Every proxy gets the same work: accept, connect to the server, move bytes. Logging of sessions is off
-everywhere, idle timeouts are an hour, and the limits on connections are as high as the machine's limit
-on descriptors (two per session) permits.
+Every proxy has the same work: accept, connect to the server, move bytes. Session logs are off, idle
+timeouts are an hour, and connection limits are as high as the descriptor limit permits (two per
+session).
 """
 
 import contextlib
@@ -25,17 +25,17 @@ REPLICA_PORT = 16102
 
 @dataclasses.dataclass
 class Setting:
-    """What a proxy is put in front of, and how."""
+    """What is behind a proxy, and how it runs."""
 
     server: str            # "host:port" that speaks PostgreSQL
-    rest: str              # "host:port" that answers as Patroni's REST API
-    folder: pathlib.Path   # for configuration and logs, emptied with the benchmark
+    rest: str              # "host:port" of Patroni's REST API
+    folder: pathlib.Path   # for configuration and logs, removed with the benchmark
     workers: int = 1
     cores: frozenset = None
     tls: str = ""          # "": plaintext, "pass": the server's TLS, "terminate": the proxy's own
     certificate: pathlib.Path = None
     key: pathlib.Path = None
-    replica: str = ""      # a second server, for the port that leads to replicas; "": there is none
+    replica: str = ""      # a second server, for the port that routes to replicas; "": none
     replica_rest: str = ""
 
     @property
@@ -48,7 +48,7 @@ class Setting:
 
 
 class Running:
-    """A proxy that is up: where to connect, and which processes are its cost."""
+    """A running proxy: where to connect, and the processes whose cost is counted."""
 
     replica_address = f"{ADDRESS}:{REPLICA_PORT}"
 
@@ -73,7 +73,7 @@ class Running:
 
 
 def _sessions():
-    """What two descriptors per session leave room for, with some to spare."""
+    """The most sessions that the descriptor limit permits at two each, with some reserve."""
     return min(9900, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 100)
 
 
@@ -83,7 +83,7 @@ def role():
 
 
 def _answers(address, tls):
-    """Whether a login, or with TLS the question for it, gets as far as a first answer."""
+    """Whether a login (with TLS: an SSLRequest) gets its expected first answer."""
     host, port = address.split(":")
     if tls:
         body, wanted = struct.pack("!i", 80877103), b"S"  # SSLRequest
@@ -105,7 +105,7 @@ class Contender:
     name = ""
     label = ""
     program = ""
-    is_peer = True        # one of those that pgsteer is held against
+    is_peer = True        # pgsteer is compared with it
     streams_only = False
     tls_modes = ("", "pass")
     knows_roles = False
@@ -115,10 +115,10 @@ class Contender:
 
     def missing(self):
         """Why it cannot run here, or None."""
-        return None if shutil.which(self.path) else f"{self.path} is not there"
+        return None if shutil.which(self.path) else f"{self.path} is not installed"
 
     def commands(self, setting):
-        """Writes the configuration; the command lines of the processes to start."""
+        """Writes the configuration; returns the command lines of the processes to start."""
         raise NotImplementedError
 
     def user(self):
@@ -129,7 +129,7 @@ class Contender:
         if setting.tls not in self.tls_modes:
             raise Missing(f"cannot {setting.tls} TLS for PostgreSQL")
         if setting.replica and not self.knows_roles:
-            raise Missing("does not watch who is the primary")
+            raise Missing("does not check which node is the primary")
         if self.missing():
             raise Missing(self.missing())
         setting.folder.mkdir(parents=True, exist_ok=True)
@@ -163,9 +163,9 @@ class Direct(Contender):
     @contextlib.contextmanager
     def running(self, setting):
         if setting.tls == "terminate":
-            raise Missing("nothing there to terminate TLS")
+            raise Missing("no proxy to terminate TLS")
         if setting.replica:
-            raise Missing("nobody there to end a session")
+            raise Missing("no proxy to end a session")
         yield Running(setting.server, [])
 
 
@@ -256,7 +256,7 @@ class HaproxySplice(Haproxy):
     streams_only = True
 
     def most_sessions(self):
-        """Pipes take descriptors too: by default two for every fourth session."""
+        """Lower, because pipes need descriptors too: by default two for every fourth session."""
         return 2000
 
 
@@ -267,7 +267,7 @@ class Nginx(Contender):
     module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 
     def missing(self):
-        return super().missing() or (None if self.module.exists() else f"{self.module} is not there")
+        return super().missing() or (None if self.module.exists() else f"{self.module} is not installed")
 
     def commands(self, setting):
         user = "user root;\n" if os.geteuid() == 0 else ""
@@ -341,5 +341,5 @@ def choose(contenders, names):
     known = {contender.name: contender for contender in contenders}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise Failed(f"no such proxy: {', '.join(unknown)} (known: {', '.join(known)})")
+        raise Failed(f"unknown proxy: {', '.join(unknown)} (known: {', '.join(known)})")
     return [known[name] for name in names] if names else contenders

@@ -1,4 +1,4 @@
-"""The machine and the programs that a result was measured on."""
+"""Describes the machine and the programs that a result was measured with."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What is measured: the loads, what is computed from each, and what pgsteer is held to."""
+"""The measures: their load, the figures computed from it, and pgsteer's goals."""
 
 import dataclasses
 import json
@@ -8,9 +8,9 @@ from .processes import Missing, run_bounded
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """One number of a measure. `goal` bounds pgsteer's ratio to the best peer, one worker each;
-    `goal_all_cores` the same with as many workers as cores; `against` names the peers that these goals
-    look at, if not all; `limit` bounds pgsteer's own value."""
+    """One number of a measure. `goal` bounds pgsteer's ratio to the best peer, with one worker each;
+    `goal_all_cores` does so with one worker per core. `against` names the peers that these goals apply
+    to (default: all). `limit` bounds pgsteer's own value."""
 
     key: str
     title: str
@@ -48,7 +48,7 @@ def _client(bench, proxy, kind, *options, seconds=None):
 
 
 def _per_piece(seen, pieces, proxied):
-    """Rate and processor time per round trip, login and so on."""
+    """Rate and CPU time per operation (round trip, login, ...)."""
     each = {"rate": pieces / seen["seconds"], "system_us": seen["system_cpu_s"] / pieces * 1e6}
     if proxied:
         each["cpu_us"] = seen["proxy_cpu_s"] / pieces * 1e6
@@ -60,15 +60,15 @@ class Measure:
     name: str
     title: str
     figures: tuple
-    streams: bool = False      # HAProxy with splice takes part as well
-    shared: bool = False       # also run with one worker and all cores shared by all
-    all_cores: bool = False    # also run with as many workers as cores
+    streams: bool = False      # HAProxy with splice is measured too
+    shared: bool = False       # also run in the group "shared"
+    all_cores: bool = False    # also run in the group "all-cores"
     quick: bool = False        # part of --quick
-    one_worker: bool = True    # run with one worker each at all
+    one_worker: bool = True    # run in the group "own-core"
     needs_postgres: bool = False
     needs_replica: bool = False
     tls: str = ""
-    not_the_same: dict = dataclasses.field(default_factory=dict)  # contender: why not held against
+    not_the_same: dict = dataclasses.field(default_factory=dict)  # contender: why it is not comparable
 
     def run(self, bench, proxy):
         raise NotImplementedError
@@ -140,7 +140,7 @@ class Idle(Measure):
 
     def run(self, bench, proxy):
         if not proxy.pids():
-            raise Missing("no proxy, no memory")
+            raise Missing("no proxy to measure")
         seen = _client(bench, proxy, "idle", "--sessions", self.sessions, seconds=1)
         grown = seen["resident_kib_after"] - seen["resident_kib_before"]
         return {"kib": grown / self.sessions, "idle_cpu_ms": seen["proxy_cpu_s"] * 1e3}

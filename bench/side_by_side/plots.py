@@ -1,6 +1,6 @@
-"""The plots: one picture per group, one panel per figure that says most about a measure."""
+"""The plots: one picture per group, one panel for each of the most important figures."""
 
-# What is shown of each measure, and in which order; the table has the rest.
+# The figures shown, in this order; the table contains the rest.
 PANELS = (
     ("rt16", "rate"), ("rt16", "cpu_us"), ("rt16", "p99_us"),
     ("rt1", "rate"), ("rt256", "rate"), ("rt256", "p99_us"),
@@ -15,7 +15,7 @@ _OURS, _PEER, _DIRECT = "#1668b8", "#9aa5b1", "#d9dee3"
 
 
 def draw(results, measures, contenders, folder):
-    """Writes bench-GROUP.svg and .png per group into the folder; the paths written."""
+    """Writes bench-GROUP.svg and .png per group into the folder; returns their paths."""
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -38,7 +38,7 @@ def draw(results, measures, contenders, folder):
             axis.set_visible(False)
         figure.suptitle(f"{group.heading()}\n"
                         f"median of {results.document['rounds']} interleaved rounds, "
-                        "whiskers from least to most", fontsize=11)
+                        "whiskers from minimum to maximum", fontsize=11)
         for kind in ("svg", "png"):
             path = folder / f"bench-{group.name}.{kind}"
             figure.savefig(path, dpi=110)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL in a directory of its own, and pgbench against it."""
+"""A real PostgreSQL in a separate directory, and pgbench against it."""
 
 import contextlib
 import dataclasses
@@ -24,10 +24,10 @@ BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 
 @contextlib.contextmanager
 def postgres(folder, cores):
-    """Starts it with a pgbench database; yields its process. Durability is off: the disk is not
-    what is measured."""
+    """Starts a server with a pgbench database; yields its process. Durability is off, because the disk is
+    not measured."""
     if not (BIN / "postgres").exists():
-        raise Missing(f"{BIN}/postgres is not there")
+        raise Missing(f"{BIN}/postgres is not installed")
     owner = "postgres" if os.geteuid() == 0 else None
     data = folder / "pgdata"
     data.mkdir(mode=0o700)
@@ -90,7 +90,7 @@ class Pgbench(Measure):
         rate = re.search(r"^tps = ([\d.]+)", out, re.MULTILINE)
         latency = re.search(r"latency average = ([\d.]+) ms", out)
         if not (count and rate and latency) or int(count[1]) == 0:
-            raise Failed(f"pgbench said: {out[-300:]}")
+            raise Failed(f"unexpected output of pgbench: {out[-300:]}")
         figures = {"rate": float(rate[1]), "mean_us": float(latency[1]) * 1e3,
                    "system_us": system / int(count[1]) * 1e6}
         if proxy.pids():
@@ -99,7 +99,7 @@ class Pgbench(Measure):
 
     @staticmethod
     def _spent(bench, proxy):
-        """Processor time so far of the proxy, of pgbench with PostgreSQL, and of the machine."""
+        """CPU time so far: of the proxy, of pgbench plus PostgreSQL, of the machine."""
         pgbench = resource.getrusage(resource.RUSAGE_CHILDREN)
         return (cpu_seconds(proxy.pids()),
                 pgbench.ru_utime + pgbench.ru_stime + bench.database.cpu_seconds_with_ended(),

@@ -1,4 +1,4 @@
-"""Processes that never outlive the benchmark, and what the kernel says they cost."""
+"""Processes that never outlive the benchmark, and their CPU time as the kernel reports it."""
 
 import contextlib
 import ctypes
@@ -13,15 +13,15 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Missing(Exception):
-    """Something that a measure needs is not here; the measure is skipped with this word."""
+    """Something that a measure needs is missing; the text says why the measure is skipped."""
 
 
 class Failed(Exception):
-    """A run that gave no figure."""
+    """A run that produced no figures."""
 
 
 class Process:
-    """One started program. It is ended by its own pid, and the kernel ends it if we are killed."""
+    """One started program. The kernel ends it if the benchmark is killed."""
 
     def __init__(self, command, log, cores=None, user=None, end_with=signal.SIGTERM):
         self._end_with = end_with
@@ -51,7 +51,7 @@ class Process:
         return found
 
     def cpu_seconds_with_ended(self):
-        """Of the process, its children, and those children that have ended (proc(5): cutime)."""
+        """CPU time of the process, its children, and the children that have ended (proc(5): cutime)."""
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:
             ended = [int(word) for word in stat.read().rpartition(")")[2].split()[13:15]]
         total = sum(ended) / os.sysconf("SC_CLK_TCK")
@@ -62,7 +62,7 @@ class Process:
 
     def check_alive(self):
         if self.popen.poll() is not None:
-            raise Failed(f"{self.popen.args[0]} ended with {self.popen.returncode}: {self.log_tail()}")
+            raise Failed(f"{self.popen.args[0]} exited with {self.popen.returncode}: {self.log_tail()}")
 
     def log_tail(self):
         return self._log.read_text(errors="replace").strip()[-300:]
@@ -81,18 +81,18 @@ class Process:
 
 
 def wait_until(true, seconds, what, processes=()):
-    """Waits for a condition with a bound, and no longer than the processes live."""
+    """Waits for a condition, at most `seconds` and only while the processes live."""
     deadline = time.monotonic() + seconds
     while not true():
         for process in processes:
             process.check_alive()
         if time.monotonic() > deadline:
-            raise Failed(f"{what}: not within {seconds} s")
+            raise Failed(f"{what}: not ready within {seconds} s")
         time.sleep(0.02)
 
 
 def run_bounded(command, seconds, cores=None, user=None, env=None):
-    """Runs a program to its end; its stdout, or Failed with what it said."""
+    """Runs a program to its end; returns its stdout or raises Failed with its stderr."""
 
     def prepare():
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -113,14 +113,14 @@ def run_bounded(command, seconds, cores=None, user=None, env=None):
 
 
 def cpu_seconds(pids):
-    """What the scheduler charged the processes: their CPU clocks, all threads, ended ones included."""
-    def clock(pid):  # clock_getcpuclockid(3), which Python does not have
+    """The processes' CPU clocks: all threads, including those that have ended."""
+    def clock(pid):  # clock_getcpuclockid(3), which Python lacks
         return (~pid << 3) | 2
     return sum(time.clock_gettime(clock(pid)) for pid in pids)
 
 
 def system_cpu_seconds():
-    """Busy processor time of the whole machine: all but idle, iowait and steal (/proc/stat)."""
+    """Busy CPU time of the whole machine: all but idle, iowait and steal (/proc/stat)."""
     with open("/proc/stat", encoding="ascii") as stat:
         ticks = [int(word) for word in stat.readline().split()[1:9]]
     return sum(ticks[i] for i in (0, 1, 2, 5, 6)) / os.sysconf("SC_CLK_TCK")

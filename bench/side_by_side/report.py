@@ -1,4 +1,4 @@
-"""The table: plain for a terminal, Markdown for bench/README.md, and its summary for the README."""
+"""The table: plain text for a terminal, Markdown for the documents."""
 
 import re
 
@@ -23,7 +23,7 @@ def _cell(group, measure, contender, figure, spread=True):
 
 
 def _verdict(group, measure, ours, contenders, figure):
-    """pgsteer against the best peer, and whether that is what it is held to."""
+    """pgsteer's ratio to the best peer, and whether it meets its goal."""
     peer = group.best_peer(measure, contenders, figure)
     ratio = peer and group.ratio(measure, ours, peer, figure)
     if not ratio:
@@ -40,7 +40,7 @@ def _verdict(group, measure, ours, contenders, figure):
 
 
 def rows(group, measures, contenders):
-    """The header and, per measure and figure, one row of text cells."""
+    """The header and one row of text cells per measure and figure."""
     ours = next((one for one in contenders if one.name == "pgsteer"), None)
     shown = [one for one in contenders
              if any(group.values(measure, one, figure)
@@ -119,7 +119,7 @@ def _line(cells):
 
 
 def put_into(path, results, measures, contenders):
-    """Replaces what stands between two marks in a Markdown file: the whole table, or the summary."""
+    """Replaces the text between two marks in a Markdown file: the whole table, or the summary."""
     text = path.read_text(encoding="utf-8")
     found = False
     for begin, write in ((BEGIN, markdown), (BEGIN_SUMMARY, summary)):

@@ -1,8 +1,8 @@
-"""What was measured, as one JSON document, and what follows from it: medians, spread, ratios.
+"""The results as one JSON document, and the medians, spreads and ratios computed from it.
 
     {"machine": {...}, "when": "...", "rounds": 5, "seconds": 3.0,
      "groups": [{"name": "own-core", "workers": 1,
-                 "measures": {"rt16": {"direct": [{"round": 0, "rate": ..., ...}], "nginx": "why not", ...}}}]}
+                 "measures": {"rt16": {"direct": [{"round": 0, "rate": ..., ...}], "nginx": "why not measured", ...}}}]}
 """
 
 import json
@@ -43,7 +43,7 @@ class Results:
 
 
 class Group:
-    """One set of rounds under the same arrangement of workers and cores."""
+    """A set of rounds with the same number of workers and placement on cores."""
 
     def __init__(self, document):
         self.name = document["name"]
@@ -51,9 +51,9 @@ class Group:
         self._measures = document["measures"]
 
     def heading(self):
-        return {"own-core": "One worker each, the proxy on a core of its own",
-                "shared": "One worker each, all cores shared by all",
-                "all-cores": f"{self.workers} workers each, all cores shared by all"}[self.name]
+        return {"own-core": "One worker each, the proxy on a dedicated core",
+                "shared": "One worker each, all cores shared",
+                "all-cores": f"{self.workers} workers each, all cores shared"}[self.name]
 
     def has(self, measure):
         return measure.name in self._measures
@@ -69,8 +69,8 @@ class Group:
         turns = self._measures.get(measure.name, {}).get(contender.name, [])
         return {turn["round"]: turn[figure.key] for turn in turns if figure.key in turn}
 
-    def word(self, measure, contender):
-        """Why a contender has no figures in this measure."""
+    def reason(self, measure, contender):
+        """Why a contender has no figures in this measure, or None."""
         turns = self._measures.get(measure.name, {}).get(contender.name)
         return turns if isinstance(turns, str) else None
 
@@ -88,9 +88,8 @@ class Group:
         return pick(known, key=lambda one: self.median(measure, one, figure), default=None)
 
     def ratio(self, measure, contender, peer, figure):
-        """(median, least, most) of the rounds' ratios contender : peer, or None. Each ratio is of two
-        turns of the same round, minutes apart at most, so that what slows the whole machine down for a
-        while slows both."""
+        """(median, min, max) of the rounds' ratios contender : peer, or None. Both turns of a ratio belong
+        to the same round, at most minutes apart, so a temporary slowdown of the machine affects both."""
         mine, theirs = (self._by_round(measure, one, figure) for one in (contender, peer))
         ratios = [mine[number] / theirs[number] for number in mine if theirs.get(number)]
         return (statistics.median(ratios), min(ratios), max(ratios)) if ratios else None

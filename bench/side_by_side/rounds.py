@@ -1,8 +1,7 @@
-"""Rounds: every contender takes its turn in each, and starts afresh for it.
+"""Rounds: in each, every contender has one turn.
 
-One proxy runs at a time. It is started for its turn and ended after it, so that no turn inherits the
-memory or the warm caches of another, and nothing else of the benchmark runs beside it than the source
-and the client.
+One proxy runs at a time. It is started for its turn and stopped after it, so that no turn inherits memory
+or warm caches from another. Only the source and the client run beside it.
 """
 
 import contextlib
@@ -19,12 +18,12 @@ SOURCE = "127.0.0.41:16000"
 REST = "127.0.0.41:16008"
 REPLICA = "127.0.0.42:16000"
 REPLICA_REST = "127.0.0.42:16008"
-QUIET_CORES = 0.12  # what others may take of the machine during a turn; a quiet machine stays below
+QUIET_CORES = 0.12  # the load by other processes that a turn tolerates; an idle machine stays below it
 
 
 @dataclasses.dataclass
 class Bench:
-    """What every turn of one group (one worker, or as many as cores) shares."""
+    """What all turns of one group share."""
 
     load: pathlib.Path
     folder: pathlib.Path
@@ -32,13 +31,13 @@ class Bench:
     warm_up: float
     workers: int
     pinned: bool
-    attempts: int    # at one turn, when others disturb it
-    patience: float  # seconds per turn to wait for a busy machine to come to rest
+    attempts: int    # per turn, if other load disturbs it
+    max_wait: float  # seconds per turn to wait until the machine is idle
     source: Process = None
     replica: Process = None
     rest: str = REST
     database: Process = None
-    disturbance: float = 0  # of the turn under way: processor time taken by others, in cores
+    disturbance: float = 0  # in the current turn: CPU used by other processes, in cores
 
     def __post_init__(self):
         cores = sorted(os.sched_getaffinity(0))
@@ -56,8 +55,7 @@ class Bench:
 
 @contextlib.contextmanager
 def source(bench):
-    """The project's own server, a second one that is a replica, and Patroni's REST API for every
-    measure."""
+    """Runs the benchmark's own server and a replica, each with Patroni's REST API, for all measures."""
     with contextlib.ExitStack() as stack:
         bench.source, bench.replica = (
             stack.enter_context(_serve(bench, name, "--listen", listen, "--rest", rest, *role))
@@ -80,15 +78,15 @@ def _serve(bench, name, *options):
 
 
 def run_group(bench, measures, contenders, rounds, say, keep):
-    """Runs the measures in order; hands every turn's figures to `keep(measure, contender, figures)`,
-    and a word instead of figures where there are none."""
+    """Runs the measures in order and passes every turn's figures, or the reason why there are none, to
+    `keep(measure, contender, figures)`."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(source(bench))
         without = None
         for measure in measures:
             if measure.needs_postgres and bench.database is None and without is None:
                 try:
-                    say("starting a PostgreSQL for pgbench")
+                    say("starting PostgreSQL for pgbench")
                     bench.database = stack.enter_context(postgres.postgres(bench.folder, bench.load_cores))
                 except Missing as why:
                     without = str(why)
@@ -115,7 +113,7 @@ def _run_measure(bench, measure, contenders, rounds, server, say, keep):
             except Missing as why:
                 keep(measure, contender, str(why))
                 able = [one for one in able if one is not contender]
-                say(f"  {contender.label}: left out, {why}")
+                say(f"  {contender.label}: skipped, {why}")
                 continue
             except Failed as why:
                 keep(measure, contender, f"failed: {why}")
@@ -128,27 +126,27 @@ def _run_measure(bench, measure, contenders, rounds, server, say, keep):
                 f"(others {figures['others_cores']:.2f} cores, {figures['attempts']} tries)")
 
 
-def await_quiet(patience):
-    """Waits until others leave the machine alone; what is left of the patience."""
-    while patience > 0:
+def await_quiet(max_wait):
+    """Waits until other processes leave the machine idle; returns the seconds that remain."""
+    while max_wait > 0:
         begin, busy = time.monotonic(), system_cpu_seconds()
         time.sleep(0.2)
         took = time.monotonic() - begin
         if (system_cpu_seconds() - busy) / took <= QUIET_CORES:
             break
-        patience -= took
-    return patience
+        max_wait -= took
+    return max_wait
 
 
 def _quietest(bench, measure, contender, setting):
-    """One turn; taken again when something else kept the machine busy meanwhile. When no try was
-    quiet the quietest counts, whatever its figures."""
+    """One turn, repeated if other processes kept the machine busy. If no attempt was quiet, the quietest
+    counts, whatever its figures."""
     best = None
-    patience = bench.patience
+    max_wait = bench.max_wait
     for attempt in range(1, bench.attempts + 1):
         bench.disturbance = 0
         with contender.running(setting) as proxy:
-            patience = await_quiet(patience)
+            max_wait = await_quiet(max_wait)
             figures = measure.run(bench, proxy)
         figures["others_cores"] = bench.disturbance
         if best is None or bench.disturbance < best["others_cores"]:
