@@ -1,8 +1,8 @@
-"""One real cluster and one pgsteer for all tests, and the logs of whatever failed.
+"""One real cluster and one pgsteer for all tests. A failed test's report includes the logs.
 
     PGSTEER=build/dev/pgsteer /usr/bin/python3 -m pytest -m quick tests/clients
 
-The cluster lies on 127.0.0.50 to .53 with ports of its own, so that a demo and other tests may run at the same time.
+The cluster uses 127.0.0.50 to .53 and separate ports, so that a demo and other tests can run at the same time.
 """
 
 import pytest
@@ -13,7 +13,7 @@ SANITIZERS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "WARNING: Threa
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "quick: the drivers alone, for every run of the tests")
+    config.addinivalue_line("markers", "quick: only the drivers, for every run of the tests")
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def cluster():
 
 
 def running(steer):
-    """Starts it; afterwards it has to end by itself, cleanly and without a sanitizer's word."""
+    """Starts it. On SIGTERM it must exit with code 0 and without a sanitizer report."""
     steer.start()
     yield steer
     code = steer.stop()
@@ -46,21 +46,21 @@ def twin(cluster):
 
 @pytest.fixture(scope="session")
 def start(cluster):
-    """Starts further pgsteers for as long as all tests run."""
-    lives = []
+    """Starts further pgsteers, which run until the end of the session."""
+    instances = []
 
     def begin(*args, **more):
-        life = running(Steer(cluster, *args, **more))
-        lives.append(life)
-        return next(life)
+        instance = running(Steer(cluster, *args, **more))
+        instances.append(instance)
+        return next(instance)
     yield begin
-    for life in lives:
-        assert next(life, None) is None
+    for instance in instances:
+        assert next(instance, None) is None
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Adds to the report of a failed test what pgsteer logged."""
+    """Adds pgsteer's log to the report of a failed test."""
     report = (yield).get_result()
     booted = getattr(item, "funcargs", {}).get("cluster")
     if report.failed and booted:

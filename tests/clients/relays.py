@@ -1,4 +1,4 @@
-"""A real HAProxy in front of pgsteer, as a balancer over several or as a sender of PROXY headers."""
+"""A real HAProxy in front of pgsteer: balances over several instances or sends PROXY headers."""
 
 import itertools
 import os
@@ -8,9 +8,9 @@ from setup import HOST
 
 
 class Haproxy:
-    """Started and ended by `with`. `servers` are addresses, taken in turn; `options` go on each server's line."""
+    """`with` starts and ends it. `servers`: addresses, used round robin; `options`: added to each server's line."""
 
-    _ports = itertools.count(25200)  # each its own: the last one's may close a moment late
+    _ports = itertools.count(25200)  # one port each: the previous instance may close its port late
 
     def __init__(self, cluster, servers, options=""):
         self._cluster, self.port = cluster, next(self._ports)

@@ -1,4 +1,4 @@
-"""The parts the tests stand on: a cluster for logical decoding, and pgsteers with a listener for each transport."""
+"""Shared by all tests: a cluster with logical decoding, and pgsteers with a listener for each transport."""
 
 import collections
 import json
@@ -21,14 +21,14 @@ from lab.settings import Settings  # noqa: E402
 
 HOST = "127.0.0.50"
 DATABASE = "shop"
-USER = "clerk"  # logs in by SCRAM-SHA-256
-PASSWORD = "to each their own"  # with blanks: every driver has to quote it rightly
+USER = "clerk"  # logs in with SCRAM-SHA-256
+PASSWORD = "to each their own"  # with spaces, so every driver must quote it correctly
 
-# A way from a client to the node: what pgsteer does with TLS, and what the client asks for.
+# How a client connects: what pgsteer does with TLS (listener), and what the client requests (sslmode).
 Way = collections.namedtuple("Way", "listener sslmode")
 WAYS = [Way(listener, sslmode) for listener in ("pass", "terminate") for sslmode in ("disable", "require", "verify-full")]
 WAY_IDS = [f"{way.listener}-{way.sslmode}" for way in WAYS]
-# One of each kind, where the whole matrix would only cost time.
+# One of each kind, for tests where the whole matrix would only take longer.
 SOME_WAYS = [Way("pass", "disable"), Way("pass", "require"), Way("terminate", "require")]
 SOME_WAY_IDS = [f"{way.listener}-{way.sslmode}" for way in SOME_WAYS]
 PORTS = ["read_write", "read_only"]
@@ -45,7 +45,7 @@ class LogicalNode(Node):
         config = super()._patroni_config(tags)
         dcs = config["bootstrap"]["dcs"]
         dcs["postgresql"]["parameters"]["wal_level"] = "logical"
-        # Patroni drops the slots that it does not know.
+        # Otherwise Patroni drops these slots, because it did not create them.
         dcs["ignore_slots"] = [{"name": slot_name(kind, way)} for kind in ("received", "decoded") for way in SOME_WAYS]
         return config
 
@@ -58,10 +58,10 @@ def program():
 
 
 def boot_cluster():
-    """Three nodes with TLS, in a directory that the next run knows, too, and clears if this one could not."""
+    """Three nodes with TLS. The directory is the same in every run, so a run can remove what a killed one left."""
     root = os.path.join(tempfile.gettempdir(), f"pgsteer-clients-{os.getuid()}")
     if os.path.lexists(root):
-        assert os.lstat(root).st_uid == os.getuid() and not os.path.islink(root), f"{root} is somebody else's"
+        assert os.lstat(root).st_uid == os.getuid() and not os.path.islink(root), f"{root} belongs to another user"
         Processes(root).kill_all()
         shutil.rmtree(root)
     settings = Settings(root=root, base=50, nodes=3, pgsteer=program(), proxy_host=HOST, tls=True, pg_port=25432,
@@ -94,11 +94,11 @@ def make_database(cluster):
 
 
 def make_proxy_certificate(cluster):
-    """Another certificate than the nodes', so that a client that verifies shows whose TLS it speaks."""
+    """Differs from the nodes' certificate, so that a verifying client shows which one it was given."""
     home = cluster.settings.path("tls")
 
-    def openssl(*words):
-        cluster.processes.run(["/usr/bin/openssl", *words], home)
+    def openssl(*args):
+        cluster.processes.run(["/usr/bin/openssl", *args], home)
 
     cluster.processes.write(os.path.join(home, "proxy.cnf"), tls.CONFIG.format(
         common_name="pgsteer", names=f"DNS:localhost, IP:{HOST}, IP:127.0.0.1"))
@@ -109,7 +109,7 @@ def make_proxy_certificate(cluster):
 
 
 class Steer(proxy.Pgsteer):
-    """A pgsteer with a listener for each port and transport, counted up from `base`:
+    """A pgsteer with one listener per port and transport, on consecutive ports from `base`:
 
     +0 read_write_pass  +1 read_only_pass  +2 read_write_terminate  +3 read_only_terminate  +9 the page
 
@@ -129,14 +129,14 @@ class Steer(proxy.Pgsteer):
         self._more = more
 
     def _ready(self):
-        """Serving: every listener has a node. Not serving: it answers."""
+        """If it serves: every listener has a node. Otherwise: its stats address answers."""
         if not self.running():
             return super()._ready()
         if not self._serves:
             return self.get("/live")[0] == 200
         nodes = self.status()["nodes"]
-        knows = self.get("/ready")[0] == 200 and all(node["state"] == "running" for node in nodes)
-        return knows and (not self._plain_ready or super()._ready())
+        ready = self.get("/ready")[0] == 200 and all(node["state"] == "running" for node in nodes)
+        return ready and (not self._plain_ready or super()._ready())
 
     def config(self):
         nodes = "\n".join(
@@ -154,25 +154,25 @@ class Steer(proxy.Pgsteer):
     def port(self, port, transport):
         return self.base + PORTS.index(port) + (2 if transport == "terminate" else 0)
 
-    def words(self, port, way, **more):
-        """libpq's keywords for a session of USER."""
+    def params(self, port, way, **more):
+        """libpq's connection parameters for a session of USER."""
         verify = {"sslrootcert": self.settings.path("tls/ca.crt")} if way.sslmode == "verify-full" else {}
         return {"host": self.host, "port": self.port(port, way.listener), "user": USER, "password": PASSWORD,
                 "dbname": DATABASE, "sslmode": way.sslmode, "connect_timeout": 20} | verify | more
 
     def environment(self, port, way, **more):
-        """The same for programs of libpq's: PGHOST, PGPORT, ..."""
+        """The same as environment variables for libpq programs: PGHOST, PGPORT, ..."""
         names = {"dbname": "PGDATABASE", "connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
-        words = self.words(port, way, **more)
+        params = self.params(port, way, **more)
         return {"PATH": f"{self.settings.bin_dir}:/usr/bin:/bin", "HOME": self.settings.root, "LANG": "C.UTF-8"} | {
-            names.get(key, "PG" + key.upper()): str(value) for key, value in words.items()}
+            names.get(key, "PG" + key.upper()): str(value) for key, value in params.items()}
 
     def sessions(self):
         return json.loads(self.get("/api/v1/sessions")[1])["sessions"]
 
 
 def expect_landing(cluster, port, way, landed):
-    """`landed` is {"address", "standby", "tls"}: where a session is, and whether the node sees TLS."""
+    """`landed` is {"address", "standby", "tls"}: the session's node, and whether the node sees TLS."""
     leader = cluster.wait_leader()
     primary = port == "read_write"
     allowed = [leader.address] if primary else [n.address for n in cluster.nodes.values() if n is not leader]
@@ -189,7 +189,7 @@ def landing(row):
     return dict(zip(("address", "standby", "tls"), row))
 
 
-def connect(words):
-    link = psycopg2.connect(**words)
+def connect(params):
+    link = psycopg2.connect(**params)
     link.autocommit = True
     return link

@@ -1,4 +1,4 @@
-"""What is large or long: COPY of a gigabyte, a statement of 100 MB, large objects, dumps, an idle listener."""
+"""Large or long transfers: COPY of a gigabyte, a 100 MB statement, large objects, dumps, an idle LISTEN."""
 
 import contextlib
 import hashlib
@@ -12,11 +12,11 @@ import pytest
 from lab.wait import pause, wait_until
 from setup import DATABASE, SOME_WAY_IDS, SOME_WAYS, Way, connect
 
-LINE = 1000  # bytes of a row, with its end
+LINE = 1000  # bytes of a row, including the newline
 FILLER = "x" * (LINE - 9)
 GIGABYTE = -(-(1 << 30) // LINE)  # rows
 some_ways = pytest.mark.parametrize("way", SOME_WAYS, ids=SOME_WAY_IDS)
-# The gigabyte once per direction, where pgsteer splices; 64 MB each where it has to look at every byte.
+# One gigabyte per direction where pgsteer splices; 64 MB where it copies every byte.
 VOLUMES = pytest.mark.parametrize("way, rows", [(Way("pass", "disable"), GIGABYTE), (Way("pass", "require"), 64 << 10),
                                                 (Way("terminate", "require"), 64 << 10),
                                                 (Way("terminate", "disable"), 64 << 10)],
@@ -25,7 +25,7 @@ VOLUMES = pytest.mark.parametrize("way, rows", [(Way("pass", "disable"), GIGABYT
 
 
 def portions(rows):
-    """The rows as COPY writes them, some at a time."""
+    """The rows in COPY format, a thousand at a time."""
     for first in range(1, rows + 1, 1000):
         yield "".join(f"{number:08d}{FILLER}\n" for number in range(first, min(first + 1000, rows + 1))).encode()
 
@@ -49,7 +49,7 @@ def test_copy_out(steer, way, rows):
 
 @VOLUMES
 def test_copy_in(steer, way, rows):
-    with psycopg.connect(**steer.words("read_write", way), autocommit=True) as link:
+    with psycopg.connect(**steer.params("read_write", way), autocommit=True) as link:
         link.execute("drop table if exists taken_in")
         link.execute("create unlogged table taken_in (line text)")
         with link.cursor().copy("copy taken_in from stdin") as copy:
@@ -66,10 +66,10 @@ def test_copy_in(steer, way, rows):
 @some_ways
 def test_a_statement_of_100_mb(steer, port, way):
     text = "0123456789" * 10_000_000
-    with psycopg.connect(**steer.words(port, way), autocommit=True) as link:
+    with psycopg.connect(**steer.params(port, way), autocommit=True) as link:
         row = link.execute(b"select length('%s'), md5('%s')" % (text.encode(), b"short")).fetchone()
         assert row == (len(text), hashlib.md5(b"short").hexdigest())
-        # And as a parameter, which comes back.
+        # And as a parameter that is sent back.
         back = link.execute("select %b::bytea", (text.encode(),), binary=True).fetchone()[0]
         assert hashlib.md5(back).digest() == hashlib.md5(text.encode()).digest()
 
@@ -77,7 +77,7 @@ def test_a_statement_of_100_mb(steer, port, way):
 @some_ways
 def test_large_objects(cluster, steer, way):
     data = os.urandom(16 << 20)
-    with contextlib.closing(connect(steer.words("read_write", way))) as link:
+    with contextlib.closing(connect(steer.params("read_write", way))) as link:
         link.autocommit = False
         written = link.lobject(0, "wb")
         for first in range(0, len(data), 1 << 18):
@@ -89,7 +89,7 @@ def test_large_objects(cluster, steer, way):
             assert read.read(1 << 20) == data[5 << 20:6 << 20]
         link.commit()
         cluster.wait_replayed()
-        with contextlib.closing(connect(steer.words("read_only", way))) as reader:
+        with contextlib.closing(connect(steer.params("read_only", way))) as reader:
             cursor = reader.cursor()
             cursor.execute("select lo_get(%s)", (written.oid,))
             assert cursor.fetchone()[0].tobytes() == data
@@ -99,8 +99,8 @@ def test_large_objects(cluster, steer, way):
 
 @some_ways
 def test_pg_dump_and_pg_restore(cluster, steer, way):
-    """Dumped from a replica, restored to the primary: the same tables, as the checksums of their rows say."""
-    with contextlib.closing(connect(steer.words("read_write", way))) as link:
+    """A dump from a replica, restored to the primary, has the same row checksums."""
+    with contextlib.closing(connect(steer.params("read_write", way))) as link:
         cursor = link.cursor()
         cursor.execute("drop database if exists copied")
         cursor.execute("create database copied")
@@ -116,9 +116,9 @@ def test_pg_dump_and_pg_restore(cluster, steer, way):
                              env=steer.environment("read_write", way), capture_output=True, text=True, timeout=120)
     dump.stdout.close()
     assert (dump.wait(30), restore.returncode, restore.stderr) == (0, 0, "")
-    with contextlib.closing(connect(steer.words("read_write", way, dbname="copied"))) as link:
+    with contextlib.closing(connect(steer.params("read_write", way, dbname="copied"))) as link:
         assert checksums(link) == before
-    with contextlib.closing(connect(steer.words("read_write", way, dbname=DATABASE))) as link:
+    with contextlib.closing(connect(steer.params("read_write", way, dbname=DATABASE))) as link:
         link.cursor().execute("drop database copied")
 
 
@@ -129,23 +129,23 @@ def checksums(link):
     return cursor.fetchone()
 
 
-IDLE = 25  # seconds; with keepalive probes each second as many as an hour has at 2.4 minutes
+IDLE = 25  # seconds, with a keepalive probe per second: as many as in an hour at one per 2.4 minutes
 
 
 def test_listen_through_a_long_idle(steer):
-    """Time is compressed: keepalive is 1 s here, so 25 s hold 25 probes on either side of the idle sessions."""
+    """Keepalive is 1 s here, so 25 s contain 25 probes on either side of the idle sessions."""
     with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(contextlib.closing(connect(steer.words("read_write", way))))
+        listeners = [stack.enter_context(contextlib.closing(connect(steer.params("read_write", way))))
                      for way in SOME_WAYS]
         for link in listeners:
-            link.cursor().execute("listen bell")
+            link.cursor().execute("listen news")
         pause(IDLE)
-        with contextlib.closing(connect(steer.words("read_write", SOME_WAYS[0]))) as ringer:
-            ringer.cursor().execute("notify bell, 'ding'")
+        with contextlib.closing(connect(steer.params("read_write", SOME_WAYS[0]))) as sender:
+            sender.cursor().execute("notify news, 'hello'")
         for link in listeners:
             assert select.select([link], [], [], 10)[0]
-            wait_until(lambda heard=link: heard.poll() or heard.notifies, 5, "the notification")
-            assert [note.payload for note in link.notifies] == ["ding"]
+            wait_until(lambda listener=link: listener.poll() or listener.notifies, 5, "the notification")
+            assert [note.payload for note in link.notifies] == ["hello"]
             cursor = link.cursor()
             cursor.execute("select 1")
             assert cursor.fetchone() == (1,)

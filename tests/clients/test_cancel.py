@@ -1,6 +1,6 @@
-"""A hundred cancels are a hundred hits: the right node, the right session and no other.
+"""A hundred of a hundred cancels reach the right session on the right node, and no other session.
 
-Half the read sessions are on one replica and half on the other, so a cancel that guesses would miss half the time.
+Half of the read sessions are on each replica, so a cancel sent to a random one would miss half the time.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ some_ways = pytest.mark.parametrize("way", SOME_WAYS, ids=SOME_WAY_IDS)
 
 
 def wait_busy(cluster, name, count, nodes, spread=True):
-    """Until `count` sessions of that application_name sleep; if `spread`, on each of the nodes some of them."""
+    """Waits until `count` sessions of that application_name sleep; if `spread`, some on each of the nodes."""
     def busy():
         found = []
         for node in nodes:
@@ -37,10 +37,10 @@ def wait_busy(cluster, name, count, nodes, spread=True):
 
 
 class Sleepers:
-    """Sessions by libpq itself, whose PQcancel goes in clear, whatever the session does."""
+    """libpq sessions. PQcancel is always sent unencrypted, even for a session with TLS."""
 
-    def __init__(self, words, count=SESSIONS):
-        dsn = psycopg.conninfo.make_conninfo(**words).encode()
+    def __init__(self, params, count=SESSIONS):
+        dsn = psycopg.conninfo.make_conninfo(**params).encode()
         self.links = [pq.PGconn.connect(dsn) for _ in range(count)]
         for link in self.links:
             assert link.status == pq.ConnStatus.OK, link.error_message
@@ -56,7 +56,7 @@ class Sleepers:
         return [link for link in self.links if link.is_busy()]
 
     def cancel_one(self, link):
-        """True: this statement was cancelled, and within ten seconds."""
+        """Whether this statement was cancelled within ten seconds."""
         link.get_cancel().cancel()
         wait_until(lambda: link.consume_input() or not link.is_busy(), 10, "the cancelled statement to end", every=0.002)
         state = link.get_result().error_field(pq.DiagnosticField.SQLSTATE)
@@ -69,9 +69,9 @@ class Sleepers:
             link.finish()
 
 
-def hundred_by_libpq(cluster, words, nodes):
+def hundred_by_libpq(cluster, params, nodes):
     hits = 0
-    with contextlib.closing(Sleepers(words | {"application_name": "sleeper"})) as sleepers:
+    with contextlib.closing(Sleepers(params | {"application_name": "sleeper"})) as sleepers:
         for _ in range(ROUNDS):
             sleepers.sleep()
             wait_busy(cluster, "sleeper", SESSIONS, nodes)
@@ -79,15 +79,15 @@ def hundred_by_libpq(cluster, words, nodes):
             random.shuffle(left)
             while left:
                 hits += sleepers.cancel_one(left.pop())
-                assert len(sleepers.running()) == len(left), "a cancel has hit a session that nobody cancelled"
+                assert len(sleepers.running()) == len(left), "a cancel has hit another session"
     return hits
 
 
-async def hundred_by_asyncpg(cluster, words, nodes, spread=True):
-    """asyncpg opens the connection for its cancel as it opened the session's: with TLS inside TLS."""
+async def hundred_by_asyncpg(cluster, params, nodes, spread=True):
+    """asyncpg sends a cancel over the same kind of connection as the session's: with TLS if that has TLS."""
     hits = 0
     settings = {"application_name": "asleep"}
-    links = [await asyncpg.connect(**words, timeout=20, server_settings=settings) for _ in range(SESSIONS)]
+    links = [await asyncpg.connect(**params, timeout=20, server_settings=settings) for _ in range(SESSIONS)]
     try:
         for _ in range(ROUNDS):
             tasks = [asyncio.ensure_future(link.execute(SLEEP)) for link in links]
@@ -97,7 +97,7 @@ async def hundred_by_asyncpg(cluster, words, nodes, spread=True):
                 task.cancel()
             for done in await asyncio.gather(*tasks, return_exceptions=True):
                 assert isinstance(done, asyncio.CancelledError)
-            # It takes the next statement only when the cancelled one has ended.
+            # The next statement runs only after the cancelled one has ended.
             hits += sum(await asyncio.wait_for(asyncio.gather(*(link.fetchval("select 1") for link in links)), 30))
     finally:
         for link in links:
@@ -108,7 +108,7 @@ async def hundred_by_asyncpg(cluster, words, nodes, spread=True):
 @some_ways
 def test_a_hundred_cancels_hit(cluster, steer, way):
     before = cancels(steer)
-    assert hundred_by_libpq(cluster, steer.words("read_only", way), cluster.replicas()) == ROUNDS * SESSIONS
+    assert hundred_by_libpq(cluster, steer.params("read_only", way), cluster.replicas()) == ROUNDS * SESSIONS
     assert cancels(steer) == before + ROUNDS * SESSIONS
 
 
@@ -120,28 +120,28 @@ def cancels(steer):
                                        ("read_write", Way("pass", "require"))],
                          ids=["terminated-read_only", "passed-read_write"])
 def test_a_hundred_cancels_inside_tls_hit(cluster, steer, port, way):
-    """Inside TLS that is passed through a cancel looks like a login, so it is sure only where one node serves."""
-    words = {"host": HOST, "port": steer.port(port, way.listener), "user": USER, "password": PASSWORD,
+    """Inside passed-through TLS a cancel looks like a login, so it is reliable only if one node serves the listener."""
+    params = {"host": HOST, "port": steer.port(port, way.listener), "user": USER, "password": PASSWORD,
              "database": DATABASE, "ssl": ssl_context(cluster, way.sslmode)}
     nodes = [cluster.wait_leader()] if port == "read_write" else cluster.replicas()
-    assert asyncio.run(hundred_by_asyncpg(cluster, words, nodes)) == ROUNDS * SESSIONS
+    assert asyncio.run(hundred_by_asyncpg(cluster, params, nodes)) == ROUNDS * SESSIONS
 
 
 def test_a_hundred_cancels_inside_passed_tls_hit_on_replicas_with_client_address(cluster, start):
-    """Where the same client always has the same replica, its cancels have it, too."""
+    """A client that always gets the same replica also reaches it with its cancels."""
     sticky = start("sticky", 25120, pass_='balance = "client_address"')
-    words = {"host": HOST, "port": sticky.port("read_only", "pass"), "user": USER, "password": PASSWORD,
+    params = {"host": HOST, "port": sticky.port("read_only", "pass"), "user": USER, "password": PASSWORD,
              "database": DATABASE, "ssl": ssl_context(cluster, "require")}
-    hits = asyncio.run(hundred_by_asyncpg(cluster, words, cluster.replicas(), spread=False))
+    hits = asyncio.run(hundred_by_asyncpg(cluster, params, cluster.replicas(), spread=False))
     assert hits == ROUNDS * SESSIONS
 
 
 @some_ways
 def test_a_hundred_cancels_hit_through_two_pgsteers_behind_one_address(cluster, steer, twin, way):
-    """HAProxy gives each connection to the other one in turn: the cancel arrives where the session is not."""
+    """HAProxy alternates between the two, so a cancel arrives at the pgsteer that does not have the session."""
     port = steer.port("read_only", way.listener), twin.port("read_only", way.listener)
     with Haproxy(cluster, [f"{HOST}:{number}" for number in port]) as shared:
-        words = steer.words("read_only", way) | {"port": shared.port}
+        params = steer.params("read_only", way) | {"port": shared.port}
         before = cancels(steer), cancels(twin)
-        assert hundred_by_libpq(cluster, words, cluster.replicas()) == ROUNDS * SESSIONS
+        assert hundred_by_libpq(cluster, params, cluster.replicas()) == ROUNDS * SESSIONS
         assert cancels(steer) > before[0] and cancels(twin) > before[1]

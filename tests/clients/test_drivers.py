@@ -1,4 +1,4 @@
-"""What an application does in its first minute, by each driver, on both ports and every transport."""
+"""What an application typically does first, with each driver, on both ports and every transport."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from setup import (DATABASE, LANDING, PASSWORD, PORTS, REPOSITORY, USER, WAY_IDS
 HERE = os.path.dirname(os.path.abspath(__file__))
 JDBC = "/usr/share/java/postgresql.jar"
 NODE_MODULES = os.path.join(REPOSITORY, "build", "clients", "node_modules")
-BIG = 1_000_000  # characters of a value that takes many packets
+BIG = 1_000_000  # characters; such a value takes many packets
 
 matrix = pytest.mark.parametrize("way", WAYS, ids=WAY_IDS)
 ports = pytest.mark.parametrize("port", PORTS)
@@ -31,10 +31,10 @@ ports = pytest.mark.parametrize("port", PORTS)
 @matrix
 def test_psql(cluster, steer, port, way):
     script = f"{LANDING};\n\\echo :SERVER_VERSION_NUM\nselect 1/0;\nselect length(repeat('x', {BIG}));\n"
-    said = subprocess.run(["psql", "-XAt", "-F,"], input=script, env=steer.environment(port, way), capture_output=True,
-                          text=True, timeout=60)
-    assert said.returncode == 0 and "division by zero" in said.stderr and said.stderr.count("\n") == 1
-    row, version, length = said.stdout.split()
+    result = subprocess.run(["psql", "-XAt", "-F,"], input=script, env=steer.environment(port, way),
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0 and "division by zero" in result.stderr and result.stderr.count("\n") == 1
+    row, version, length = result.stdout.split()
     address, standby, tls = row.split(",")
     expect_landing(cluster, port, way, {"address": address, "standby": standby == "t", "tls": tls == "t"})
     assert version.startswith("15") and length == str(BIG)
@@ -44,7 +44,7 @@ def test_psql(cluster, steer, port, way):
 @ports
 @matrix
 def test_psycopg2(cluster, steer, port, way):
-    with contextlib.closing(connect(steer.words(port, way))) as link:
+    with contextlib.closing(connect(steer.params(port, way))) as link:
         cursor = link.cursor()
         cursor.execute(LANDING)
         expect_landing(cluster, port, way, landing(cursor.fetchone()))
@@ -64,7 +64,7 @@ def test_psycopg2(cluster, steer, port, way):
 @ports
 @matrix
 def test_psycopg3(cluster, steer, port, way):
-    with psycopg.connect(**steer.words(port, way), autocommit=True) as link:
+    with psycopg.connect(**steer.params(port, way), autocommit=True) as link:
         expect_landing(cluster, port, way, landing(link.execute(LANDING).fetchone()))
         with pytest.raises(psycopg.errors.DivisionByZero):
             link.execute("select 1/0")
@@ -103,7 +103,7 @@ async def use_asyncpg(link):
     return found
 
 
-def asyncpg_words(steer, port, way):
+def asyncpg_params(steer, port, way):
     return {"host": steer.host, "port": steer.port(port, way.listener), "user": USER, "password": PASSWORD,
             "database": DATABASE, "timeout": 20}
 
@@ -113,7 +113,7 @@ def asyncpg_words(steer, port, way):
 @matrix
 def test_asyncpg(cluster, steer, port, way):
     async def talk():
-        link = await asyncpg.connect(**asyncpg_words(steer, port, way), ssl=ssl_context(cluster, way.sslmode))
+        link = await asyncpg.connect(**asyncpg_params(steer, port, way), ssl=ssl_context(cluster, way.sslmode))
         try:
             return await use_asyncpg(link)
         finally:
@@ -124,14 +124,14 @@ def test_asyncpg(cluster, steer, port, way):
 @pytest.mark.quick
 @ports
 def test_asyncpg_with_direct_tls(cluster, steer, port):
-    """PostgreSQL 15 has no direct TLS: only pgsteer's own."""
+    """PostgreSQL 15 has no direct TLS, so only a terminating listener offers it."""
     way = WAYS[-1]
     assert way.listener == "terminate" and way.sslmode == "verify-full"
 
     async def talk():
         context = ssl_context(cluster, way.sslmode)
         context.set_alpn_protocols(["postgresql"])
-        link = await asyncpg.connect(**asyncpg_words(steer, port, way), ssl=context, direct_tls=True)
+        link = await asyncpg.connect(**asyncpg_params(steer, port, way), ssl=context, direct_tls=True)
         try:
             return await use_asyncpg(link)
         finally:
@@ -149,7 +149,7 @@ def java_classes(tmp_path_factory):
 
 
 def run_client(argv, environment):
-    """Runs a client in another language, which prints where it landed as JSON when all went well."""
+    """Runs a client in another language. On success it prints where it landed, as JSON."""
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr + done.stdout
     return json.loads(done.stdout.splitlines()[-1])
@@ -158,7 +158,7 @@ def run_client(argv, environment):
 @ports
 @matrix
 def test_pgjdbc(cluster, steer, port, way, java_classes):
-    """Also cancels a statement of its own, reads by portions and uses statements prepared on the server."""
+    """Also cancels a statement, reads in portions and uses server-side prepared statements."""
     found = run_client(["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{JDBC}:{java_classes}",
                         "JdbcClient"], steer.environment(port, way) | {"LANDING": LANDING})
     expect_landing(cluster, port, way, found)
@@ -168,7 +168,7 @@ def test_pgjdbc(cluster, steer, port, way, java_classes):
 @matrix
 def test_node_postgres(cluster, steer, port, way):
     if not os.path.isdir(os.path.join(NODE_MODULES, "pg")):
-        pytest.skip("node-postgres is not installed: tests/clients/run does that")
+        pytest.skip("node-postgres is not installed: tests/clients/run installs it")
     found = run_client(["node", os.path.join(HERE, "node_client.js")],
                        steer.environment(port, way) | {"LANDING": LANDING, "NODE_PATH": NODE_MODULES})
     expect_landing(cluster, port, way, found)

@@ -1,4 +1,4 @@
-"""A client that says goodbye ends its session itself, whatever of it pgsteer could read."""
+"""A session that the client terminates is counted as ended by the client, however much of it pgsteer could read."""
 
 import asyncio
 import contextlib
@@ -12,51 +12,51 @@ from setup import DATABASE, HOST, PASSWORD, SOME_WAY_IDS, SOME_WAYS, USER, conne
 from test_drivers import ssl_context
 
 SESSIONS = 40
-# Inside TLS that is passed through nobody can read who said goodbye: the one that closes first ends the session.
+# Inside passed-through TLS pgsteer cannot read Terminate, so the side that closes first counts.
 UNREADABLE = {"client_closed", "client_aborted", "server_closed", "server_aborted"}
-BIG = 2_000_000  # enough for pgsteer to splice, after which it no longer reads along
+BIG = 2_000_000  # enough for pgsteer to splice, so it does not see every message
 some_ways = pytest.mark.parametrize("way", SOME_WAYS, ids=SOME_WAY_IDS)
 
 
 def ends(steer, name):
     listener = next(listener for listener in steer.status()["listeners"] if listener["name"] == name)
-    return {word: count for word, count in listener["ends"].items() if count}
+    return {reason: count for reason, count in listener["ends"].items() if count}
 
 
-def goodbyes(steer, way, use):
-    """What SESSIONS more sessions ended by: {word: count}."""
+def ends_of(steer, way, use):
+    """How the SESSIONS sessions of `use` ended: {reason: count}."""
     name = f"read_write_{way.listener}"
     before = ends(steer, name)
     use()
 
     def difference():
         now = ends(steer, name)
-        found = {word: now[word] - before.get(word, 0) for word in now if now[word] != before.get(word, 0)}
+        found = {reason: now[reason] - before.get(reason, 0) for reason in now if now[reason] != before.get(reason, 0)}
         return found if sum(found.values()) == SESSIONS else None
     return wait_until(difference, 10, f"{SESSIONS} sessions to end", every=0.1)
 
 
-def expect(found, way, word):
+def expect(found, way, reason):
     if way.listener == "pass" and way.sslmode != "disable":
         assert set(found) <= UNREADABLE
     else:
-        assert found == {word: SESSIONS}
+        assert found == {reason: SESSIONS}
 
 
 @some_ways
-def test_goodbye_of_libpq(steer, way):
+def test_libpq_terminates(steer, way):
     def use():
         with contextlib.ExitStack() as stack:
-            links = [stack.enter_context(contextlib.closing(connect(steer.words("read_write", way))))
+            links = [stack.enter_context(contextlib.closing(connect(steer.params("read_write", way))))
                      for _ in range(SESSIONS)]
             for link in links:
                 link.cursor().execute("select length(%s)", ("x" * BIG,))
-    expect(goodbyes(steer, way, use), way, "client_closed")
+    expect(ends_of(steer, way, use), way, "client_closed")
 
 
 @some_ways
-def test_goodbye_of_asyncpg(cluster, steer, way):
-    """Its long parameter is followed by further messages in the same breath."""
+def test_asyncpg_terminates(cluster, steer, way):
+    """It sends further messages together with its long parameter."""
     async def talk():
         links = [await asyncpg.connect(host=HOST, port=steer.port("read_write", way.listener), user=USER, timeout=20,
                                        password=PASSWORD, database=DATABASE, ssl=ssl_context(cluster, way.sslmode))
@@ -65,14 +65,13 @@ def test_goodbye_of_asyncpg(cluster, steer, way):
             assert await link.fetchval("select length($1::text)", "x" * BIG) == BIG
             assert await link.fetchval("select 1") == 1
         await asyncio.gather(*(link.close() for link in links))
-    expect(goodbyes(steer, way, lambda: asyncio.run(talk())), way, "client_closed")
+    expect(ends_of(steer, way, lambda: asyncio.run(talk())), way, "client_closed")
 
 
 @some_ways
-def test_the_end_of_a_backend_is_the_servers(cluster, steer, way):
-    """And where it is, that is said, too."""
+def test_a_terminated_backend_is_counted_as_ended_by_the_server(cluster, steer, way):
     def use():
-        links = [connect(steer.words("read_write", way)) for _ in range(SESSIONS)]
+        links = [connect(steer.params("read_write", way)) for _ in range(SESSIONS)]
         with contextlib.closing(cluster.connect("postgres")) as killer:
             killer.cursor().execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", (USER,))
             killer.commit()
@@ -80,4 +79,4 @@ def test_the_end_of_a_backend_is_the_servers(cluster, steer, way):
             with pytest.raises(psycopg2.OperationalError):
                 link.cursor().execute("select 1")
             link.close()
-    expect(goodbyes(steer, way, use), way, "server_closed")
+    expect(ends_of(steer, way, use), way, "server_closed")

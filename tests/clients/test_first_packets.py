@@ -1,4 +1,4 @@
-"""First packets that no client of Debian's sends yet, by hand, and PostgreSQL's own answer to them."""
+"""Hand-made first packets that no client in Debian sends yet, and PostgreSQL's own answers to them."""
 
 import socket
 import ssl
@@ -13,12 +13,12 @@ GSS_REQUEST = struct.pack("!II", 8, 80877104)
 
 
 def startup(minor, **options):
-    words = {"user": "app", "database": "app"} | options
-    body = b"".join(f"{key}\0{value}\0".encode() for key, value in words.items()) + b"\0"
+    params = {"user": "app", "database": "app"} | options
+    body = b"".join(f"{key}\0{value}\0".encode() for key, value in params.items()) + b"\0"
     return struct.pack("!IHH", len(body) + 8, 3, minor) + body
 
 
-def knock(steer, listener, port="read_write"):
+def open_socket(steer, listener, port="read_write"):
     return socket.create_connection((HOST, steer.port(port, listener)), 20)
 
 
@@ -52,12 +52,12 @@ def over_tls(cluster, link, alpn=()):
 @pytest.mark.parametrize("minor", [2, 9999])
 def test_newer_protocols_are_negotiated_by_postgresql_itself(steer, listener, minor):
     """PostgreSQL 15 answers NegotiateProtocolVersion, which names the option it does not know."""
-    with knock(steer, listener) as link:
+    with open_socket(steer, listener) as link:
         link.sendall(startup(minor, **{"_pq_.grease": "yes"}))
-        said = messages_of_login(link)
-        offered, options = struct.unpack("!II", said["v"][:8])
-        # Up to PostgreSQL 17 it is the minor version alone.
-        assert (offered & 0xFFFF, options, said["v"][8:]) == (0, 1, b"_pq_.grease\0")
+        messages = messages_of_login(link)
+        offered, options = struct.unpack("!II", messages["v"][:8])
+        # Up to PostgreSQL 17 this is only the minor version.
+        assert (offered & 0xFFFF, options, messages["v"][8:]) == (0, 1, b"_pq_.grease\0")
 
 
 def answer_to(request, address, port):
@@ -69,16 +69,16 @@ def answer_to(request, address, port):
 @pytest.mark.quick
 @pytest.mark.parametrize("request_", [SSL_REQUEST, GSS_REQUEST], ids=["ssl", "gss"])
 def test_encryption_requests_are_answered_as_the_node_answers_them(cluster, steer, request_):
-    """Debian's PostgreSQL says yes to GSSAPI, whether it is set up or not."""
-    there = answer_to(request_, cluster.wait_leader().address, cluster.settings.pg_port)
-    assert answer_to(request_, HOST, steer.port("read_write", "pass")) == there
+    """Debian's PostgreSQL accepts GSSAPI encryption even if it is not configured."""
+    direct = answer_to(request_, cluster.wait_leader().address, cluster.settings.pg_port)
+    assert answer_to(request_, HOST, steer.port("read_write", "pass")) == direct
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("order", [(GSS_REQUEST, SSL_REQUEST), (SSL_REQUEST,), (GSS_REQUEST,)],
                          ids=["gss-then-ssl", "ssl", "gss-alone"])
-def test_encryption_requests_where_tls_ends_here(cluster, steer, order):
-    with knock(steer, "terminate") as link:
+def test_encryption_requests_to_a_terminating_listener(cluster, steer, order):
+    with open_socket(steer, "terminate") as link:
         for request in order:
             link.sendall(request)
             assert read_exactly(link, 1) == (b"S" if request is SSL_REQUEST else b"N")
@@ -91,7 +91,7 @@ def test_encryption_requests_where_tls_ends_here(cluster, steer, order):
 @pytest.mark.quick
 @pytest.mark.parametrize("port", ["read_write", "read_only"])
 def test_direct_tls_with_alpn(cluster, steer, port):
-    with over_tls(cluster, knock(steer, "terminate", port), ["postgresql"]) as link:
+    with over_tls(cluster, open_socket(steer, "terminate", port), ["postgresql"]) as link:
         assert link.selected_alpn_protocol() == "postgresql"
         link.sendall(startup(0))
         assert messages_of_login(link)["Z"] == b"I"
@@ -100,7 +100,7 @@ def test_direct_tls_with_alpn(cluster, steer, port):
 @pytest.mark.quick
 def test_direct_tls_without_alpn_is_refused(cluster, steer):
     with pytest.raises(OSError):
-        with over_tls(cluster, knock(steer, "terminate")) as link:
+        with over_tls(cluster, open_socket(steer, "terminate")) as link:
             link.sendall(startup(0))
             if link.recv(1) == b"":
                 raise ConnectionError("closed")
@@ -109,7 +109,7 @@ def test_direct_tls_without_alpn_is_refused(cluster, steer):
 @pytest.mark.quick
 @pytest.mark.parametrize("listener", ["pass", "terminate"])
 def test_bytes_behind_an_encryption_request_are_refused(steer, listener):
-    with knock(steer, listener) as link:
+    with open_socket(steer, listener) as link:
         link.sendall(SSL_REQUEST + startup(0, user="app", database=DATABASE))
         try:
             assert link.recv(1) == b""

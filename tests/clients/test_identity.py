@@ -1,4 +1,4 @@
-"""Who is it: the client's address behind a balancer, in pg_stat_activity and in the session table."""
+"""The client's address behind a balancer, in pg_stat_activity and in the session table."""
 
 import contextlib
 import socket
@@ -14,14 +14,14 @@ some_ways = pytest.mark.parametrize("way", SOME_WAYS, ids=SOME_WAY_IDS)
 
 
 def own_address(link):
-    """The client's side of its connection, as ADDRESS:PORT."""
+    """The client's local address, as ADDRESS:PORT."""
     with socket.socket(fileno=socket.dup(link.fileno())) as seen:
         address, port = seen.getsockname()
         return f"{address}:{port}"
 
 
 def closed(link):
-    """Without a word: in peace, or by a reset because something was left unread."""
+    """Whether it was closed without a message: by FIN, or by RST because data was left unread."""
     try:
         return link.recv(1) == b""
     except ConnectionResetError:
@@ -29,7 +29,7 @@ def closed(link):
 
 
 def row_of(steer, client):
-    """The table is a copy that may be a moment old."""
+    """Waits for the row: the table is a snapshot and may be slightly old."""
     rows = wait_until(lambda: [row for row in steer.sessions() if row["client"] == client], 5, f"the row of {client}")
     assert len(rows) == 1
     return rows[0]
@@ -37,10 +37,10 @@ def row_of(steer, client):
 
 @pytest.mark.parametrize("port", PORTS)
 @some_ways
-def test_the_session_table_leads_from_the_client_to_pg_stat_activity(cluster, steer, port, way):
-    with contextlib.closing(connect(steer.words(port, way, application_name="till"))) as link:
+def test_the_session_table_links_the_client_to_pg_stat_activity(cluster, steer, port, way):
+    with contextlib.closing(connect(steer.params(port, way, application_name="till"))) as link:
         cursor = link.cursor()
-        cursor.execute(WHO + " union all " + WHO)  # long enough a statement to be seen whole
+        cursor.execute(WHO + " union all " + WHO)  # a longer statement, to fetch all of the row
         address, client_port, application = cursor.fetchone()
         row = row_of(steer, own_address(link))
         assert row["local"] == f"{address}:{client_port}"
@@ -48,7 +48,7 @@ def test_the_session_table_leads_from_the_client_to_pg_stat_activity(cluster, st
         seen = way.listener == "terminate" or way.sslmode == "disable"
         assert row["tls"] == ("off" if way.sslmode == "disable" else way.listener)
         assert [row["user"], row["database"], row["application"]] == (["clerk", "shop", "till"] if seen else [None] * 3)
-        assert application == "till"  # nothing is appended unless the listener says so
+        assert application == "till"  # unchanged unless client_in_application_name is set
 
 
 def link_node(cursor):
@@ -63,8 +63,8 @@ def naming(start):
 
 
 @some_ways
-def test_application_name_carries_the_client_where_it_can(naming, way):
-    with contextlib.closing(connect(naming.words("read_write", way, application_name="till"))) as link:
+def test_application_name_contains_the_client_if_readable(naming, way):
+    with contextlib.closing(connect(naming.params("read_write", way, application_name="till"))) as link:
         cursor = link.cursor()
         cursor.execute(WHO)
         visible = way.listener == "terminate" or way.sslmode == "disable"
@@ -72,7 +72,7 @@ def test_application_name_carries_the_client_where_it_can(naming, way):
 
 
 def test_a_client_without_application_name_gets_one(naming):
-    with contextlib.closing(connect(naming.words("read_write", Way("pass", "disable")))) as link:
+    with contextlib.closing(connect(naming.params("read_write", Way("pass", "disable")))) as link:
         cursor = link.cursor()
         cursor.execute(WHO)
         assert f"[{own_address(link)}]" in cursor.fetchone()[2]
@@ -81,23 +81,23 @@ def test_a_client_without_application_name_gets_one(naming):
 @pytest.fixture(scope="module")
 def behind(start):
     line = 'proxy_protocol_from = ["127.0.0.0/8"]'
-    # pgsteer itself would have to send a header to be let in, so it is ready when its page says so.
+    # A plain client is rejected here, because it sends no header; so readiness is what /ready reports.
     return start("behind", 25070, None, line, line, plain_ready=False)
 
 
 @pytest.mark.parametrize("option", ["send-proxy", "send-proxy-v2"])
 @pytest.mark.parametrize("port", PORTS)
 @some_ways
-def test_haproxy_in_front_says_who_the_client_is(cluster, behind, option, port, way):
+def test_haproxy_in_front_passes_the_client_address(cluster, behind, option, port, way):
     with Haproxy(cluster, [f"{behind.host}:{behind.port(port, way.listener)}"], option) as front:
-        with contextlib.closing(connect(behind.words(port, way) | {"port": front.port})) as link:
+        with contextlib.closing(connect(behind.params(port, way) | {"port": front.port})) as link:
             cursor = link.cursor()
             cursor.execute(WHO)
             address, client_port, _ = cursor.fetchone()
             assert row_of(behind, own_address(link))["local"] == f"{address}:{client_port}"
 
 
-def test_a_client_without_the_header_is_turned_away(behind):
+def test_a_client_without_the_header_is_rejected(behind):
     with socket.create_connection((behind.host, behind.port("read_write", "pass")), 20) as link:
         link.sendall(b"\0\0\0\x08\x04\xd2\x16\x2f")  # SSLRequest
         assert closed(link)

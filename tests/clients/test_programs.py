@@ -32,9 +32,9 @@ def bench_tables(cluster, steer):
 @some_ways
 def test_pgbench(steer, bench_tables, port, way, protocol):
     kind = ["-b", "tpcb-like"] if port == "read_write" else ["-S"]
-    said = run(["pgbench", "-n", "-c", "8", "-j", "2", "-t", "100", "-M", protocol, *kind], steer.environment(port, way))
-    assert "transactions actually processed: 800/800" in said
-    assert "failed transactions: 0 " in said
+    output = run(["pgbench", "-n", "-c", "8", "-j", "2", "-t", "100", "-M", protocol, *kind], steer.environment(port, way))
+    assert "transactions actually processed: 800/800" in output
+    assert "failed transactions: 0 " in output
 
 
 def replicator(cluster, steer, port, way):
@@ -45,11 +45,10 @@ def replicator(cluster, steer, port, way):
 @pytest.mark.parametrize("port", PORTS)
 @some_ways
 def test_pg_basebackup(cluster, steer, tmp_path, port, way, wal):
-    """With -X stream it has two connections, which may reach two different replicas."""
+    """-X stream uses two connections, which may go to different replicas."""
     home = str(tmp_path / "backup")
     run(["pg_basebackup", "-D", home, "-X", wal, "-c", "fast"], replicator(cluster, steer, port, way))
     assert "successfully verified" in run(["pg_verifybackup", home], {"PATH": cluster.settings.bin_dir + ":/usr/bin:/bin"})
-
 
 
 @contextlib.contextmanager
@@ -60,8 +59,8 @@ def program(argv, environment):
     finally:
         if child.poll() is None:
             child.send_signal(signal.SIGINT)
-        said = child.communicate(timeout=30)[1]
-    assert child.returncode == 0, said
+        errors = child.communicate(timeout=30)[1]
+    assert child.returncode == 0, errors
 
 
 @some_ways
@@ -79,7 +78,7 @@ def test_pg_receivewal(cluster, steer, tmp_path, way):
             cursor.execute("select pg_walfile_name(pg_current_wal_lsn())")
             segment = cursor.fetchone()[0]
             cursor.execute("select pg_switch_wal()")
-            wait_until(lambda: (tmp_path / segment).exists(), 30, f"the whole of {segment}")
+            wait_until(lambda: (tmp_path / segment).exists(), 30, f"{segment} to be complete")
         assert filecmp.cmp(tmp_path / segment, os.path.join(leader.data, "pg_wal", segment), shallow=False)
         cursor.execute("drop table noise")
     run(["pg_receivewal", "--drop-slot", "-S", slot], environment)
@@ -91,22 +90,22 @@ def test_pg_recvlogical(cluster, steer, tmp_path, way):
     environment = steer.environment("read_write", way, user="postgres", password=cluster.settings.password)
     run(["pg_recvlogical", "-d", environment["PGDATABASE"], "-S", slot, "--create-slot", "-P", "test_decoding"],
         environment)
-    with contextlib.closing(connect(steer.words("read_write", way))) as link:
+    with contextlib.closing(connect(steer.params("read_write", way))) as link:
         cursor = link.cursor()
-        cursor.execute("drop table if exists told")
-        cursor.execute("create table told (id int primary key)")
+        cursor.execute("drop table if exists decoded")
+        cursor.execute("create table decoded (id int primary key)")
         reader = ["pg_recvlogical", "-d", environment["PGDATABASE"], "-S", slot, "--start", "-f", out, "-F", "1"]
         with program(reader, environment):
-            for number in range(100):  # row by row, so that it is a stream and not one answer
-                cursor.execute("insert into told values (%s)", (number,))
-            wait_until(lambda: len(told(out)) == 100, 30, "the decoded rows", every=0.2)
-        assert told(out) == list(range(100))
+            for number in range(100):  # row by row, so that they arrive as a stream and not in one piece
+                cursor.execute("insert into decoded values (%s)", (number,))
+            wait_until(lambda: len(decoded_rows(out)) == 100, 30, "the decoded rows", every=0.2)
+        assert decoded_rows(out) == list(range(100))
     run(["pg_recvlogical", "-d", environment["PGDATABASE"], "-S", slot, "--drop-slot"], environment)
 
 
-def told(path):
+def decoded_rows(path):
     try:
         with open(path) as source:
-            return [int(number) for number in re.findall(r"table public.told: INSERT: id\[integer\]:(\d+)", source.read())]
+            return [int(number) for number in re.findall(r"table public.decoded: INSERT: id\[integer\]:(\d+)", source.read())]
     except FileNotFoundError:
         return []

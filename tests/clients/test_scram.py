@@ -1,6 +1,6 @@
-"""SCRAM-SHA-256 with and without channel binding, by what pgsteer does with TLS.
+"""SCRAM-SHA-256 with and without channel binding, for each thing that pgsteer can do with TLS.
 
-The client binds its login to the certificate it was shown; the node checks that this was its own.
+The client binds its login to the certificate it was shown; the node checks that this is its own certificate.
 """
 
 import contextlib
@@ -10,11 +10,11 @@ import pytest
 
 from setup import LANDING, PORTS, Way, connect, expect_landing, landing
 
-ENCRYPTED = Way("pass", "require")  # TLS at the node's end
+ENCRYPTED = Way("pass", "require")  # what the node sees: a session with TLS
 
 
-def land(cluster, port, seen, words):
-    with contextlib.closing(connect(words)) as link:
+def land(cluster, port, seen, params):
+    with contextlib.closing(connect(params)) as link:
         cursor = link.cursor()
         cursor.execute(LANDING)
         expect_landing(cluster, port, seen, landing(cursor.fetchone()))
@@ -25,7 +25,7 @@ def land(cluster, port, seen, words):
 @pytest.mark.parametrize("sslmode", ["require", "verify-full"])
 def test_channel_binding_passes(cluster, steer, port, sslmode):
     way = Way("pass", sslmode)
-    land(cluster, port, way, steer.words(port, way, channel_binding="require"))
+    land(cluster, port, way, steer.params(port, way, channel_binding="require"))
 
 
 @pytest.mark.quick
@@ -33,38 +33,38 @@ def test_channel_binding_passes(cluster, steer, port, sslmode):
 @pytest.mark.parametrize("binding", ["disable", "prefer"])
 def test_terminated_tls_logs_in_without_channel_binding(cluster, steer, port, binding):
     way = Way("terminate", "verify-full")
-    land(cluster, port, way, steer.words(port, way, channel_binding=binding))
+    land(cluster, port, way, steer.params(port, way, channel_binding=binding))
 
 
 @pytest.mark.quick
-def test_terminated_tls_turns_away_who_insists_on_channel_binding(steer):
-    """libpq's own doing: the node offers no SCRAM-SHA-256-PLUS on a plain connection."""
+def test_terminated_tls_fails_if_the_client_requires_channel_binding(steer):
+    """libpq itself gives up: the node offers no SCRAM-SHA-256-PLUS on a plain connection."""
     with pytest.raises(psycopg2.OperationalError, match="channel binding is required"):
-        connect(steer.words("read_write", Way("terminate", "require"), channel_binding="require"))
+        connect(steer.params("read_write", Way("terminate", "require"), channel_binding="require"))
 
 
 @pytest.fixture(scope="module")
 def encrypting(cluster, start):
-    """Terminates TLS and makes a new one to the nodes, with a certificate of its own ("proxy") or theirs ("server")."""
+    """Terminates TLS and uses TLS to the nodes, with its own certificate ("proxy") or theirs ("server")."""
     node_tls = f'[node_tls]\nmode = "verify-full"\nca = "{cluster.settings.path("tls/ca.crt")}"\n'
     return {certificate: start(f"encrypting-{certificate}", base, more=node_tls, certificate=certificate)
             for certificate, base in (("proxy", 25080), ("server", 25090))}
 
 
 @pytest.mark.parametrize("port", PORTS)
-def test_tls_to_the_nodes_logs_in_with_channel_binding_off(cluster, encrypting, port):
-    words = encrypting["proxy"].words(port, Way("terminate", "verify-full"), channel_binding="disable")
-    land(cluster, port, ENCRYPTED, words)
+def test_tls_to_the_nodes_works_with_channel_binding_off(cluster, encrypting, port):
+    params = encrypting["proxy"].params(port, Way("terminate", "verify-full"), channel_binding="disable")
+    land(cluster, port, ENCRYPTED, params)
 
 
 @pytest.mark.parametrize("binding", ["prefer", "require"])
-def test_tls_to_the_nodes_breaks_channel_binding_under_another_certificate(encrypting, binding):
+def test_tls_to_the_nodes_breaks_channel_binding_with_another_certificate(encrypting, binding):
     with pytest.raises(psycopg2.OperationalError, match="channel binding"):
-        connect(encrypting["proxy"].words("read_write", Way("terminate", "require"), channel_binding=binding))
+        connect(encrypting["proxy"].params("read_write", Way("terminate", "require"), channel_binding=binding))
 
 
 @pytest.mark.parametrize("port", PORTS)
 @pytest.mark.parametrize("binding", ["prefer", "require"])
-def test_tls_to_the_nodes_keeps_channel_binding_under_their_own_certificate(cluster, encrypting, port, binding):
-    words = encrypting["server"].words(port, Way("terminate", "verify-full"), channel_binding=binding)
-    land(cluster, port, ENCRYPTED, words)
+def test_tls_to_the_nodes_keeps_channel_binding_with_their_own_certificate(cluster, encrypting, port, binding):
+    params = encrypting["server"].params(port, Way("terminate", "verify-full"), channel_binding=binding)
+    land(cluster, port, ENCRYPTED, params)

@@ -1,8 +1,8 @@
-"""One real cluster for all tests, pgsteer in front of it, and the logs of whatever failed.
+"""One real cluster for all tests, with pgsteer in front. A failed test's report includes the logs.
 
     PGSTEER=build/dev/pgsteer /usr/bin/python3 -m pytest tests/cluster
 
-The cluster lies on 127.0.0.20 to .23 with ports of its own, so that a demo may run at the same time.
+The cluster uses 127.0.0.20 to .23 and separate ports, so that a demo can run at the same time.
 """
 
 import contextlib
@@ -35,13 +35,13 @@ def program():
 
 
 def boot(name, **settings):
-    """A cluster in a directory that the next run knows, too, and clears if this one could not."""
+    """A cluster whose directory is the same in every run, so a run can remove what a killed one left."""
     root = os.path.join(tempfile.gettempdir(), f"pgsteer-tests-{os.getuid()}-{name}")
     if os.path.lexists(root):
-        assert os.lstat(root).st_uid == os.getuid() and not os.path.islink(root), f"{root} is somebody else's"
+        assert os.lstat(root).st_uid == os.getuid() and not os.path.islink(root), f"{root} belongs to another user"
         Processes(root).kill_all()
         shutil.rmtree(root)
-    # A short lease keeps the tests short: what must not happen before it ends can be waited for.
+    # A short lease, because some tests wait until it expires.
     cluster = Cluster(Settings(root=root, pgsteer=program(), ttl=12, loop_wait=1, retry_timeout=3, **settings))
     try:
         cluster.boot()
@@ -75,15 +75,15 @@ def session_steer(cluster):
 
 @pytest.fixture
 def steer(cluster, session_steer):
-    """pgsteer in front of a whole cluster, which it knows to be whole, whatever the test before did."""
+    """pgsteer in front of a healthy cluster that it sees as healthy, whatever the previous test did."""
     faults.rescue(cluster)
     if not session_steer.running():
         session_steer.start()
-    wait_until(lambda: knows(session_steer, cluster), 20, "pgsteer to see the whole cluster", every=0.1)
+    wait_until(lambda: sees_healthy(session_steer, cluster), 20, "pgsteer to see the healthy cluster", every=0.1)
     return session_steer
 
 
-def knows(steer, cluster):
+def sees_healthy(steer, cluster):
     status = steer.status()
     leader = cluster.leader()
     replicas = [n for n in status["nodes"] if n["role"] in ("replica", "sync_replica") and n["state"] == "running"]
@@ -92,13 +92,13 @@ def knows(steer, cluster):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Adds to the report of a failed test what the programs logged."""
+    """Adds the programs' logs to the report of a failed test."""
     report = (yield).get_result()
     booted = getattr(item, "funcargs", {}).get("cluster")
     if report.failed and booted:
         with contextlib.suppress(OSError, ValueError):
             nodes = json.dumps(proxy.Pgsteer(booted).status()["nodes"], indent=1)
-            report.sections.append(("what pgsteer says of the nodes", nodes))
+            report.sections.append(("pgsteer's view of the nodes", nodes))
         for name in ["pgsteer"] + [f"{node}/patroni" for node in booted.nodes]:
             lines = [line for line in booted.processes.tail(name, 400).splitlines(True) if "API thread" not in line]
             report.sections.append((f"the end of {name}'s log", "".join(lines[-40:])))

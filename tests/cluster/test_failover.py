@@ -1,7 +1,7 @@
-"""What clients see of a fault, eight of them writing all the while.
+"""What clients see of a fault while eight of them write.
 
-The times allowed here are generous: an instrumented build shares two cores with three nodes. What a release
-build does on an idle machine is what deploy/demo drill is for.
+The time limits are generous: an instrumented build shares two cores with three nodes. To measure a release
+build on an idle machine, use deploy/demo drill.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import wire
 
 PROMPT = 1.0  # seconds from the new leader's REST to the first write
 MOVES = ["switchover", "stop", "poweroff", "kill-patroni"]
-UNNOTICED = [("freeze-patroni", 6), ("maintenance", 15), ("rest-hang", 15)]  # two of them outlast the lease of 12 s
+UNNOTICED = [("freeze-patroni", 6), ("maintenance", 15), ("rest-hang", 15)]  # two of them last longer than the lease of 12 s
 
 
 @pytest.mark.parametrize("fault", MOVES)
@@ -34,7 +34,7 @@ def test_writes_resume_on_the_new_primary(cluster, steer, fault):
 
 
 @pytest.mark.parametrize("fault, seconds", UNNOTICED)
-def test_nobody_notices(cluster, steer, fault, seconds):
+def test_clients_do_not_notice(cluster, steer, fault, seconds):
     seen = drill.run_round(cluster, steer, fault, sslmode="disable", lasts=seconds)
     print(seen)
     assert (seen["lost"], seen["connect_errors"], seen["session_errors"]) == (0, {}, {})
@@ -42,7 +42,7 @@ def test_nobody_notices(cluster, steer, fault, seconds):
 
 
 def open_idle(steer, mode):
-    """A session that is in the clear, or one that pgsteer cannot look into; both have a fileno()."""
+    """An unencrypted session, or one that pgsteer cannot read; both have a fileno()."""
     if mode == "disable":
         return wire.idle_session(steer.host, steer.write_port)
     return psycopg2.connect(steer.write_dsn(sslmode=mode), connect_timeout=10)
@@ -50,20 +50,20 @@ def open_idle(steer, mode):
 
 @pytest.mark.parametrize("mode", ["disable", "require"])
 def test_an_idle_session_on_a_frozen_primary_is_cut(cluster, steer, mode):
-    """PostgreSQL cannot end it, and the client sends nothing that could fail: pgsteer has to."""
+    """PostgreSQL cannot end it, and the idle client sends nothing that could fail, so pgsteer must cut it."""
     leader = cluster.wait_leader()
     with contextlib.closing(open_idle(steer, mode)) as idle:
         with faults.injected(cluster, "freeze", leader.name):
-            with watch.LeaderWatch(cluster, but=leader.name) as looking:
-                wait_until(lambda: looking.found, 60, "a new leader")
+            with watch.LeaderWatch(cluster, but=leader.name) as watcher:
+                wait_until(lambda: watcher.found, 60, "a new leader")
             ended, _, _ = select.select([idle.fileno()], [], [], 1.0)
-            assert ended, "the session was still there a second after the new leader was writable"
+            assert ended, "the session was still open a second after the new leader became writable"
             if mode == "disable":
                 kind, body = wire.read_message(idle)
-                said = wire.error_fields(body)
-                assert (kind, said["C"]) == (b"E", "57P01")
-                assert said["M"] == "terminating connection due to administrator command" and said["D"]
-            assert landed(steer.write_dsn()) == cluster[looking.found[0]].address
+                fields = wire.error_fields(body)
+                assert (kind, fields["C"]) == (b"E", "57P01")
+                assert fields["M"] == "terminating connection due to administrator command" and fields["D"]
+            assert landed(steer.write_dsn()) == cluster[watcher.found[0]].address
 
 
 def landed(dsn):

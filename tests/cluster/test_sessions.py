@@ -30,18 +30,18 @@ def ask(link, statement):
 
 
 def tls(cluster, mode):
-    """Options for a session in the clear or one that verifies PostgreSQL's own certificate through pgsteer."""
+    """Options for an unencrypted session, or for one that verifies PostgreSQL's certificate through pgsteer."""
     return {"sslmode": mode} | ({"sslrootcert": cluster.settings.path("tls/ca.crt")} if mode == "verify-full" else {})
 
 
 def test_psql_on_the_write_port_lands_on_the_primary(cluster, steer):
     leader = cluster.wait_leader()
-    said = subprocess.run(["psql", "-XAt", steer.write_dsn(), "-c", WHERE, "-c", "select pg_is_in_recovery()"],
+    result = subprocess.run(["psql", "-XAt", steer.write_dsn(), "-c", WHERE, "-c", "select pg_is_in_recovery()"],
                           capture_output=True, text=True, timeout=30)
-    assert (said.returncode, said.stdout.split(), said.stderr) == (0, [leader.address, "f"], "")
+    assert (result.returncode, result.stdout.split(), result.stderr) == (0, [leader.address, "f"], "")
 
 
-def test_read_sessions_are_shared_by_the_replicas(cluster, steer):
+def test_read_sessions_are_spread_over_the_replicas(cluster, steer):
     replicas = sorted(node.address for node in cluster.replicas())
     with contextlib.ExitStack() as stack:
         landed = [ask(stack.enter_context(session(steer.read_dsn())), WHERE) for _ in range(6)]
@@ -50,25 +50,25 @@ def test_read_sessions_are_shared_by_the_replicas(cluster, steer):
 
 @pytest.mark.parametrize("mode", ["disable", "verify-full"])
 def test_scram_and_tls_work_as_without_a_proxy(cluster, steer, mode):
-    words = {"user": "postgres", "password": cluster.settings.password}
-    with session(steer.write_dsn(**words, **tls(cluster, mode))) as link:
+    params = {"user": "postgres", "password": cluster.settings.password}
+    with session(steer.write_dsn(**params, **tls(cluster, mode))) as link:
         assert ask(link, "select ssl from pg_stat_ssl where pid = pg_backend_pid()") == (mode != "disable")
 
 
 @pytest.mark.parametrize("mode", ["disable", "verify-full"])
 @pytest.mark.parametrize("port", ["write", "read"])
 def test_cancel_reaches_the_right_session(cluster, steer, port, mode):
-    """With two replicas a cancel that guesses, or takes turns, would miss some of these."""
+    """With two replicas, cancels sent to a random or alternating node would miss some of these."""
     dsn = (steer.write_dsn if port == "write" else steer.read_dsn)(**tls(cluster, mode))
     with contextlib.ExitStack() as stack:
         links = [stack.enter_context(session(dsn)) for _ in range(8)]
         for link in links[::2] + links[1::2]:
-            waking = cancel_when_busy(cluster, link)
-            begun = time.monotonic()
+            canceller = cancel_when_busy(cluster, link)
+            start = time.monotonic()
             with pytest.raises(psycopg2.errors.QueryCanceled):
                 link.cursor().execute("select pg_sleep(30)")
-            waking.join(10)
-            assert time.monotonic() - begun < 10
+            canceller.join(10)
+            assert time.monotonic() - start < 10
             assert ask(link, "select 1") == 1
 
 

@@ -1,4 +1,4 @@
-"""The other form of a cluster: two nodes, ZooKeeper."""
+"""A cluster of two nodes with ZooKeeper."""
 
 import pytest
 

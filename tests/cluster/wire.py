@@ -1,12 +1,12 @@
-"""The first words of a PostgreSQL session, by hand: for what drivers do not hand on."""
+"""The start of a PostgreSQL session by hand, to see what drivers hide."""
 
 import socket
 import struct
 
 
 def startup(user="app", database="app", **options):
-    words = {"user": user, "database": database} | options
-    body = b"".join(f"{key}\0{value}\0".encode() for key, value in words.items()) + b"\0"
+    params = {"user": user, "database": database} | options
+    body = b"".join(f"{key}\0{value}\0".encode() for key, value in params.items()) + b"\0"
     return struct.pack("!II", len(body) + 8, 196608) + body
 
 
@@ -31,7 +31,7 @@ def error_fields(body):
 
 
 def idle_session(host, port, seconds=30):
-    """A socket with a session in the clear that has logged in (the role must need no password)."""
+    """A socket with an unencrypted, logged-in session. The role must not need a password."""
     link = socket.create_connection((host, port), seconds)
     link.sendall(startup())
     while read_message(link)[0] != b"Z":
@@ -40,7 +40,7 @@ def idle_session(host, port, seconds=30):
 
 
 def first_answer(host, port, seconds=30):
-    """What a plain StartupMessage is answered with: (type byte, ErrorResponse fields or {})."""
+    """The answer to an unencrypted StartupMessage: (type byte, ErrorResponse fields or {})."""
     with socket.create_connection((host, port), seconds) as link:
         link.sendall(startup())
         kind, body = read_message(link)
