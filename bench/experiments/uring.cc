@@ -15,8 +15,7 @@ namespace {
 
 constexpr unsigned kEntries = 2048;
 constexpr unsigned kFiles = 16384;
-constexpr unsigned kBuffers =
-    64;  // for multishot receives: a power of two, kRelayBuffer bytes each
+constexpr unsigned kBuffers = 64;  // of kRelayBuffer each, for multishot; a power of two
 constexpr int kGroup = 0;
 
 void check(int result, const char* what) {

@@ -45,8 +45,8 @@ def kind_of(text, code=None):
         for part, known in _KNOWN_TEXTS:
             if part in text:
                 return known
-        said = re.search(r"(?:FATAL|ERROR):\s*(.*)", text)
-        return f"said: {said.group(1)}" if said else "said something"
+        message = re.search(r"(?:FATAL|ERROR):\s*(.*)", text)
+        return f"error: {message.group(1)}" if message else "error without text"
     if "refused" in text:
         return "refused"
     if "timeout expired" in text:

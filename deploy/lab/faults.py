@@ -17,11 +17,11 @@ def switchover(cluster, candidate=None):
     leader = cluster.wait_leader()
     request = {"leader": leader.name} | ({"candidate": candidate} if candidate else {})
     try:
-        status, said = leader.ask("/switchover", method="POST", body=request, timeout=60)
+        status, reply = leader.ask("/switchover", method="POST", body=request, timeout=60)
     except OSError as error:
         raise LabError(f"no answer to the switchover request: {error}") from None
     if status != 200:
-        raise LabError(f"Patroni refused the switchover: {said}")
+        raise LabError(f"Patroni refused the switchover: {reply}")
     return cluster.wait_leader(other_than=leader.name).name
 
 
@@ -104,9 +104,9 @@ def maintenance(cluster, on):
     node = next((n for n in cluster.nodes.values() if n.status()), None)
     if node is None:
         raise LabError("no node answers, so maintenance mode cannot be changed")
-    status, said = node.ask("/config", method="PATCH", body={"pause": True if on else None}, timeout=20)
+    status, reply = node.ask("/config", method="PATCH", body={"pause": True if on else None}, timeout=20)
     if status != 200:
-        raise LabError(f"Patroni refused: {said}")
+        raise LabError(f"Patroni refused: {reply}")
     def shown():
         return all(bool(body.get("pause")) == on for body in cluster.survey().values() if body)
     wait_until(shown, 60, f"maintenance mode to be {'on' if on else 'off'} everywhere", every=0.2)
