@@ -75,7 +75,7 @@ std::optional<Address> numeric_address(const std::string& host) {
 }
 
 Address with_port(Address address, std::uint16_t port) {
-  // sin_port and sin6_port lie at the same offset.
+  // sin_port and sin6_port have the same offset.
   auto* in = reinterpret_cast<sockaddr_in*>(&address.storage);
   in->sin_port = htons(port);
   return address;

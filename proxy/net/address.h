@@ -1,4 +1,4 @@
-// A socket address that has been resolved: what connect() and bind() take. A value; any thread.
+// A resolved socket address, as connect() and bind() take it. A value; any thread.
 #pragma once
 
 #include <sys/socket.h>
@@ -19,12 +19,12 @@ struct Address {
   friend bool operator==(const Address& a, const Address& b);
 };
 
-// "10.0.0.1", "::1"; nothing if `host` is a name. Its port is 0.
+// Parses "10.0.0.1" or "::1", with port 0; empty if `host` is a name.
 std::optional<Address> numeric_address(const std::string& host);
 Address with_port(Address address, std::uint16_t port);
 
-// This end of a connected or listening socket, and the other end of a connected one. Nothing if the
-// kernel knows none (any more).
+// The local address of a socket, and the remote address of a connected one. Empty if the kernel has
+// none (any more).
 std::optional<Address> local_address(int fd);
 std::optional<Address> peer_address(int fd);
 

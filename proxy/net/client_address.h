@@ -1,4 +1,4 @@
-// Who is at the other end of a client's connection.
+// The address of a client.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ struct ClientAddress {
 
   std::string host() const;    // "10.0.0.5", "2001:db8::1", "local"
   std::string text() const;    // with port
-  std::uint64_t hash() const;  // of the address alone
+  std::uint64_t hash() const;  // of the address, without the port
 };
 
-// From what accept() gave. IPv4 arrives as such or mapped; both become mapped.
+// Converts the address that accept() returned. Plain and mapped IPv4 both become mapped.
 ClientAddress client_address_of(const Address& address);
 
 }  // namespace pgsteer

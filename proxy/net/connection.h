@@ -1,4 +1,5 @@
-// One end of a session: a non-blocking socket, with TLS on it or not. Used on its worker's thread.
+// One of the two connections of a session: a non-blocking socket, with or without TLS. Used on its
+// worker's thread.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -35,17 +36,17 @@ struct Connection {
   int fd() const { return watch.fd.get(); }
   IoResult read(std::span<std::byte> into);
   IoResult write(std::span<const std::byte> from);
-  // The same for what is followed by the end: they may leave together, when that is said.
+  // The same for data that finish_writing() follows: both may leave in one segment.
   IoResult write_last(std::span<const std::byte> from);
-  // Decrypted bytes that no readiness will announce.
+  // OpenSSL holds decrypted bytes, which epoll does not report.
   bool has_buffered() const { return tls && SSL_pending(tls.get()) > 0; }
-  // The other end has gone, or has finished writing, and that is still to be read.
+  // The peer has closed or stopped writing, and we have not read that yet.
   bool ending() const { return (watch.missed & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0; }
-  // To be said after a read that did not fill its buffer: nothing is left but perhaps an end.
+  // Call after a read that did not fill its buffer: at most an end of stream is left to read.
   void drained() {
     if (!ending()) watch.missed = 0;
   }
-  // Says that nothing more will be written; the peer may still write.
+  // Half-closes: we write no more; the peer may still write.
   void finish_writing();
 };
 

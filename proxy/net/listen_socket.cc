@@ -23,7 +23,7 @@ void set_flag(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
 }
 
-// A socket file that a dead process left behind is in the way; one that answers is somebody's.
+// Removes a socket file whose process is dead. One that accepts a connection is in use and stays.
 void remove_stale(const Address& address, const std::string& path) {
   const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int connected = ::connect(probe.get(), address.raw(), address.size);
@@ -44,7 +44,7 @@ Address unix_address(const BindAddress& bind) {
   return result;
 }
 
-// Not a socket where the kernel does not know the address family.
+// Empty if the kernel does not support the address family.
 UniqueFd open_at(const Address& address, const BindAddress& bind, int backlog, bool both_families) {
   const int family = address.storage.ss_family;
   UniqueFd fd(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -61,7 +61,7 @@ UniqueFd open_unix(const BindAddress& bind, int backlog) {
   const Address address = unix_address(bind);
   remove_stale(address, bind.unix_path);
   UniqueFd fd = open_at(address, bind, backlog, false);
-  // Like PostgreSQL's unix_socket_permissions: who may reach the directory may connect.
+  // Like PostgreSQL's default unix_socket_permissions: access to the directory decides.
   if (fd) ::chmod(bind.unix_path.c_str(), 0777);
   return fd;
 }
@@ -74,7 +74,7 @@ UniqueFd open_tcp(const BindAddress& bind, int backlog) {
   };
   if (bind.host != "*") return open_at(at(bind.host), bind, backlog, false);
   UniqueFd fd = open_at(at("::"), bind, backlog, true);
-  return fd ? std::move(fd) : open_at(at("0.0.0.0"), bind, backlog, false);  // no IPv6 here
+  return fd ? std::move(fd) : open_at(at("0.0.0.0"), bind, backlog, false);  // no IPv6
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 
 namespace pgsteer {
 
-// Opens what `bind` names: non-blocking, listening, without options of its own; "*" gives one
-// socket for IPv6 and IPv4 both. Throws std::runtime_error with "ADDRESS: what is wrong".
+// Opens a non-blocking listening socket on `bind`, without TCP options; "*" gives one socket for
+// both IPv6 and IPv4. Throws std::runtime_error with "ADDRESS: what is wrong".
 UniqueFd open_listen_socket(const BindAddress& bind, int backlog = SOMAXCONN);
 
 // The TCP port that the socket is bound to, host order; 0 for a Unix socket.

@@ -9,7 +9,7 @@ namespace pgsteer {
 
 namespace {
 
-constexpr std::size_t kKeptIdle = 4;  // the rest is given back to the kernel
+constexpr std::size_t kKeptIdle = 4;  // further idle pipes are closed
 
 std::unique_ptr<Pipe> open_pipe() {
   std::array<int, 2> ends{};
@@ -17,7 +17,7 @@ std::unique_ptr<Pipe> open_pipe() {
   auto pipe = std::make_unique<Pipe>();
   pipe->read.reset(ends[0]);
   pipe->write.reset(ends[1]);
-  // Over the soft limit the kernel refuses to grow, and may even have made a smaller pipe.
+  // Beyond the soft limit the kernel refuses to grow a pipe and creates smaller ones.
   ::fcntl(ends[1], F_SETPIPE_SZ, PipePool::kWantedSize);
   const int size = ::fcntl(ends[1], F_GETPIPE_SZ);
   if (size < PipePool::kUsefulSize) return nullptr;

@@ -4,7 +4,7 @@
 // A pipe grown to 1 MiB moves a stream at 2.1 to 2.3 GB/s for 220 ms of CPU per GB; the default
 // 64 KiB gives 1.6 GB/s at 400 ms (measured on two cores over loopback). Pipes are pinned kernel
 // memory, and an unprivileged user has a soft limit on all of theirs
-// (/proc/sys/fs/pipe-user-pages-soft), so the pool is bounded and may come back empty-handed: the
+// (/proc/sys/fs/pipe-user-pages-soft), so the pool is bounded and take() may return null: the
 // stream is then copied instead.
 #pragma once
 
@@ -27,9 +27,9 @@ class PipePool {
  public:
   static constexpr std::size_t kMaxPipes = 32;
   static constexpr int kWantedSize = 1 << 20;
-  static constexpr int kUsefulSize = 128 << 10;  // below that copying is as cheap
+  static constexpr int kUsefulSize = 128 << 10;  // with less, copying is as cheap
 
-  // Null when the bound is reached or the kernel gives no pipe worth having.
+  // Null if the pool is at its limit or the kernel provides no useful pipe.
   std::unique_ptr<Pipe> take();
 
   // Takes an empty pipe back for the next stream; one that still holds bytes is closed.

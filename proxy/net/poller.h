@@ -1,10 +1,9 @@
-// The worker's set of descriptors: one epoll instance. Owned by a worker and used on its thread
-// alone. Level-triggered unless a watcher asks for EPOLLET.
+// The worker's set of descriptors: one epoll instance. Owned by a worker and used only on its
+// thread. Level-triggered unless a watcher requests EPOLLET.
 //
 // Why not asio's own reactor: a session's two sockets are watched for their whole life, and asio
-// would want an operation object and, to wait again, an epoll_ctl for every message that passes.
-// Here a message costs the kernel's receive and send, and one epoll_wait shared by all that is
-// ready.
+// would need an operation object and, to wait again, an epoll_ctl for every message. Here a message
+// costs one receive and one send, plus a share of one epoll_wait for all ready descriptors.
 #pragma once
 
 #include <sys/epoll.h>
@@ -16,19 +15,19 @@
 
 namespace pgsteer {
 
-// Edge-triggered: a level-triggered descriptor is polled once more by every epoll_wait that follows
-// an event, which costs each message a look at both sockets. So wait only after a read that left
-// nothing: a short one, or none. A FIN that came with the bytes shows as EPOLLRDHUP.
+// Edge-triggered: after an event, the next epoll_wait polls a level-triggered descriptor once more,
+// which would cost two such polls per message. So wait only after a read that emptied the socket: a
+// short read, or EAGAIN. A FIN that arrived with the bytes is reported as EPOLLRDHUP.
 inline constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
-// A watched descriptor. Lives in its owner, at a fixed address while it is watched.
+// A watched descriptor. Part of its owner; must not move while it is watched.
 struct Watch {
   // Called with the ready events; `owner` is what the owner stored. Null: events are dropped.
   using Ready = void (*)(void* owner, Watch& watch, std::uint32_t events);
 
   UniqueFd fd;
-  std::uint32_t interest = 0;  // EPOLLIN, EPOLLOUT, EPOLLRDHUP; errors and hang-ups always come
-  std::uint32_t missed = 0;    // kept by the owner: edges that nobody has read up to yet
+  std::uint32_t interest = 0;  // EPOLLIN, EPOLLOUT, EPOLLRDHUP; errors always come
+  std::uint32_t missed = 0;    // set by the owner: events that have not been handled yet
   bool added = false;
   Ready ready = nullptr;
   void* owner = nullptr;
@@ -41,14 +40,14 @@ class Poller {
   // Watches `watch.fd` for `events` from now on. False if the kernel refuses (out of memory).
   bool want(Watch& watch, std::uint32_t events);
 
-  // Asks for the same once more: what is ready now is reported again, also edge-triggered.
+  // Registers the same events again: what is ready now is reported again, also if edge-triggered.
   bool want_again(Watch& watch);
 
   // Stops watching and closes the descriptor. Events already fetched for it are dropped.
   void close(Watch& watch);
 
-  // Waits up to `timeout_ms` (-1: without limit) and calls what is ready, each descriptor once.
-  // False if that was all: there may be more only when a whole batch was ready.
+  // Waits up to `timeout_ms` (-1: forever) and calls each ready descriptor once. True if a whole
+  // batch was ready, so that there may be more.
   bool wait(int timeout_ms);
 
  private:

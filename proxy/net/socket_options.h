@@ -1,5 +1,5 @@
-// Options of a TCP socket that carries a session. Set on a listening socket they are inherited by
-// what it accepts. Failure is no reason to turn anybody away, so nothing is returned.
+// TCP options for sessions. Accepted sockets inherit them from the listening socket. A failure is
+// not returned, because the session works without them.
 #pragma once
 
 #include "config/config.h"
@@ -8,8 +8,7 @@ namespace pgsteer {
 
 void set_no_delay(int fd);
 
-// Keepalive and TCP_USER_TIMEOUT find a peer that vanished, so that no session needs an idle
-// timeout.
+// Keepalive and TCP_USER_TIMEOUT detect a vanished peer, so sessions need no idle timeout.
 void set_keepalive(int fd, const ServerConfig& server);
 
 }  // namespace pgsteer

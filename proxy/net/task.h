@@ -1,14 +1,15 @@
-// A coroutine that runs on one worker thread and gives one value to the coroutine that awaits it.
+// A coroutine that runs on one worker thread and returns one value to the coroutine that awaits it.
 //
-// Sessions use this instead of asio::awaitable for its size: an idle session holds only the frames
-// that are suspended, a few hundred bytes, and a resumption is one indirect call. A task starts
-// when it is awaited (or, for the outermost, by start()) and is destroyed with its Task object. It
-// must not throw: an exception in a session is a bug, and a bug ends the process.
+// Sessions use this instead of asio::awaitable because it is smaller: an idle session holds only
+// its suspended frames, a few hundred bytes, and resuming is one indirect call. A task starts when
+// it is awaited (the outermost one by start()) and is destroyed with its Task object. It must not
+// throw: an exception in a session is a bug and ends the process.
 //
 // g++ 12 lays out some frames wrongly when optimizing: a co_await in the condition of a loop, or
-// straight in a switch, can put a temporary before the frame's head, and every handle made from the
-// promise then misses the frame by its size. Such a coroutine never runs. So: no co_await in those
-// places, and get_return_object() checks every frame, ending the process rather than hanging.
+// directly in a switch, can put a temporary before the frame's head. Every handle made from the
+// promise is then off by the size of that temporary, and the coroutine never runs. So never
+// co_await in those places; get_return_object() checks every frame and ends the process instead of
+// hanging.
 #pragma once
 
 #include <coroutine>

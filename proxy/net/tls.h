@@ -1,4 +1,4 @@
-// TLS at the door and towards the nodes: contexts from the configuration, one handshake step.
+// TLS with clients and to the nodes: contexts from the configuration, one handshake step.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -14,23 +14,24 @@ namespace pgsteer {
 
 using SslContext = std::shared_ptr<SSL_CTX>;
 
-// For a listener that terminates. Throws std::runtime_error with one clear line: a file that cannot
-// be read, a key that does not belong to the certificate.
+// For a listener that terminates TLS. Throws std::runtime_error with a one-line message, for
+// example if a file cannot be read or the key does not match the certificate.
 SslContext make_listener_context(const ListenConfig& listen);
 
-// For pgsteer's own TLS towards PostgreSQL. Null if it is off. Throws likewise.
+// For TLS from pgsteer to PostgreSQL. Null if it is off. Throws likewise.
 SslContext make_node_context(const NodeTlsConfig& config);
 
 // The contexts in use, replaced as a whole when the certificate files are read again.
 struct TlsContexts {
-  std::vector<SslContext> listeners;  // null where the listener passes TLS through
+  std::vector<SslContext> listeners;  // null if the listener passes TLS through
   SslContext node;                    // null: off
 };
 using TlsContextsPtr = std::shared_ptr<const TlsContexts>;
 // Throws like the two above.
 TlsContextsPtr make_tls_contexts(const Config& config);
 
-// A session's half. `host` is sent as SNI and, with verify-full, compared with the certificate.
+// TLS state for one connection. `host` is sent as SNI and, with verify-full, checked against the
+// certificate.
 SslPtr accept_on(const SslContext& context, int fd);
 SslPtr connect_on(const SslContext& context, int fd, const std::string& host, NodeTls mode);
 

@@ -1,4 +1,4 @@
-// Bytes of the wire as numbers and text. Pure; any thread.
+// Protocol bytes as numbers and text. Pure; any thread.
 #pragma once
 
 #include <endian.h>
@@ -12,7 +12,7 @@
 
 namespace pgsteer {
 
-// Big-endian 32 bits; the caller has made sure that they are there.
+// Reads 32 bits, big-endian. The caller guarantees that four bytes exist.
 inline std::uint32_t load_u32(const std::byte* at) {
   std::uint32_t value = 0;
   std::memcpy(&value, at, sizeof value);

@@ -16,7 +16,8 @@ constexpr std::size_t kMaxRecord = 1 << 14;
 constexpr std::size_t kServerNameExtension = 0;
 constexpr std::size_t kAlpnExtension = 16;
 
-// Reads big-endian numbers and length-prefixed pieces; past the end it fails and stays failed.
+// Reads big-endian numbers and length-prefixed vectors. Once it has read past the end, it stays
+// failed.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
@@ -40,7 +41,7 @@ class Reader {
     return piece;
   }
 
-  // A piece that its own length of `width` bytes precedes.
+  // A vector, preceded by its length in `width` bytes.
   std::span<const std::byte> vector(std::size_t width) { return take(number(width)); }
 
  private:
@@ -54,13 +55,12 @@ ClientHello outcome(ClientHelloKind kind) {
   return hello;
 }
 
-// It goes into the log, so it holds what a host name may hold and nothing that could deceive there.
+// The name goes into the log, so it may contain only printable characters without spaces.
 bool printable(std::string_view name) {
   return std::ranges::all_of(name, [](char c) { return c > ' ' && c <= '~'; });
 }
 
-// RFC 6066, section 3: a list of (type, name); type 0 is a host name, and no other was ever
-// defined.
+// RFC 6066, section 3: a list of (type, name). Type 0 is a host name; no other type is defined.
 bool read_server_name(std::span<const std::byte> data, std::string& name) {
   Reader outer(data);
   Reader list(outer.vector(2));
@@ -95,7 +95,7 @@ ClientHello read_hello(std::span<const std::byte> body) {
   reader.vector(2);     // cipher suites
   reader.vector(1);     // compression methods
   if (!reader.ok()) return outcome(ClientHelloKind::kMalformed);
-  if (!reader.more()) return hello;  // TLS 1.2 and before allow none
+  if (!reader.more()) return hello;  // TLS 1.2 and earlier allow a hello without extensions
 
   Reader extensions(reader.vector(2));
   bool good = reader.ok() && !reader.more();
@@ -113,7 +113,7 @@ ClientHello read_hello(std::span<const std::byte> body) {
   return good ? hello : outcome(ClientHelloKind::kMalformed);
 }
 
-// The records' payloads, strung together as far as they are there.
+// The payloads of the available records, joined.
 struct Gathered {
   ClientHelloKind kind = ClientHelloKind::kNeedMore;
   std::vector<std::byte> handshake;
@@ -162,7 +162,7 @@ ClientHello decode_client_hello(std::span<const std::byte> bytes) {
     const auto body = handshake.subspan(kHandshakeHead);
     if (body.size() >= length) return read_hello(body.first(length));
   }
-  // What is here does not suffice. A crowd of tiny records is not waited for either.
+  // Incomplete, but already too long: many tiny records count as well.
   if (bytes.size() >= kMaxClientHello) return outcome(ClientHelloKind::kMalformed);
   return outcome(gathered.kind);
 }

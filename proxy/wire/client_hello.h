@@ -1,5 +1,5 @@
-// What a TLS ClientHello says in clear: the server name and the protocols offered (ALPN). Read in
-// pass mode for the log, and to see whether direct TLS offers "postgresql". Pure. Any thread.
+// The unencrypted part of a TLS ClientHello: the server name and the offered protocols (ALPN). Used
+// in pass mode for the log, and to check whether direct TLS offers "postgresql". Pure. Any thread.
 // Facts: RFC 8446 sections 4.1.2 and 5.1, RFC 6066 section 3, RFC 7301.
 #pragma once
 
@@ -12,16 +12,16 @@
 
 namespace pgsteer {
 
-// The handshake message may come in several records. Real ones have 200 to 2000 bytes; more than
-// this is not waited for.
+// The handshake message may be split into several records. Real ones have 200 to 2000 bytes;
+// anything longer than this limit counts as malformed.
 constexpr std::size_t kMaxClientHello = 16 * 1024;
-// More protocols than anybody offers; the rest of the list is not kept.
+// More protocols than any client offers; further ones are ignored.
 constexpr std::size_t kMaxAlpn = 8;
 
 enum class ClientHelloKind : std::uint8_t {
   kNeedMore,
   kNotTls,     // not a handshake record, or not a ClientHello
-  kMalformed,  // begins like one and is none, or is longer than kMaxClientHello
+  kMalformed,  // starts like a ClientHello but is invalid, or longer than kMaxClientHello
   kFound,
 };
 

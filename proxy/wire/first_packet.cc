@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint8_t kTlsHandshakeRecord = 0x16;  // RFC 8446, section 5.1
 constexpr std::uint32_t kRequestMajor = 1234;
-constexpr std::size_t kFieldsAt = 8;  // behind length and protocol version
+constexpr std::size_t kFieldsAt = 8;  // after length and protocol version
 constexpr std::string_view kApplicationName = "application_name";
 
 FirstPacket malformed(const char* problem, std::size_t size = 0) {
@@ -32,7 +32,7 @@ bool text_like(std::byte b) {
   return (c >= 0x20 && c <= 0x7e) || c == '\r' || c == '\n' || c == '\t';
 }
 
-// Could these, the first bytes of a length (up to four), still become one that is allowed?
+// Whether these first bytes of a length (up to four) can still become an allowed length.
 bool length_possible(std::span<const std::byte> bytes) {
   std::size_t least = 0;
   std::size_t most = 0;
@@ -52,8 +52,8 @@ struct Field {
   std::size_t value_end = 0;  // offset of the value's terminator
 };
 
-// Walks the fields as ProcessStartupPacket does and calls visit(Field) for each. True if the list's
-// terminator is the packet's last byte.
+// Iterates over the fields like ProcessStartupPacket and calls visit(Field) for each. True if the
+// list's terminator is the packet's last byte.
 template <class Visit>
 bool walk_fields(std::span<const std::byte> packet, Visit&& visit) {
   const std::string_view all = text(packet);
@@ -82,8 +82,8 @@ bool same_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
-// utils/adt/bool.c parse_bool: any beginning of true or yes, on, 1; nothing else is true. A value
-// that is no boolean at all is refused by the server itself.
+// utils/adt/bool.c parse_bool: any prefix of true or yes, on, or 1; nothing else is true. The
+// server itself refuses a value that is not a boolean.
 bool true_value(std::string_view value) {
   if (value.empty()) return false;
   const auto begins = [&](std::string_view word) {
@@ -166,7 +166,7 @@ StartupFields startup_fields(std::span<const std::byte> packet) {
                            : true_value(field.value) ? Replication::kPhysical
                                                      : Replication::kNone;
     } else if (same_ignoring_case(field.name, kApplicationName)) {
-      fields.application = field.value;  // an ordinary setting: any case, unlike the names above
+      fields.application = field.value;  // any case, unlike the names above
     }
   });
   if (!fields.valid) return {};

@@ -1,4 +1,4 @@
-// The first bytes of a connection: what kind of packet they begin, and the startup packet's fields.
+// The first bytes of a connection: the kind of packet, and the fields of a startup packet.
 // Pure: bytes in, decision out. Any thread.
 //
 // Facts from PostgreSQL 18: libpq/pqcomm.h, tcop/backend_startup.c (ProcessStartupPacket).
@@ -14,7 +14,7 @@
 
 namespace pgsteer {
 
-// pqcomm.h MAX_STARTUP_PACKET_LENGTH (10000) is compared with the length less its own four bytes.
+// pqcomm.h MAX_STARTUP_PACKET_LENGTH is 10000, without the four bytes of the length itself.
 constexpr std::size_t kMaxStartupPacket = 10004;
 constexpr std::size_t kMinStartupPacket = 8;
 // pqcomm.h MAX_CANCEL_KEY_LENGTH; protocol 3.0 has keys of exactly four bytes.
@@ -24,47 +24,47 @@ constexpr std::size_t kCancelRequestHead = 12;  // length, code, process id
 constexpr std::uint32_t protocol_version(std::uint32_t major, std::uint32_t minor) {
   return major << 16 | minor;
 }
-// Requests that are no session carry the impossible major version 1234 (pqcomm.h).
+// Requests that do not start a session use the major version 1234 (pqcomm.h).
 constexpr std::uint32_t kCancelRequestCode = protocol_version(1234, 5678);
 constexpr std::uint32_t kSslRequestCode = protocol_version(1234, 5679);
 constexpr std::uint32_t kGssRequestCode = protocol_version(1234, 5680);
-// The whole SSLRequest: its length and its code.
+// The complete SSLRequest: length and code.
 constexpr std::array<std::byte, 8> kSslRequestPacket{std::byte{0},    std::byte{0},    std::byte{0},
                                                std::byte{8},    std::byte{0x04}, std::byte{0xd2},
                                                std::byte{0x16}, std::byte{0x2f}};
 
 enum class PacketKind : std::uint8_t {
-  kNeedMore,       // a valid beginning, as far as it goes
-  kMalformed,      // can become no packet of the protocol, whatever follows
+  kNeedMore,       // a valid but incomplete packet
+  kMalformed,      // not a packet of the protocol, whatever follows
   kSslRequest,     // answered with one byte, S or N
   kGssRequest,     // answered with one byte, G or N
   kTlsHello,       // a TLS record: direct TLS, or the handshake after an SSLRequest
   kCancelRequest,  // never answered
-  kStartup,        // opens a session; any protocol version, the server judges it
+  kStartup,        // starts a session, with any protocol version: the server checks it
 };
 
 struct FirstPacket {
   PacketKind kind = PacketKind::kNeedMore;
-  // Bytes of the whole packet on the wire. Whatever lies behind it was sent before it was answered.
-  // kNeedMore: bytes needed in all as far as known (8, then the length). kTlsHello: 0, nothing of
-  // it is consumed. kMalformed: as far as known, else 0.
+  // Size of the packet in bytes. Any bytes after it were sent before it was answered. kNeedMore:
+  // total bytes needed as far as known (8, then the length). kTlsHello: 0, because nothing is
+  // consumed. kMalformed: the size if known, else 0.
   std::size_t size = 0;
-  // kMalformed: "not_postgresql" (text, such as HTTP), "length", "protocol_version" (1234.x that is
-  // no known request), "unterminated" (startup fields that do not end where the packet does).
+  // kMalformed: "not_postgresql" (text, such as HTTP), "length", "protocol_version" (an unknown
+  // request 1234.x), "unterminated" (the startup fields do not end where the packet does).
   const char* problem = nullptr;
   std::uint32_t protocol = 0;             // kStartup: major << 16 | minor
   std::uint32_t cancel_pid = 0;           // kCancelRequest
   std::span<const std::byte> cancel_key;  // kCancelRequest: 1..256 bytes, in the caller's buffer
 };
 
-// Looks at the beginning of `bytes`. Refuses as soon as the bytes present suffice to: an HTTP
-// request at its first byte. Allocates nothing.
+// Decodes the start of `bytes`. Returns kMalformed as early as possible: for an HTTP request at its
+// first byte. Allocates nothing.
 FirstPacket decode_first_packet(std::span<const std::byte> bytes);
 
 enum class Replication : std::uint8_t { kNone, kPhysical, kLogical };
 
-// Views into a startup packet. As in the server the last of several equal names counts, and a
-// missing database is the user's.
+// Views into a startup packet. As in the server, the last of several equal names counts, and the
+// database defaults to the user name.
 struct StartupFields {
   std::string_view user;
   std::string_view database;     // empty for physical replication without one
@@ -73,12 +73,12 @@ struct StartupFields {
   bool valid = false;  // false: not a protocol 3 startup packet, all else is empty
 };
 
-// `packet` is one whole startup packet, of decode_first_packet's size.
+// `packet` is exactly one startup packet, of the size that decode_first_packet() returned.
 StartupFields startup_fields(std::span<const std::byte> packet);
 
-// The packet with `suffix` appended to application_name, which is added if absent; everything else
-// byte for byte as it came. nullopt if it is no protocol 3 startup packet, if it would exceed
-// kMaxStartupPacket, or if suffix contains a NUL. (The server shows at most 63 bytes of the name.)
+// The packet with `suffix` appended to application_name, which is added if absent; all other bytes
+// are unchanged. nullopt if it is not a protocol 3 startup packet, would exceed kMaxStartupPacket,
+// or if `suffix` contains a NUL. (The server shows at most 63 bytes of the name.)
 std::optional<std::vector<std::byte>> with_application_suffix(std::span<const std::byte> packet,
                                                               std::string_view suffix);
 

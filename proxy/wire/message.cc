@@ -8,8 +8,8 @@
 namespace pgsteer {
 namespace {
 
-// Enough of an ErrorResponse for severity and SQLSTATE, which come first, and for a whole
-// BackendKeyData.
+// Enough for a complete BackendKeyData, and for severity and SQLSTATE, which come first in an
+// ErrorResponse.
 constexpr std::size_t kScratchBytes = 4 + kMaxCancelKey;
 constexpr std::size_t kMaxServerVersion = 64;
 constexpr std::size_t kReadyBytes = 6;         // Z, length 5, status
@@ -18,7 +18,7 @@ constexpr std::string_view kClientTypes = "BCDEFHPQSXcdfp";
 
 bool ready_status(char c) { return c == 'I' || c == 'T' || c == 'E'; }
 
-// Does `bytes` end with a whole CommandComplete? Its tag is short printable text.
+// Whether `bytes` ends with a complete CommandComplete. Its tag is short printable text.
 bool ends_with_command_complete(std::span<const std::byte> bytes) {
   if (bytes.empty() || bytes.back() != std::byte{0}) return false;
   for (std::size_t body = 1; body <= kMaxCompletionTag; ++body) {
@@ -51,7 +51,7 @@ void ClientStream::advance(std::span<const std::byte> bytes) {
       });
 }
 
-// A goodbye is mostly sent by itself, and then needs no framing to be known.
+// Terminate is usually sent in a chunk of its own, and can then be recognised without framing.
 void ClientStream::note_goodbye(std::span<const std::byte> bytes) {
   if (is_terminate(bytes)) terminated_ = true;
 }
@@ -110,7 +110,7 @@ void ClientStream::copy_ended() {
 void ClientStream::skip(std::uint64_t bytes) {
   if (bytes == 0) return;
   answered_ = false;
-  // A message of which nothing but the header was copied has not been counted.
+  // A message of which only the header was copied has not been counted yet.
   if (cursor_.unvisited() && bytes <= cursor_.body_left()) count(cursor_.type());
   cursor_.skip(bytes);
 }
@@ -156,8 +156,8 @@ void ClientStream::on_ready() {
   }
 }
 
-// The client's messages are not seen. If they were those of a COPY FROM STDIN that was the only
-// thing going on, this answers it, and what the client sends next begins at a boundary.
+// The client's framing is lost. If only a COPY FROM STDIN was running, this answers it, and the
+// next byte from the client starts a message.
 void ClientStream::on_ready_unframed() {
   answered_ = copy_in_ && due_ <= 1;
   copy_in_ = false;
@@ -179,11 +179,11 @@ void ClientStream::on_ready_after_gap() {
 
 struct ServerStream::Scratch {
   LoginFacts facts;
-  bool facts_held = false;  // until release_login(); false: here for an error in pieces only
+  bool facts_held = false;  // until release_login(); false: used only for an error in pieces
   std::size_t used = 0;
   std::array<std::byte, kScratchBytes> bytes{};
 
-  // Keeps what fits of a body that comes in pieces.
+  // Keeps as much as fits of a body that arrives in pieces.
   void append(std::uint32_t offset, std::span<const std::byte> part) {
     if (offset == 0) used = 0;
     const std::size_t fits = std::min(part.size(), bytes.size() - used);
@@ -338,7 +338,7 @@ void ServerStream::on_ready(std::byte status, ClientStream& client) {
   if (login_done_) {
     client.on_ready();
   } else {
-    login_done_ = true;  // this one answers the startup packet
+    login_done_ = true;  // this error answers the startup packet
   }
 }
 

@@ -1,5 +1,6 @@
-// Walks the messages of one direction: type byte, big-endian length, body. Pure and inline, because
-// it runs over every byte that is copied. Owned by one session, used on its worker's thread alone.
+// Follows the messages of one direction: type byte, big-endian length, body. Pure and inline,
+// because it runs on every chunk that is copied. Owned by one session, used only on its worker's
+// thread.
 #pragma once
 
 #include <array>
@@ -11,16 +12,16 @@
 
 namespace pgsteer {
 
-// The largest length field, itself included: the server builds and takes bodies up to MaxAllocSize
-// (memutils.h, 1 GiB - 1).
+// The largest length field, which includes itself: the server sends and accepts bodies up to
+// MaxAllocSize (memutils.h, 1 GiB - 1).
 constexpr std::uint32_t kMaxMessageLength = 0x3fffffff + 4;
 constexpr std::size_t kMessageHead = 5;  // type and length
 
 class MessageCursor {
  public:
   // Calls visit(type, body_size, offset, part) for each piece of a body in `bytes`: once if the
-  // body is whole there or empty, else once per piece, offset being the body bytes that came
-  // before. (A message is over when offset + part.size() == body_size.) Stops for good at an
+  // body is complete or empty, else once per piece. `offset` is the number of body bytes before the
+  // piece; a message ends when offset + part.size() == body_size. Stops permanently at an
   // impossible header.
   template <class Visit>
   void advance(std::span<const std::byte> bytes, Visit&& visit) {
@@ -32,7 +33,7 @@ class MessageCursor {
       if (!begin(at)) return;
       at = body(at + kMessageHead, end, visit);
     }
-    // Fewer than five bytes: the beginning of a header, or nothing.
+    // Fewer than five bytes are left: an incomplete header, or nothing.
     while (at != end) header_[header_have_++] = *at++;
   }
 
@@ -44,10 +45,11 @@ class MessageCursor {
   void lose() { broken_ = true; }
   void restart() { *this = MessageCursor{}; }
   char type() const { return type_; }  // of the message that body_left() belongs to
-  // Its header is complete and nothing of its body has been seen.
+  // The header is complete, but no byte of the body has been seen.
   bool unvisited() const { return body_left_ != 0 && body_left_ == body_size_; }
 
-  // `count` bytes went by unseen: harmless inside one body, else framing is lost. No visit is made.
+  // `count` bytes were forwarded unseen. Framing survives inside one body, otherwise it is lost.
+  // Visits nothing.
   void skip(std::uint64_t count) {
     if (count > body_left_) {
       broken_ = true;
@@ -57,9 +59,9 @@ class MessageCursor {
   }
 
  private:
-  // False: no message begins like this. Types are printable ASCII in every version so far; the
-  // server that cannot fork answers E and a bare text (postmaster.c report_fork_failure_to_client),
-  // which shows as a length beyond all bounds.
+  // False if no message starts like this. Types are printable ASCII in every version so far. A
+  // server that cannot fork answers with E and plain text (postmaster.c
+  // report_fork_failure_to_client), which reads as an impossible length.
   bool begin(const std::byte* header) {
     type_ = static_cast<char>(header[0]);
     const std::uint32_t length = load_u32(header + 1);
@@ -75,7 +77,7 @@ class MessageCursor {
     const std::uint32_t offset = body_size_ - body_left_;
     const std::uint32_t part = here < body_left_ ? static_cast<std::uint32_t>(here) : body_left_;
     body_left_ -= part;
-    // Bytes of a body that has not begun to arrive are not worth a visit.
+    // Do not visit a body of which no byte has arrived yet.
     if (part != 0 || body_size_ == 0) {
       visit(type_, body_size_, offset, std::span<const std::byte>(at, part));
     }

@@ -36,7 +36,7 @@ ProxyHeader need(std::size_t size) {
 
 // --- Version 1 -----------------------------------------------------------------------------------
 
-// Cuts the next word off `line`. Exactly one space stands between two words (section 2.1).
+// Removes the next word from `line`. Words are separated by exactly one space (section 2.1).
 std::string_view next_word(std::string_view& line) {
   const std::size_t space = line.find(' ');
   const std::string_view word = line.substr(0, space);
@@ -60,12 +60,12 @@ std::optional<std::uint16_t> parse_port(std::string_view word) {
   return port;
 }
 
-// `line` is what stands between the signature and the CRLF.
+// `line` is the text between the signature and the CRLF.
 ProxyHeader decode_line(std::string_view line, std::size_t size) {
   ProxyHeader header;
   header.size = size;
   const std::string_view family = next_word(line);
-  if (family == "UNKNOWN") {  // whatever follows is to be ignored
+  if (family == "UNKNOWN") {  // the rest must be ignored
     header.kind = Kind::kLocal;
     return header;
   }
@@ -74,7 +74,7 @@ ProxyHeader decode_line(std::string_view line, std::size_t size) {
   const auto source = parse_address(next_word(line), af);
   const auto destination = parse_address(next_word(line), af);
   const auto source_port = parse_port(next_word(line));
-  // The last word is all that is left, so that a fifth one makes it no number.
+  // The whole rest must be the port, so a fifth word makes it invalid.
   const auto destination_port = parse_port(line);
   if (!source || !destination || !source_port || !destination_port) return malformed("address");
   header.kind = Kind::kAddress;
@@ -99,7 +99,7 @@ std::uint16_t load_u16(const std::uint8_t* at) {
   return static_cast<std::uint16_t>(at[0] << 8 | at[1]);
 }
 
-// `at` points behind the head; the caller has seen that both addresses and ports are there.
+// `at` points after the head. The caller guarantees that both addresses and ports exist.
 void take_addresses(const std::uint8_t* at, std::size_t width, ProxyHeader& header) {
   const auto address = [&](const std::uint8_t* from) {
     if (width == 4) return map_ipv4(from);

@@ -1,5 +1,5 @@
-// The PROXY protocol, version 1 (a line of text) and 2 (binary): how a balancer in front of pgsteer
-// says for whom it connects. Pure. Any thread. Facts: haproxy doc/proxy-protocol.txt.
+// The PROXY protocol, version 1 (a line of text) and 2 (binary), with which a balancer in front of
+// pgsteer sends the client's address. Pure. Any thread. Facts: haproxy doc/proxy-protocol.txt.
 #pragma once
 
 #include <array>
@@ -11,16 +11,16 @@
 
 namespace pgsteer {
 
-// Section 2.1: the longest line with its CRLF.
+// Section 2.1: the longest line, including CRLF.
 constexpr std::size_t kMaxProxyV1 = 107;
-// Section 2.2 allows 16 + 65535 bytes. Addresses take at most 216, the rest is TLVs that are
-// skipped here; 2 KiB leave room for a certificate's names.
+// Section 2.2 allows 16 + 65535 bytes. Addresses take at most 216; the rest are TLVs, which
+// are skipped. 2 KiB are enough for TLVs with certificate names.
 constexpr std::size_t kMaxProxyV2 = 16 + 2048;
 
 enum class ProxyHeaderKind : std::uint8_t {
   kNeedMore,
   kMalformed,
-  kLocal,    // no foreign address: LOCAL (a health check), UNKNOWN, or a family that is not IP
+  kLocal,    // no client address: LOCAL (a health check), UNKNOWN, or a family other than IP
   kAddress,  // source and destination are set
 };
 
@@ -33,14 +33,14 @@ struct ProxyEndpoint {
 
 struct ProxyHeader {
   ProxyHeaderKind kind = ProxyHeaderKind::kNeedMore;
-  // Bytes of the header; what lies behind it is the client's. kNeedMore: bytes needed in all as far
-  // as known, at least one more than there are.
+  // Size of the header in bytes; the client's bytes follow it. kNeedMore: total bytes needed as far
+  // as known, at least one more than available.
   std::size_t size = 0;
   // kMalformed: "signature" (no PROXY header at all), "version", "command", "family", "address",
   // "length".
   const char* problem = nullptr;
   ProxyEndpoint source;       // the client
-  ProxyEndpoint destination;  // where the client connected to
+  ProxyEndpoint destination;  // the address that the client connected to
 };
 
 ProxyHeader decode_proxy_header(std::span<const std::byte> bytes);
