@@ -1,4 +1,4 @@
-// Any bytes as a TLS ClientHello; and what is one, cut into other records.
+// Any bytes as a TLS ClientHello; valid ones also split into other records.
 #include <algorithm>
 #include <cstdint>
 
@@ -17,7 +17,7 @@ void examine(const ClientHello& hello) {
   for (const std::string& name : hello.alpn) FUZZ_EXPECT(!name.empty() && name.size() <= 255);
 }
 
-// The first record's payload, which holds all of the hello, as records of `size` bytes.
+// The first record's payload, which contains the whole hello, in records of `size` bytes.
 std::vector<std::byte> recut(std::span<const std::byte> bytes, std::size_t size) {
   const auto length = static_cast<std::size_t>(bytes[3]) << 8 | static_cast<std::size_t>(bytes[4]);
   auto payload = bytes.subspan(5, std::min(length, bytes.size() - 5));
@@ -49,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (whole.kind == Kind::kFound && size < kMaxClientHello / 8) {
     for (const std::size_t record : {1u, 7u, 100u}) {
       const ClientHello again = decode_client_hello(recut(bytes, record));
-      // More than one record to begin with: the first alone need not hold all.
+      // The input had several records, so the first may not contain the whole hello.
       if (again.kind == Kind::kNeedMore) continue;
       FUZZ_EXPECT(again.kind == Kind::kFound && again.server_name == whole.server_name);
       FUZZ_EXPECT(again.alpn == whole.alpn);

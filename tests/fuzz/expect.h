@@ -1,4 +1,4 @@
-// What a fuzz target asserts, beyond what the sanitizers see. Says where, then aborts.
+// The assertion of fuzz targets: prints its location and aborts.
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Any bytes as the beginning of a connection, and any startup packet with a suffix.
+// Any bytes as the start of a connection, and any startup packet with a suffix.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@ namespace {
 
 using namespace pgsteer;
 
-// What a decision promises, whatever the bytes.
+// Invariants of a result, for any bytes.
 void examine(std::span<const std::byte> bytes, const FirstPacket& packet) {
   FUZZ_EXPECT((packet.kind == PacketKind::kMalformed) == (packet.problem != nullptr));
   FUZZ_EXPECT(packet.size <= kMaxStartupPacket);
@@ -61,8 +61,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(data), size);
   const FirstPacket whole = decode_first_packet(bytes);
   examine(bytes, whole);
-  // A prefix either waits or has decided the same already. (Its end, not its inside, is what
-  // matters: the first bytes, and the last ones of the packet.)
+  // A prefix either needs more or already gives the same result. Only cuts near the start and near
+  // the end are tried, because those in between do not matter.
   for (std::size_t cut = 0; cut <= size; cut = cut < 16 || cut + 2 >= size ? cut + 1 : size - 2) {
     const FirstPacket part = decode_first_packet(bytes.first(cut));
     examine(bytes.first(cut), part);

@@ -1,6 +1,6 @@
 // Any bytes in both directions, in any pieces, with gaps. The first byte chooses between two kinds
-// of input: one stream of bytes, of which the same must be learnt however it is cut; or a script of
-// chunks, skips and attempts to pick framing up again, whose invariants must hold after each step.
+// of input: a byte stream, which must give the same result however it is cut; or a script of
+// chunks, skips and attempts to regain framing, after each step of which the invariants must hold.
 #include <algorithm>
 #include <cstdint>
 
@@ -58,7 +58,7 @@ bool same(const Session& a, const Session& b) {
          a.server.replicating() == b.server.replicating() && a.client.due() == b.client.due() &&
          a.client.certain() == b.client.certain() && a.client.opaque() == b.client.opaque() &&
          a.client.unsynced() == b.client.unsynced() && a.client.copy_in() == b.client.copy_in() &&
-         // Without framing a goodbye is known only if it comes by itself, so the cut matters.
+         // Without framing, Terminate is recognised only in a chunk of its own, so the cut matters.
          (a.client.opaque() || a.client.terminated() == b.client.terminated()) &&
          a.client.body_left() == b.client.body_left() &&
          idle(a.server, a.client) == idle(b.server, b.client);
@@ -124,7 +124,7 @@ void run_script(Bytes bytes) {
     const auto length = static_cast<std::size_t>(bytes[1]);
     bytes = bytes.subspan(2);
     const Bytes chunk = bytes.first(std::min(length, bytes.size()));
-    // A skip stands for bytes that are not in the script.
+    // Skipped bytes are not part of the script.
     const bool takes = operation % 9 < 4 || operation % 9 == 6 || operation % 9 == 7;
     step(s, operation, chunk, length);
     if (takes) bytes = bytes.subspan(chunk.size());

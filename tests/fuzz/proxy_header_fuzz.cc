@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     FUZZ_EXPECT(part.source == whole.source && part.destination == whole.destination);
   }
   if (whole.kind == Kind::kNeedMore && whole.size - size > 1) {
-    // It was not asked for too much: with one byte less than that it would still wait.
+    // It does not request too much: with one byte less than requested it still waits.
     std::vector<std::byte> more(bytes.begin(), bytes.end());
     more.resize(whole.size - 1);
     const ProxyHeader later = decode_proxy_header(more);

@@ -40,14 +40,14 @@ TEST(ClientAddress, OfIpv4) {
   EXPECT_FALSE(peer.unix_socket);
 }
 
-TEST(ClientAddress, OfIpv6StandsInBrackets) {
+TEST(ClientAddress, OfIpv6HasBrackets) {
   const ClientAddress peer = client_address_of(v6("2001:db8::1", 5));
   EXPECT_EQ(peer.host(), "2001:db8::1");
   EXPECT_EQ(peer.text(), "[2001:db8::1]:5");
 }
 
-// A socket bound to [::] sees IPv4 clients in this form: the same client on either.
-TEST(ClientAddress, MappedIpv4IsThatIpv4) {
+// A socket bound to [::] reports IPv4 clients in mapped form.
+TEST(ClientAddress, MappedIpv4EqualsIpv4) {
   const ClientAddress mapped = client_address_of(v6("::ffff:10.1.2.3", 7));
   const ClientAddress plain = client_address_of(v4("10.1.2.3", 7));
   EXPECT_EQ(mapped.text(), "10.1.2.3:7");
@@ -65,7 +65,7 @@ TEST(ClientAddress, OfAUnixSocketIsLocal) {
   EXPECT_EQ(peer.host(), "local");
 }
 
-TEST(ClientAddress, HashIsOfTheAddressAlone) {
+TEST(ClientAddress, HashIgnoresThePort) {
   EXPECT_EQ(client_address_of(v4("10.1.2.3", 1)).hash(),
             client_address_of(v4("10.1.2.3", 2)).hash());
   EXPECT_NE(client_address_of(v4("10.1.2.3", 1)).hash(),

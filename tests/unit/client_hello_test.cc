@@ -34,7 +34,7 @@ std::string handshake(std::string_view hello, char type = 1) {
          std::string(hello);
 }
 std::string record(std::string_view payload) { return "\x16\x03\x01" + len16(payload); }
-// Cut into records of at most `size` bytes each.
+// `payload` in records of at most `size` bytes each.
 std::string records(std::string_view payload, std::size_t size) {
   std::string out;
   for (; !payload.empty(); payload.remove_prefix(std::min(size, payload.size()))) {
@@ -65,7 +65,7 @@ TEST(ClientHello, CutAtEveryOffsetNeedsMore) {
   }
 }
 
-TEST(ClientHello, RecordsOfEverySizeAreStrungTogether) {
+TEST(ClientHello, RecordsOfEverySizeAreJoined) {
   for (std::size_t size = 1; size <= kHello.size(); ++size) {
     const ClientHello hello = decode(records(kHello, size));
     ASSERT_EQ(hello.kind, Kind::kFound) << size;
@@ -74,7 +74,7 @@ TEST(ClientHello, RecordsOfEverySizeAreStrungTogether) {
   }
 }
 
-TEST(ClientHello, WithoutExtensionsThereIsNothingToTell) {
+TEST(ClientHello, WithoutExtensionsNameAndAlpnAreEmpty) {
   const std::string none = body("").substr(0, body("").size() - 2);
   for (const std::string& hello : {none, body("")}) {
     const ClientHello result = decode(record(handshake(hello)));
@@ -93,7 +93,7 @@ TEST(ClientHello, AlpnKeepsTheClientsOrderAndIsBounded) {
   EXPECT_EQ(many.alpn.size(), kMaxAlpn);
 }
 
-TEST(ClientHello, NameThatIsNoHostNameStaysOutOfTheLog) {
+TEST(ClientHello, InvalidHostNameIsDropped) {
   for (const std::string& name :
        {"a b"s, "a\nb"s, "a\0b"s, "\x1b[31m"s, "\xc3\xa4"s, std::string(256, 'a')}) {
     const ClientHello hello = decode(record(handshake(body(server_name(name)))));
@@ -104,7 +104,7 @@ TEST(ClientHello, NameThatIsNoHostNameStaysOutOfTheLog) {
             255u);
 }
 
-TEST(ClientHello, OtherThingsAreNotTls) {
+TEST(ClientHello, OtherBytesAreNotTls) {
   for (const std::string& wire : {"\0\0\0\x08"s, "GET /"s, "\x17\x03\x03"s, "\x16\x02"s,
                                   "\x80\x2e\x01"s, record(handshake(body(""), 2))}) {
     EXPECT_EQ(decode(wire).kind, Kind::kNotTls);
@@ -120,23 +120,23 @@ TEST(ClientHello, Malformed) {
   const std::vector<Bad> table = {
       {"EmptyRecord", "\x16\x03\x01\x00\x00"s},
       {"RecordTooLong", "\x16\x03\x01\x40\x01"s},
-      {"OtherRecordInBetween", record(kHello.substr(0, 9)) + "\x17\x03\x01\x00\x01x"s},
-      {"OtherVersionInBetween", record(kHello.substr(0, 9)) + "\x16\x02\x01\x00\x01x"s},
+      {"OtherRecordBetween", record(kHello.substr(0, 9)) + "\x17\x03\x01\x00\x01x"s},
+      {"OtherVersionBetween", record(kHello.substr(0, 9)) + "\x16\x02\x01\x00\x01x"s},
       {"HelloTooLong", record("\x01\x01\x00\x00"s)},
       {"HelloJustTooLong", record("\x01\x00\x3f\xfd"s)},
       {"EmptyHello", record(handshake(""))},
-      {"BytesBehindExtensions", record(handshake(whole + "x"))},
+      {"BytesAfterExtensions", record(handshake(whole + "x"))},
       {"EmptyProtocol", record(handshake(body(alpn({""}))))},
-      {"ServerNameBeyondItsList", record(handshake(body(extension(0, len16("\0\0\x09"s
-                                                                           "abc")))))},
-      {"ListBeyondTheExtension", record(handshake(body(extension(16, u16(50) + "\x01x"))))},
-      {"ExtensionBeyondAll", record(handshake(body(u16(43) + u16(50) + "x")))},
+      {"ServerNameLongerThanItsList", record(handshake(body(extension(0, len16("\0\0\x09"s
+                                                                               "abc")))))},
+      {"ListLongerThanItsExtension", record(handshake(body(extension(16, u16(50) + "\x01x"))))},
+      {"ExtensionLongerThanTheHello", record(handshake(body(u16(43) + u16(50) + "x")))},
   };
   for (const Bad& bad : table) EXPECT_EQ(decode(bad.wire).kind, Kind::kMalformed) << bad.name;
 }
 
-TEST(ClientHello, ShortenedHelloIsNeverFoundButWithoutItsExtensions) {
-  // The handshake's own length is right, so this is not a matter of waiting.
+TEST(ClientHello, ShortenedHelloIsMalformedExceptWithoutExtensions) {
+  // The handshake's length field matches the cut, so more bytes cannot help.
   const std::string whole = body(server_name("a"));
   const std::size_t extensions_at = whole.size() - server_name("a").size() - 2;
   for (std::size_t cut = 0; cut < whole.size(); ++cut) {
@@ -148,10 +148,12 @@ TEST(ClientHello, ShortenedHelloIsNeverFoundButWithoutItsExtensions) {
 TEST(ClientHello, WaitsForNoMoreThanTheLimit) {
   const std::string huge = handshake(body(extension(21, std::string(12000, '\0'))));
   EXPECT_EQ(decode(records(huge, 4000)).kind, Kind::kFound);
-  // Six bytes on the wire for each one of the hello.
-  const std::string drip = records(huge, 1);
-  EXPECT_EQ(decode(std::string_view(drip).substr(0, kMaxClientHello - 1)).kind, Kind::kNeedMore);
-  EXPECT_EQ(decode(std::string_view(drip).substr(0, kMaxClientHello)).kind, Kind::kMalformed);
+  // Six bytes on the wire for each byte of the hello.
+  const std::string tiny_records = records(huge, 1);
+  EXPECT_EQ(decode(std::string_view(tiny_records).substr(0, kMaxClientHello - 1)).kind,
+            Kind::kNeedMore);
+  EXPECT_EQ(decode(std::string_view(tiny_records).substr(0, kMaxClientHello)).kind,
+            Kind::kMalformed);
 }
 
 }  // namespace

@@ -13,127 +13,126 @@ using std::chrono::seconds;
 Network network(const char* text) { return *read_network(text).value; }
 
 ClientAddress client(std::uint8_t last, std::uint8_t third = 0) {
-  ClientAddress peer;
-  peer.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, third, last};
-  return peer;
+  ClientAddress address;
+  address.address = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, third, last};
+  return address;
 }
 
 ClientAddress local() {
-  ClientAddress peer;
-  peer.unix_socket = true;
-  return peer;
+  ClientAddress address;
+  address.unix_socket = true;
+  return address;
 }
 
 const ConnectionLimits::Instant kStart = ConnectionLimits::Instant(seconds(1000));
 
-TEST(ConnectionLimits, WithoutLimitsLetsEverybodyIn) {
+TEST(ConnectionLimits, WithoutLimitsEveryClientIsAdmitted) {
   const ListenConfig config;
-  ConnectionLimits gate(config);
-  for (int i = 0; i < 1000; ++i) EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kNone);
+  ConnectionLimits limits(config);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kNone);
 }
 
-TEST(ConnectionLimits, AllowedNetworksAlone) {
+TEST(ConnectionLimits, OnlyAllowedNetworksAreAdmitted) {
   ListenConfig config;
   config.allow = {network("10.0.1.0/24"), network("fd00::/8")};
-  ConnectionLimits gate(config);
-  EXPECT_EQ(gate.admit(client(7, 1), kStart), EndReason::kNone);
-  EXPECT_EQ(gate.admit(client(7, 2), kStart), EndReason::kDenied);
+  ConnectionLimits limits(config);
+  EXPECT_EQ(limits.admit(client(7, 1), kStart), EndReason::kNone);
+  EXPECT_EQ(limits.admit(client(7, 2), kStart), EndReason::kDenied);
   ClientAddress v6;
   v6.address[0] = 0xfd;
-  EXPECT_EQ(gate.admit(v6, kStart), EndReason::kNone);
+  EXPECT_EQ(limits.admit(v6, kStart), EndReason::kNone);
   v6.address[0] = 0xfe;
-  EXPECT_EQ(gate.admit(v6, kStart), EndReason::kDenied);
+  EXPECT_EQ(limits.admit(v6, kStart), EndReason::kDenied);
 }
 
 TEST(ConnectionLimits, DenyWinsOverAllow) {
   ListenConfig config;
   config.allow = {network("10.0.0.0/8")};
   config.deny = {network("10.0.0.66")};
-  ConnectionLimits gate(config);
-  EXPECT_EQ(gate.admit(client(66), kStart), EndReason::kDenied);
-  EXPECT_EQ(gate.admit(client(67), kStart), EndReason::kNone);
+  ConnectionLimits limits(config);
+  EXPECT_EQ(limits.admit(client(66), kStart), EndReason::kDenied);
+  EXPECT_EQ(limits.admit(client(67), kStart), EndReason::kNone);
 }
 
-// The permissions of the socket's file decide.
-TEST(ConnectionLimits, NetworksSayNothingOfUnixSockets) {
+// The permissions of the socket file decide.
+TEST(ConnectionLimits, NetworkRulesDoNotApplyToUnixSockets) {
   ListenConfig config;
   config.allow = {network("10.0.0.0/8")};
   config.deny = {network("0.0.0.0/0"), network("::/0")};
   config.max_connections_per_client = 1;
   config.new_connections_per_client = 1;
-  ConnectionLimits gate(config);
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(gate.admit(local(), kStart), EndReason::kNone);
+  ConnectionLimits limits(config);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(limits.admit(local(), kStart), EndReason::kNone);
 }
 
-TEST(ConnectionLimits, MaxConnectionsCountsAllClientsAndPlacesComeBack) {
+TEST(ConnectionLimits, MaxConnectionsCountsAllClientsAndSlotsAreFreed) {
   ListenConfig config;
   config.max_connections = 2;
-  ConnectionLimits gate(config);
-  EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kNone);
-  EXPECT_EQ(gate.admit(local(), kStart), EndReason::kNone);
-  EXPECT_EQ(gate.admit(client(3), kStart), EndReason::kTooManyConnections);
-  gate.leave(client(1));
-  EXPECT_EQ(gate.admit(client(3), kStart), EndReason::kNone);
+  ConnectionLimits limits(config);
+  EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kNone);
+  EXPECT_EQ(limits.admit(local(), kStart), EndReason::kNone);
+  EXPECT_EQ(limits.admit(client(3), kStart), EndReason::kTooManyConnections);
+  limits.leave(client(1));
+  EXPECT_EQ(limits.admit(client(3), kStart), EndReason::kNone);
 }
 
 TEST(ConnectionLimits, EachClientHasItsOwnLimit) {
   ListenConfig config;
   config.max_connections_per_client = 2;
-  ConnectionLimits gate(config);
-  EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kNone);
-  EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kNone);
-  EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kTooManyPerClient);
-  EXPECT_EQ(gate.admit(client(2), kStart), EndReason::kNone);
-  gate.leave(client(1));
-  EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kNone);
+  ConnectionLimits limits(config);
+  EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kNone);
+  EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kNone);
+  EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kTooManyPerClient);
+  EXPECT_EQ(limits.admit(client(2), kStart), EndReason::kNone);
+  limits.leave(client(1));
+  EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kNone);
 }
 
-// Whoever is refused has taken no place.
-TEST(ConnectionLimits, ARefusalCostsNoPlace) {
+TEST(ConnectionLimits, ARefusedClientTakesNoSlot) {
   ListenConfig config;
   config.max_connections = 1;
   config.max_connections_per_client = 1;
-  ConnectionLimits gate(config);
-  EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kNone);
-  for (int i = 0; i < 10; ++i) EXPECT_NE(gate.admit(client(1), kStart), EndReason::kNone);
-  for (int i = 0; i < 10; ++i) EXPECT_NE(gate.admit(client(2), kStart), EndReason::kNone);
-  gate.leave(client(1));
-  EXPECT_EQ(gate.admit(client(2), kStart), EndReason::kNone);
+  ConnectionLimits limits(config);
+  EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kNone);
+  for (int i = 0; i < 10; ++i) EXPECT_NE(limits.admit(client(1), kStart), EndReason::kNone);
+  for (int i = 0; i < 10; ++i) EXPECT_NE(limits.admit(client(2), kStart), EndReason::kNone);
+  limits.leave(client(1));
+  EXPECT_EQ(limits.admit(client(2), kStart), EndReason::kNone);
 }
 
 TEST(ConnectionLimits, NewConnectionsPerSecond) {
   ListenConfig config;
   config.new_connections_per_client = 2;
-  ConnectionLimits gate(config);
+  ConnectionLimits limits(config);
   for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(gate.admit(client(1), kStart), EndReason::kNone);
-    gate.leave(client(1));
+    EXPECT_EQ(limits.admit(client(1), kStart), EndReason::kNone);
+    limits.leave(client(1));
   }
-  EXPECT_EQ(gate.admit(client(1), kStart + milliseconds(999)), EndReason::kTooFast);
-  EXPECT_EQ(gate.admit(client(2), kStart), EndReason::kNone);
-  EXPECT_EQ(gate.admit(client(1), kStart + milliseconds(1000)), EndReason::kNone);
+  EXPECT_EQ(limits.admit(client(1), kStart + milliseconds(999)), EndReason::kTooFast);
+  EXPECT_EQ(limits.admit(client(2), kStart), EndReason::kNone);
+  EXPECT_EQ(limits.admit(client(1), kStart + milliseconds(1000)), EndReason::kNone);
 }
 
-// Addresses without number must not cost memory without bound: the table is swept, and what is
-// still of use survives that.
-TEST(ConnectionLimits, ForgettingQuietClientsLosesNoCount) {
+// The table of clients is swept, so that it cannot grow without limit. Clients that are still
+// connected must stay in it.
+TEST(ConnectionLimits, SweepingOldClientsKeepsTheCounts) {
   ListenConfig config;
   config.max_connections_per_client = 1;
-  ConnectionLimits gate(config);
-  EXPECT_EQ(gate.admit(client(1, 255), kStart), EndReason::kNone);
+  ConnectionLimits limits(config);
+  EXPECT_EQ(limits.admit(client(1, 255), kStart), EndReason::kNone);
   auto now = kStart;
   for (int round = 0; round < 20; ++round) {
     now += seconds(2);
     for (int i = 0; i < 200; ++i) {
-      const ClientAddress peer =
+      const ClientAddress from =
           client(static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(round));
-      EXPECT_EQ(gate.admit(peer, now), EndReason::kNone);
-      gate.leave(peer);
+      EXPECT_EQ(limits.admit(from, now), EndReason::kNone);
+      limits.leave(from);
     }
   }
-  EXPECT_EQ(gate.admit(client(1, 255), now), EndReason::kTooManyPerClient);
-  gate.leave(client(1, 255));
-  EXPECT_EQ(gate.admit(client(1, 255), now), EndReason::kNone);
+  EXPECT_EQ(limits.admit(client(1, 255), now), EndReason::kTooManyPerClient);
+  limits.leave(client(1, 255));
+  EXPECT_EQ(limits.admit(client(1, 255), now), EndReason::kNone);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ TEST(EndReason, EveryEnumeratorHasItsRow) {
   }
 }
 
-// A metric label, a log word and a key of the JSON at once.
+// Each is used as metric label, log word and JSON key.
 TEST(EndReason, WordsAreUniqueAndPlain) {
   std::set<std::string_view> words;
   for (const EndReasonRow& r : end_reason_table()) {
@@ -31,15 +31,15 @@ TEST(EndReason, WordsAreUniqueAndPlain) {
   }
 }
 
-TEST(EndReason, WhoIsToldIsToldWithACodeAndWords) {
+TEST(EndReason, AnErrorHasBothSqlstateAndText) {
   for (const EndReasonRow& r : end_reason_table()) {
     EXPECT_EQ(r.sqlstate.empty(), r.message.empty()) << r.word;
     EXPECT_TRUE(r.sqlstate.empty() || r.sqlstate.size() == 5) << r.word;
   }
 }
 
-// Who left hears nothing, and who must not learn anything is told nothing.
-TEST(EndReason, SomeEndsAreSilent) {
+// No error for clients that have gone, or that must not learn anything.
+TEST(EndReason, SomeEndsSendNoError) {
   for (const EndReason end :
        {EndReason::kNone, EndReason::kClientClosed, EndReason::kClientAborted,
         EndReason::kClientLeft, EndReason::kServerClosed, EndReason::kServerRefused,
@@ -49,16 +49,16 @@ TEST(EndReason, SomeEndsAreSilent) {
   }
 }
 
-// libpq goes on to its next host only at 57P03.
-TEST(EndReason, NoNodeMovesMultiHostClientsOn) {
+// libpq tries its next host only after 57P03.
+TEST(EndReason, WithoutANodeMultiHostClientsTryTheNextHost) {
   for (const EndReason end :
        {EndReason::kNoNode, EndReason::kHoldFull, EndReason::kConnectFailed}) {
     EXPECT_EQ(row(end).sqlstate, "57P03") << to_string(end);
   }
 }
 
-// SQLAlchemy knows a lost connection by this text, HikariCP by the class of the code.
-TEST(EndReason, ACutIsRecognisedAsALostConnection) {
+// SQLAlchemy recognises a lost connection by this text, HikariCP by the class of the SQLSTATE.
+TEST(EndReason, DriversRecogniseACutAsALostConnection) {
   for (const EndReason end : {EndReason::kRoleLost, EndReason::kShutdown}) {
     EXPECT_EQ(row(end).sqlstate, "57P01");
     EXPECT_EQ(row(end).message, "terminating connection due to administrator command");
@@ -68,7 +68,7 @@ TEST(EndReason, ACutIsRecognisedAsALostConnection) {
             std::string_view::npos);
 }
 
-TEST(EndReason, LimitsAreToldAsTooManyConnections) {
+TEST(EndReason, LimitsAreReportedAsTooManyConnections) {
   for (const EndReason end : {EndReason::kTooManyConnections, EndReason::kTooManyPerClient,
                               EndReason::kNodeFull, EndReason::kNoResources}) {
     EXPECT_EQ(row(end).sqlstate, "53300") << to_string(end);

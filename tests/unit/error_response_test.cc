@@ -11,7 +11,7 @@ using namespace wire;
 
 const ErrorFields kNoPrimary{"FATAL", "57P03", "no primary", "pg-1: stopped", "try later"};
 
-TEST(ErrorResponse, FieldsStandInTheServersOrder) {
+TEST(ErrorResponse, FieldsAreInTheServersOrder) {
   const std::string body = "SFATAL\0VFATAL\0C57P03\0Mno primary\0Dpg-1: stopped\0Htry later\0\0"s;
   EXPECT_EQ(str(encode_error_response(kNoPrimary)), message('E', body));
   EXPECT_EQ(str(encode_notice_response(kNoPrimary)), message('N', body));
@@ -34,12 +34,12 @@ TEST(ErrorResponse, RoundTrip) {
   EXPECT_TRUE(fields->fatal());
 }
 
-TEST(ErrorResponse, NulInATextCannotForgeAField) {
+TEST(ErrorResponse, NulInATextCannotInjectAField) {
   const auto wire = encode_error_response({"FATAL", "57P03", "a\0Cxxxxx"sv, "d\0e"sv, "h\0"sv});
   EXPECT_EQ(str(wire), message('E', "SFATAL\0VFATAL\0C57P03\0Ma\0Dd\0Hh\0\0"s));
 }
 
-TEST(ErrorResponse, LongTextsAreCutBelowWhatLibpqTakes) {
+TEST(ErrorResponse, LongTextsAreCutBelowLibpqsLimit) {
   const std::string text(100000, 'x');
   const auto wire = encode_error_response({"FATAL", "57P03", text, text, text});
   EXPECT_LT(wire.size(), 30000u);
@@ -60,7 +60,7 @@ TEST(ErrorResponse, TextIsNotCutInsideACharacter) {
   }
 }
 
-TEST(ErrorFields, SeverityIsTheOneThatIsNeverLocalised) {
+TEST(ErrorFields, SeverityIsTheNonLocalisedOne) {
   EXPECT_EQ(decode_error_fields(bytes("SFATALE\0VFATAL\0C57P01\0Mx\0\0"sv))->severity, "FATAL");
   EXPECT_EQ(decode_error_fields(bytes("VPANIC\0SPANIK\0C57P01\0Mx\0\0"sv))->severity, "PANIC");
   EXPECT_EQ(decode_error_fields(bytes("SFATAL\0C57P01\0Mx\0\0"sv))->severity, "FATAL");
@@ -75,7 +75,7 @@ TEST(ErrorFields, UnknownFieldsAreSkipped) {
   EXPECT_EQ(fields->detail, "");
 }
 
-TEST(ErrorFields, CutAtEveryOffsetYieldsWhatIsWhole) {
+TEST(ErrorFields, CutAtEveryOffsetYieldsTheCompleteFields) {
   const std::string whole = "SFATAL\0VFATAL\0C57P01\0Mgone\0\0"s;
   const std::size_t code_end = whole.find("57P01") + 6;
   const std::size_t text_end = whole.find("gone") + 5;
@@ -89,7 +89,7 @@ TEST(ErrorFields, CutAtEveryOffsetYieldsWhatIsWhole) {
   }
 }
 
-TEST(ErrorFields, WithoutAProperSqlstateThereAreNone) {
+TEST(ErrorFields, AreAbsentWithoutAValidSqlstate) {
   EXPECT_FALSE(decode_error_fields({}));
   EXPECT_FALSE(decode_error_fields(bytes("\0"sv)));
   EXPECT_FALSE(decode_error_fields(bytes("SFATAL\0Mx\0\0"sv)));

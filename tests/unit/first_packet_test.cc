@@ -49,7 +49,7 @@ std::vector<Case> whole_packets() {
   };
 }
 
-TEST(FirstPacket, WholePacketIsRecognisedAndItsSizeExact) {
+TEST(FirstPacket, CompletePacketIsRecognisedWithItsExactSize) {
   for (const Case& c : whole_packets()) {
     const FirstPacket packet = decode(c.wire);
     EXPECT_EQ(packet.kind, c.kind) << c.name << " " << problem(packet);
@@ -57,7 +57,7 @@ TEST(FirstPacket, WholePacketIsRecognisedAndItsSizeExact) {
   }
 }
 
-TEST(FirstPacket, CutAtEveryOffsetNeedsMoreAndNeverMoreThanThereIs) {
+TEST(FirstPacket, CutAtEveryOffsetNeedsMoreButNeverTooMuch) {
   for (const Case& c : whole_packets()) {
     for (std::size_t cut = 0; cut < c.wire.size(); ++cut) {
       const FirstPacket packet = decode(std::string_view(c.wire).substr(0, cut));
@@ -148,7 +148,7 @@ TEST(FirstPacket, MalformedIsRefusedWithItsProblem) {
   }
 }
 
-TEST(FirstPacket, StrangersAreRefusedAtTheFirstByteThatGivesThemAway) {
+TEST(FirstPacket, OtherProtocolsAreRefusedAtTheFirstImpossibleByte) {
   for (int first = 0; first < 256; ++first) {
     const FirstPacket packet = decode(std::string(1, static_cast<char>(first)));
     const PacketKind expected = first == 0      ? PacketKind::kNeedMore
@@ -190,20 +190,20 @@ TEST(StartupFields, DatabaseDefaultsToTheUser) {
   EXPECT_EQ(fields(startup(k30, {{"user", "alice"}, {"database", ""}})).database, "alice");
 }
 
-TEST(StartupFields, LastOfSeveralCounts) {
+TEST(StartupFields, LastOfSeveralEqualNamesCounts) {
   const std::string wire =
       startup(k30, {{"user", "a"}, {"database", "x"}, {"user", "b"}, {"database", "y"}});
   EXPECT_EQ(fields(wire).user, "b");
   EXPECT_EQ(fields(wire).database, "y");
 }
 
-TEST(StartupFields, NameInTheValuesPlaceIsNoName) {
+TEST(StartupFields, ValueThatLooksLikeANameIsNoName) {
   const std::string wire = startup(k30, {{"options", "user"}, {"user", "database"}});
   EXPECT_EQ(fields(wire).user, "database");
   EXPECT_EQ(fields(wire).database, "database");
 }
 
-TEST(StartupFields, ReplicationAsTheServerReadsIt) {
+TEST(StartupFields, ReplicationIsReadAsByTheServer) {
   const std::vector<std::pair<std::string, Replication>> table = {
       {"true", Replication::kPhysical},
       {"TRUE", Replication::kPhysical},
@@ -214,7 +214,7 @@ TEST(StartupFields, ReplicationAsTheServerReadsIt) {
       {"On", Replication::kPhysical},
       {"1", Replication::kPhysical},
       {"database", Replication::kLogical},
-      {"Database", Replication::kNone},  // no boolean: the server refuses it
+      {"Database", Replication::kNone},  // not a boolean: the server refuses it
       {"false", Replication::kNone},
       {"off", Replication::kNone},
       {"o", Replication::kNone},
@@ -259,7 +259,7 @@ std::optional<std::string> suffixed(std::string_view wire, std::string_view suff
   return str(*result);
 }
 
-TEST(ApplicationSuffix, IsAppendedWhereTheNameStands) {
+TEST(ApplicationSuffix, IsAppendedToTheName) {
   EXPECT_EQ(suffixed(startup(k30, {{"application_name", "till"}, {"user", "a"}}), " - 10.0.0.7"),
             startup(k30, {{"application_name", "till - 10.0.0.7"}, {"user", "a"}}));
 }
@@ -271,12 +271,12 @@ TEST(ApplicationSuffix, NameIsAddedIfAbsent) {
   EXPECT_EQ(suffixed(packet(k30, "\0"s), "x"), startup(k30, {{"application_name", "x"}}));
 }
 
-TEST(ApplicationSuffix, LastNameInAnyCaseIsTheOneThatCounts) {
+TEST(ApplicationSuffix, LastNameInAnyCaseCounts) {
   EXPECT_EQ(suffixed(startup(k30, {{"application_name", "a"}, {"Application_Name", "b"}}), "!"),
             startup(k30, {{"application_name", "a"}, {"Application_Name", "b!"}}));
 }
 
-TEST(ApplicationSuffix, EverythingElseStaysByteForByte) {
+TEST(ApplicationSuffix, AllOtherBytesAreUnchanged) {
   const std::string before = startup(protocol_version(3, 9999), {{"_pq_.grease", "\xff\x01"},
                                                                  {"user", "a"},
                                                                  {"user", "b"},
@@ -290,7 +290,7 @@ TEST(ApplicationSuffix, EverythingElseStaysByteForByte) {
   EXPECT_EQ(suffixed(before, ""), before);
 }
 
-TEST(ApplicationSuffix, RefusedWhereItWouldNotFit) {
+TEST(ApplicationSuffix, RefusedIfItDoesNotFit) {
   const std::string large =
       startup(k30, {{"user", std::string(9989 - 18 - 4, 'u')}, {"application_name", "till"}});
   ASSERT_EQ(large.size(), kMaxStartupPacket - 0);
@@ -303,7 +303,7 @@ TEST(ApplicationSuffix, RefusedWhereItWouldNotFit) {
   EXPECT_FALSE(suffixed(nearly, "xx"));
 }
 
-TEST(ApplicationSuffix, RefusedForWhatIsNoStartupPacket) {
+TEST(ApplicationSuffix, RefusedUnlessAStartupPacket) {
   for (const std::string& wire : {""s, packet(kSslRequestCode), kCancel, packet(k30),
                                   packet(protocol_version(2, 0), "x"), kPlain + "x"}) {
     EXPECT_FALSE(suffixed(wire, "x"));

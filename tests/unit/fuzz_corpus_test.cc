@@ -45,7 +45,7 @@ TEST_P(FuzzCorpus, EveryInputPasses) {
     std::ifstream in(file, std::ios::binary);
     ASSERT_TRUE(in);
     const std::string input{std::istreambuf_iterator<char>(in), {}};
-    // What goes wrong aborts the test, with the sanitizer's or the target's own words.
+    // A failure aborts the test, with the message of the sanitizer or the target.
     EXPECT_EQ(GetParam().run(reinterpret_cast<const std::uint8_t*>(input.data()), input.size()), 0);
   }
 }

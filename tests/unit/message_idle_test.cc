@@ -1,4 +1,4 @@
-// Idle or busy: counting requests and answers, COPY, and gaps in what was seen.
+// Idle or busy: counts requests and answers; COPY; gaps in the observed bytes.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -27,7 +27,7 @@ const std::string kError = report('E', "ERROR", "22P02");
 const std::string kRows = message('T', "columns") + message('D', "row");
 const std::string kReply = kRows + complete() + ready();
 
-// A session behind its login.
+// A session after its login.
 struct Session {
   ServerStream server;
   ClientStream client;
@@ -38,7 +38,7 @@ struct Session {
   bool is_idle() const { return idle(server, client); }
 };
 
-TEST(Idle, AfterLoginAndNotBefore) {
+TEST(Idle, OnlyAfterTheLogin) {
   Session before;
   before.server = ServerStream();
   EXPECT_FALSE(before.is_idle());
@@ -48,13 +48,13 @@ TEST(Idle, AfterLoginAndNotBefore) {
   EXPECT_TRUE(before.is_idle());
 }
 
-TEST(Idle, LoginInTheMiddleOfPasswordsIsNotCounted) {
+TEST(Idle, PasswordMessagesAreNotCounted) {
   Session s;
   s.from_client(message('p', "SCRAM-SHA-256\0"s) + message('p', "proof"));
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Idle, NotFromTheFirstByteOfARequestToTheLastOfItsAnswer) {
+TEST(Idle, NotFromTheFirstByteOfARequestToTheLastByteOfItsAnswer) {
   for (const std::string& request : {query(), kExtended + kSync, message('F', "fn"), kSync}) {
     Session s;
     for (const char c : request) {
@@ -83,7 +83,7 @@ TEST(Idle, NotInATransactionNorInAFailedOne) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Idle, PipelinedRequestsEachDrawOneAnswer) {
+TEST(Idle, EachPipelinedRequestHasOneAnswer) {
   Session s;
   s.from_client(query() + kExtended + kSync + kExtended + kSync);
   EXPECT_EQ(s.client.due(), 3u);
@@ -95,7 +95,7 @@ TEST(Idle, PipelinedRequestsEachDrawOneAnswer) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Idle, ExtendedQueryWithoutSyncIsBusyAlthoughNothingIsDue) {
+TEST(Idle, NotInAnExtendedQueryWithoutSync) {
   for (const std::string& part :
        {kParse, kBind, kExecute, message('D', "S\0"s), message('C', "S\0"s)}) {
     Session s;
@@ -118,23 +118,23 @@ TEST(Idle, ErrorInAnExtendedQuerySkipsToTheSync) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Idle, NoticesParametersAndNotificationsDoNotDisturb) {
+TEST(Idle, DespiteNoticesParametersAndNotifications) {
   Session s;
   s.from_server(report('N', "NOTICE", "00000") + parameter("TimeZone", "UTC") +
                 message('A', u32(1) + "channel\0payload\0"s));
   EXPECT_TRUE(s.is_idle());
-  s.from_server("N");  // one that is not whole does
+  s.from_server("N");  // an incomplete message does
   EXPECT_FALSE(s.is_idle());
 }
 
-TEST(Idle, QueryThatTheServerSkipsErrsToBusy) {
+TEST(Idle, QueryThatTheServerSkipsStaysBusy) {
   Session s;
   s.from_client(kParse + query() + kSync);  // the Parse fails, the Query is skipped
   s.from_server(kError + ready());
   EXPECT_FALSE(s.is_idle());
 }
 
-TEST(Idle, AnswerThatWasNotDueMakesTheCountUncertainForGood) {
+TEST(Idle, UnexpectedAnswerMakesTheCountUncertainForever) {
   Session s;
   s.from_server(ready());
   EXPECT_FALSE(s.client.certain());
@@ -165,7 +165,7 @@ TEST(Idle, TerminateIsRemembered) {
 
 // --- COPY FROM STDIN -----------------------------------------------------------------------------
 
-TEST(CopyIn, SimpleQueryIsOneAnswer) {
+TEST(CopyIn, SimpleQueryHasOneAnswer) {
   for (const std::string& end : {kCopyDone, kCopyFail}) {
     Session s;
     s.from_client(query("copy t from stdin"));
@@ -178,7 +178,7 @@ TEST(CopyIn, SimpleQueryIsOneAnswer) {
   }
 }
 
-TEST(CopyIn, SyncThatTheServerIgnoresIsTakenBack) {
+TEST(CopyIn, SyncThatTheServerIgnoresIsNotCounted) {
   Session s;  // libpq's PQexecParams
   s.from_client(kExtended + kSync);
   s.from_server(message('1') + message('2') + kCopyIn);
@@ -191,7 +191,7 @@ TEST(CopyIn, SyncThatTheServerIgnoresIsTakenBack) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(CopyIn, WithoutTheEarlySyncNothingIsTakenBack) {
+TEST(CopyIn, WithoutAnEarlySyncNothingIsSubtracted) {
   Session s;
   s.from_client(kExtended + kFlush);
   s.from_server(message('1') + message('2') + kCopyIn);
@@ -201,7 +201,7 @@ TEST(CopyIn, WithoutTheEarlySyncNothingIsTakenBack) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(CopyIn, PipelinedRequestBeforeItKeepsItsAnswer) {
+TEST(CopyIn, EarlierPipelinedRequestKeepsItsAnswer) {
   Session s;
   s.from_client(kExtended + kSync + kExtended + kSync);
   s.from_server(kReply + kCopyIn);
@@ -247,7 +247,7 @@ TEST(CopyIn, BadRowInAnExtendedQuery) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(CopyIn, EndedBeforeTheEarlySyncWasReadTheSyncCounts) {
+TEST(CopyIn, EndedBeforeTheEarlySyncIsReadTheSyncCounts) {
   Session s;  // a statement trigger fails between CopyInResponse and the first row
   s.from_client(kExtended + kSync);
   s.from_server(kCopyIn + kError + ready());
@@ -258,7 +258,7 @@ TEST(CopyIn, EndedBeforeTheEarlySyncWasReadTheSyncCounts) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(CopyIn, TheSameWithTheClientsEndUnderWayIsUncertainAndNeverIdle) {
+TEST(CopyIn, EndedWhileTheClientsCopyDoneIsInFlightIsUncertain) {
   Session s;
   s.from_client(kExtended + kSync);
   s.from_server(kCopyIn);
@@ -268,7 +268,7 @@ TEST(CopyIn, TheSameWithTheClientsEndUnderWayIsUncertainAndNeverIdle) {
   EXPECT_FALSE(s.is_idle());
 }
 
-TEST(CopyIn, BlindlyPipelinedWithEarlySyncIsUncertain) {
+TEST(CopyIn, SentWithoutWaitingWithEarlySyncIsUncertain) {
   Session s;
   s.from_client(kExtended + kSync + kData + kCopyDone + kSync);
   EXPECT_FALSE(s.client.certain());
@@ -276,7 +276,7 @@ TEST(CopyIn, BlindlyPipelinedWithEarlySyncIsUncertain) {
   EXPECT_FALSE(s.is_idle());
 }
 
-TEST(CopyIn, BlindlyPipelinedWithOneSyncIsCounted) {
+TEST(CopyIn, SentWithoutWaitingWithOneSyncIsCounted) {
   Session s;
   s.from_client(kExtended + kData + kCopyDone + kSync);
   s.from_server(kCopyIn + complete("COPY 1") + ready());
@@ -285,7 +285,7 @@ TEST(CopyIn, BlindlyPipelinedWithOneSyncIsCounted) {
 
 // --- Gaps ----------------------------------------------------------------------------------------
 
-TEST(Gap, InsideOneLargeMessageCostsNothing) {
+TEST(Gap, InsideOneLargeMessageKeepsFraming) {
   Session s;
   const std::string large = query(std::string(100000, ' '));
   for (const std::size_t copied : {std::size_t{5}, std::size_t{6}, std::size_t{5000}}) {
@@ -303,7 +303,7 @@ TEST(Gap, InsideOneLargeMessageCostsNothing) {
   }
 }
 
-TEST(Gap, OverBoundariesMakesAStreamOpaque) {
+TEST(Gap, AcrossBoundariesMakesAStreamOpaque) {
   Session s;
   s.from_client(query());
   s.from_server(kRows);
@@ -324,7 +324,7 @@ TEST(Gap, SkippedStatusOrErrorMakesTheServerOpaque) {
   }
 }
 
-TEST(Gap, DuringTheLoginIsOpaqueForGood) {
+TEST(Gap, DuringTheLoginIsOpaqueForever) {
   ServerStream server;
   ClientStream client;
   server.advance(bytes(message('R', u32(0))), client);
@@ -334,14 +334,14 @@ TEST(Gap, DuringTheLoginIsOpaqueForGood) {
   EXPECT_EQ(server.login(), nullptr);
 }
 
-TEST(Gap, OfNothingIsNone) {
+TEST(Gap, OfZeroBytesHasNoEffect) {
   Session s;
   s.server.skip(0);
   s.client.skip(0);
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Resync, LongAnswerThatEndsInAReadyForQuery) {
+TEST(Resync, AfterALongAnswerThatEndsWithReadyForQuery) {
   for (const std::string& tail :
        {ready(), complete("COPY 1000000") + ready(), "last row" + complete() + ready()}) {
     Session s;
@@ -368,7 +368,7 @@ TEST(Resync, KeepsTheTransactionStatus) {
   EXPECT_FALSE(s.is_idle());
 }
 
-TEST(Resync, OnlyTheMessagesThemselvesAreBelieved) {
+TEST(Resync, OnlyExactMessagesAreAccepted) {
   const std::vector<std::string> table = {
       "", "Z", ready().substr(1), ready('x'), "x" + ready(), kRows + ready(), "Z"s + u32(6) + "I",
       ready() + "x", kError + ready(),
@@ -385,17 +385,17 @@ TEST(Resync, OnlyTheMessagesThemselvesAreBelieved) {
   }
 }
 
-TEST(Resync, AnswerMissedInTheGapIsSettledByTheNextOne) {
+TEST(Resync, AnswerMissedInTheGapIsCorrectedByTheNextOne) {
   Session s;
   s.from_client(query());
-  s.server.make_opaque();  // and the gap takes the whole answer
+  s.server.make_opaque();  // the gap contains the whole answer
   s.from_client(query());
   EXPECT_EQ(s.client.due(), 2u);
   EXPECT_TRUE(s.server.resync_after_gap(bytes(kReply), s.client));
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Resync, ClientThatHasPipelinedBeforeIsUncertainThen) {
+TEST(Resync, ClientThatHasPipelinedBeforeBecomesUncertain) {
   Session s;
   s.from_client(query() + query());
   s.from_server(kReply + kReply);
@@ -410,7 +410,7 @@ TEST(Resync, ClientThatHasPipelinedBeforeIsUncertainThen) {
   EXPECT_FALSE(s.is_idle());
 }
 
-TEST(Resync, FramedStreamIsSimplyAdvanced) {
+TEST(Resync, StreamWithFramingIsJustAdvanced) {
   Session s;
   EXPECT_TRUE(s.client.resync_after_gap(bytes(query())));
   EXPECT_EQ(s.client.due(), 1u);
@@ -419,7 +419,7 @@ TEST(Resync, FramedStreamIsSimplyAdvanced) {
 }
 
 struct CopySession : Session {
-  // A COPY whose data and end went by unseen.
+  // A COPY whose data and end were not observed.
   CopySession() {
     from_client(query("copy t from stdin"));
     from_server(kCopyIn);
@@ -428,7 +428,7 @@ struct CopySession : Session {
   }
 };
 
-TEST(Resync, ClientIsPickedUpAfterTheCopyIsAnswered) {
+TEST(Resync, ClientIsFramedAgainAfterTheCopyIsAnswered) {
   CopySession s;
   EXPECT_TRUE(s.client.opaque());
   EXPECT_FALSE(s.client.resync_after_gap(bytes(query())));  // not answered yet
@@ -441,18 +441,18 @@ TEST(Resync, ClientIsPickedUpAfterTheCopyIsAnswered) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Resync, OnlyWholeClientMessagesRightAfterTheAnswerAreBelieved) {
+TEST(Resync, OnlyCompleteMessagesRightAfterTheAnswerAreAccepted) {
   for (const std::string& chunk :
        {""s, "Q"s, query() + "Q", query().substr(1), message('Z', "I"), kSync + message('T')}) {
     CopySession s;
     s.from_server(complete("COPY 9") + ready());
     EXPECT_FALSE(s.client.resync_after_gap(bytes(chunk)));
-    // An empty chunk is no bytes at all and forfeits nothing.
+    // An empty chunk does not use up the chance.
     EXPECT_EQ(s.client.resync_after_gap(bytes(query())), chunk.empty());
   }
 }
 
-TEST(Resync, ChunkTakenAsOpaqueForfeitsIt) {
+TEST(Resync, ForwardedBytesEndTheChance) {
   CopySession s;
   s.from_server(complete("COPY 9") + ready());
   s.from_client(query());
@@ -463,7 +463,7 @@ TEST(Resync, ChunkTakenAsOpaqueForfeitsIt) {
   EXPECT_FALSE(t.client.resync_after_gap(bytes(query())));
 }
 
-TEST(Resync, GapOutsideACopyIsNotPickedUp) {
+TEST(Resync, ImpossibleAfterAGapOutsideACopy) {
   Session s;
   s.from_client(query());
   s.client.skip(100000);
@@ -471,13 +471,13 @@ TEST(Resync, GapOutsideACopyIsNotPickedUp) {
   EXPECT_FALSE(s.client.resync_after_gap(bytes(query())));
 }
 
-TEST(Resync, SecondAnswerShowsThatMoreWentOnThanTheCopy) {
+TEST(Resync, ImpossibleAfterASecondAnswer) {
   CopySession s;
   s.from_server(complete("COPY 9") + ready() + kReply);
   EXPECT_FALSE(s.client.resync_after_gap(bytes(query())));
 }
 
-TEST(Resync, RequestPipelinedBehindTheCopyForbidsIt) {
+TEST(Resync, ImpossibleIfARequestWasPipelinedAfterTheCopy) {
   Session s;
   s.from_client(query("copy t from stdin"));
   s.from_server(kCopyIn);
@@ -497,7 +497,7 @@ TEST(Resync, LaterCopyIsAnotherChance) {
   EXPECT_TRUE(s.is_idle());
 }
 
-TEST(Resync, EarlySyncOfTheCopyIsForgotten) {
+TEST(Resync, EarlySyncOfTheCopyIsNotCounted) {
   Session s;
   s.from_client(kExtended + kSync);
   s.from_server(kCopyIn);

@@ -1,4 +1,5 @@
-// Framing of single messages and what a login brings. Counting requests: message_idle_test.cc.
+// Framing of single messages and the facts of a login. For counting requests see
+// message_idle_test.cc.
 #include "proxy/wire/message.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +23,7 @@ struct Seen {
   friend bool operator==(const Seen&, const Seen&) = default;
 };
 
-// Collects whole messages out of the pieces that the cursor visits.
+// Assembles messages from the pieces that the cursor visits.
 struct Collector {
   MessageCursor cursor;
   std::vector<Seen> seen;
@@ -70,12 +71,12 @@ TEST(MessageCursor, BoundaryIsOnlyBetweenMessages) {
   }
 }
 
-TEST(MessageCursor, ImpossibleHeaderBreaksFramingForGood) {
+TEST(MessageCursor, ImpossibleHeaderBreaksFramingForever) {
   const std::vector<std::string> table = {
       "Z"s + u32(0), "Z"s + u32(3), "Z"s + u32(0xffffffff), "Z"s + u32(0x80000000),
       "Z"s + u32(kMaxMessageLength + 1), "\0"s + u32(5), " "s + u32(5), "\x7f"s + u32(5),
       "\xff"s + u32(5),
-      // What a server that cannot fork answers.
+      // The answer of a server that cannot fork.
       "Ecould not fork new process for connection: Cannot allocate memory\n\0"s};
   for (const std::string& bad : table) {
     for (std::size_t cut = 0; cut < 5; ++cut) {
@@ -93,14 +94,14 @@ TEST(MessageCursor, ImpossibleHeaderBreaksFramingForGood) {
   }
 }
 
-TEST(MessageCursor, LargestMessageIsTaken) {
+TEST(MessageCursor, LargestMessageIsAccepted) {
   Collector c;
   c.feed("d" + u32(kMaxMessageLength));
   EXPECT_FALSE(c.cursor.broken());
   EXPECT_EQ(c.cursor.body_left(), kMaxMessageLength - 4);
 }
 
-TEST(MessageCursor, SkippedBytesInsideABodyKeepFraming) {
+TEST(MessageCursor, SkippingInsideABodyKeepsFraming) {
   Collector c;
   c.feed(message('d', std::string(100, 'x')).substr(0, 25));
   c.cursor.skip(70);
@@ -198,7 +199,7 @@ TEST(LoginFacts, StandbyFlagIsUnknownUnlessReported) {
   }
 }
 
-TEST(LoginFacts, CancelKeysOf1To256BytesAreTaken) {
+TEST(LoginFacts, CancelKeysOf1To256BytesAreAccepted) {
   for (const std::size_t size : {1u, 4u, 32u, 255u, 256u}) {
     const std::string wire = message('K', u32(7) + std::string(size, 'k'));
     for (std::size_t cut = 0; cut <= wire.size(); ++cut) {
@@ -211,7 +212,7 @@ TEST(LoginFacts, CancelKeysOf1To256BytesAreTaken) {
   }
 }
 
-TEST(LoginFacts, CancelKeyOfAnotherSizeIsNoKey) {
+TEST(LoginFacts, CancelKeyOfAnotherSizeIsIgnored) {
   for (const std::string& body :
        {""s, "abc"s, u32(7), u32(7) + std::string(257, 'k'), u32(7) + std::string(5000, 'k')}) {
     for (const std::size_t cut : {std::size_t{0}, std::size_t{6}}) {
@@ -231,7 +232,7 @@ TEST(LoginFacts, VersionThatIsTooLongIsCut) {
   EXPECT_EQ(login.server.login()->server_version, std::string(64, '9'));
 }
 
-TEST(LoginFacts, AreGoneOnceReleasedAndNotBefore) {
+TEST(LoginFacts, AreGoneOnlyAfterRelease) {
   Login login;
   login.server.release_login();
   ASSERT_NE(login.server.login(), nullptr);
@@ -242,7 +243,7 @@ TEST(LoginFacts, AreGoneOnceReleasedAndNotBefore) {
   EXPECT_EQ(login.server.login(), nullptr);
 }
 
-TEST(LoginFacts, OutliveAnErrorInPieces) {
+TEST(LoginFacts, SurviveAnErrorInPieces) {
   const std::string error = report('E', "ERROR", "42601");
   Login login;
   login.feed(kLoginWire + error.substr(0, 20));
@@ -259,7 +260,7 @@ TEST(LoginFacts, AreGoneWhenFramingIsLost) {
   EXPECT_FALSE(idle(login.server, login.client));
 }
 
-TEST(LoginFacts, BytesBehindTheLoginInTheSameReadAreCounted) {
+TEST(LoginFacts, BytesAfterTheLoginInTheSameReadAreCounted) {
   Login login;
   login.client.advance(bytes(query()));
   login.feed(kLoginWire + complete() + ready('T'));
@@ -308,8 +309,8 @@ TEST(ServerEnding, IsKnownHoweverItIsCut) {
       ASSERT_EQ(login.server.ending(), c.ending) << c.name << " at " << cut;
       ASSERT_EQ(login.server.sqlstate(), c.sqlstate) << c.name << " at " << cut;
       ASSERT_TRUE(login.server.at_boundary());
-      const bool told = c.ending == Ending::kFatal || c.ending == Ending::kLoginError;
-      ASSERT_EQ(login.server.can_send_error(), !told) << c.name;
+      const bool final_error = c.ending == Ending::kFatal || c.ending == Ending::kLoginError;
+      ASSERT_EQ(login.server.can_send_error(), !final_error) << c.name;
     }
   }
 }
@@ -326,7 +327,7 @@ TEST(ServerEnding, ErrorReplacesANoticeAndNothingReplacesAnError) {
   EXPECT_EQ(login.server.sqlstate(), "57P01");
 }
 
-TEST(ServerEnding, ReadyForQueryOfAnImpossibleKindLosesFraming) {
+TEST(ServerEnding, ReadyForQueryWithAnInvalidStatusLosesFraming) {
   for (const std::string& bad : {message('Z'), message('Z', "II"), message('Z', "x")}) {
     Login login;
     login.feed(kLoginWire + bad + ready());

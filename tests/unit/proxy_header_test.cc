@@ -64,7 +64,7 @@ std::vector<Good> good() {
   };
 }
 
-TEST(ProxyHeader, WholeHeaderIsRecognisedAndItsSizeExact) {
+TEST(ProxyHeader, CompleteHeaderIsRecognisedWithItsExactSize) {
   for (const Good& c : good()) {
     for (const std::string& behind : {""s, "x"s, c.wire, "\r\n"s}) {
       const ProxyHeader header = decode(c.wire + behind);
@@ -74,7 +74,7 @@ TEST(ProxyHeader, WholeHeaderIsRecognisedAndItsSizeExact) {
   }
 }
 
-TEST(ProxyHeader, CutAtEveryOffsetNeedsMoreAndNeverMoreThanThereIs) {
+TEST(ProxyHeader, CutAtEveryOffsetNeedsMoreButNeverTooMuch) {
   for (const Good& c : good()) {
     for (std::size_t cut = 0; cut < c.wire.size(); ++cut) {
       const ProxyHeader header = decode(std::string_view(c.wire).substr(0, cut));
@@ -99,7 +99,7 @@ TEST(ProxyHeader, AddressesAndPorts) {
 }
 
 TEST(ProxyHeader, LongestLineIs104Bytes) {
-  // The limit of 107 leaves room for UNKNOWN with two IPv6 addresses.
+  // The limit of 107 bytes allows UNKNOWN with two IPv6 addresses.
   EXPECT_EQ(kLongestV1.size(), 104u);
   const std::string at_limit = "PROXY UNKNOWN " + std::string(kMaxProxyV1 - 16, 'x') + "\r\n";
   ASSERT_EQ(at_limit.size(), kMaxProxyV1);

@@ -8,7 +8,7 @@
 namespace pgsteer {
 namespace {
 
-// A topology of so many nodes, all admitted, and their load.
+// A topology of `n` nodes, all admitted, and their load.
 struct Scene {
   explicit Scene(std::size_t count) : load(count) {
     topology.nodes.resize(count);
@@ -30,7 +30,7 @@ struct Scene {
                   .random = random,
                   .client_hash = client});
   }
-  // How many each node gets of `sessions` that come and stay.
+  // How many of `sessions` permanent sessions each node gets.
   std::map<std::size_t, int> spread(int sessions) {
     std::map<std::size_t, int> count;
     for (int i = 0; i < sessions; ++i) {
@@ -53,7 +53,7 @@ struct Scene {
   std::uint64_t client = 0;
 };
 
-TEST(Route, OnlyToTheAdmitted) {
+TEST(Route, OnlyToAdmittedNodes) {
   Scene scene(3);
   scene.admission(0, Admission::kCut).admission(2, Admission::kDrain);
   for (const Balance balance :
@@ -67,13 +67,13 @@ TEST(Route, OnlyToTheAdmitted) {
   }
 }
 
-TEST(Route, NobodyAdmitted) {
+TEST(Route, NoNodeAdmitted) {
   Scene scene(2);
   scene.admission(0, Admission::kCut).admission(1, Admission::kDrain);
   EXPECT_EQ(scene.pick().outcome, RouteOutcome::kNobody);
 }
 
-TEST(Route, TriedNodesAreLeftOut) {
+TEST(Route, TriedNodesAreSkipped) {
   Scene scene(2);
   scene.tried = 0b01;
   EXPECT_EQ(scene.pick().node, 1U);
@@ -81,7 +81,7 @@ TEST(Route, TriedNodesAreLeftOut) {
   EXPECT_EQ(scene.pick().outcome, RouteOutcome::kTried);
 }
 
-TEST(Route, FullNodesAreLeftOut) {
+TEST(Route, FullNodesAreSkipped) {
   Scene scene(2);
   scene.load[0] = {.sessions = 5, .max_sessions = 5};
   EXPECT_EQ(scene.pick().node, 1U);
@@ -91,7 +91,7 @@ TEST(Route, FullNodesAreLeftOut) {
   EXPECT_EQ(scene.pick().node, 1U);
 }
 
-TEST(Route, NodesWithEnoughLoginsInFlightAreLeftOut) {
+TEST(Route, NodesAtTheLimitOfLoginsInFlightAreSkipped) {
   Scene scene(2);
   scene.load[0] = {.logins = 2, .max_logins = 2};
   EXPECT_EQ(scene.pick().node, 1U);
@@ -99,8 +99,8 @@ TEST(Route, NodesWithEnoughLoginsInFlightAreLeftOut) {
   EXPECT_EQ(scene.pick().outcome, RouteOutcome::kBusy);
 }
 
-// Waiting helps against logins in flight, and not against a full node.
-TEST(Route, BusyIsWorthWaitingForWhereFullIsNot) {
+// Waiting helps if logins are in flight, but not if the node is full.
+TEST(Route, BusyMeansWaitAndFullMeansRefuse) {
   Scene scene(2);
   scene.load[0] = {.sessions = 5, .max_sessions = 5};
   scene.load[1] = {.logins = 2, .max_logins = 2};
@@ -114,7 +114,7 @@ TEST(Route, LeastSessionsIsEven) {
   EXPECT_EQ(scene.spread(30), (std::map<std::size_t, int>{{0, 10}, {1, 10}, {2, 10}}));
 }
 
-TEST(Route, LeastSessionsFillsUpWhoHasLess) {
+TEST(Route, LeastSessionsPrefersTheLeastLoadedNode) {
   Scene scene(2);
   scene.load[0].sessions = 10;
   EXPECT_EQ(scene.spread(10), (std::map<std::size_t, int>{{1, 10}}));
@@ -136,7 +136,7 @@ TEST(Route, TheLargestWeightsDoNotOverflow) {
   EXPECT_EQ(scene.pick().node, 1U);
 }
 
-TEST(Route, RoundRobinTakesTurnsWhateverTheLoad) {
+TEST(Route, RoundRobinIgnoresTheLoad) {
   Scene scene(3);
   scene.balance = Balance::kRoundRobin;
   scene.load[0].sessions = 100;
@@ -156,7 +156,7 @@ TEST(Route, RandomOfTwoIsNearlyEven) {
   for (const auto& [node, count] : scene.spread(4000)) EXPECT_NEAR(count, 1000, 20) << node;
 }
 
-TEST(Route, OneClientStaysOnOneNodeAndOthersSpread) {
+TEST(Route, OneClientStaysOnOneNodeAndOthersAreSpread) {
   Scene scene(4);
   scene.balance = Balance::kClientAddress;
   std::map<std::size_t, int> count;
@@ -171,7 +171,7 @@ TEST(Route, OneClientStaysOnOneNodeAndOthersSpread) {
   for (const auto& [node, clients] : count) EXPECT_NEAR(clients, 1000, 150) << node;
 }
 
-TEST(Route, WhenANodeLeavesOnlyItsOwnClientsMove) {
+TEST(Route, WhenANodeLeavesOnlyItsClientsMove) {
   Scene scene(4);
   scene.balance = Balance::kClientAddress;
   for (scene.client = 0; scene.client < 500; ++scene.client) {
@@ -197,7 +197,7 @@ TEST(Route, ClientAddressByWeight) {
 
 // -------------------------------------------------------------------------------------------------
 
-TEST(Permits, CutEndsAndDrainDoesNot) {
+TEST(Permits, CutEndsSessionsAndDrainDoesNot) {
   Scene scene(2);
   scene.admission(0, Admission::kCut).admission(1, Admission::kDrain);
   for (const Target to : {Target::kPrimary, Target::kReplica}) {
@@ -206,7 +206,7 @@ TEST(Permits, CutEndsAndDrainDoesNot) {
   }
 }
 
-// Between two timelines of the same node it was not the primary.
+// Between two of its timelines the node was not the primary.
 TEST(Permits, AnotherTimelineOfThePrimaryEndsItsWriters) {
   Scene scene(2);
   scene.topology.primary = 0;

@@ -31,7 +31,7 @@ inline std::string message(char type, std::string_view body = {}) {
   return type + u32(static_cast<std::uint32_t>(body.size() + 4)) + std::string(body);
 }
 
-// A packet without one: length, code, rest.
+// A packet without a type byte: length, code, rest.
 inline std::string packet(std::uint32_t code, std::string_view rest = {}) {
   return u32(static_cast<std::uint32_t>(rest.size() + 8)) + u32(code) + std::string(rest);
 }
