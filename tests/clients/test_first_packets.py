@@ -108,7 +108,7 @@ def test_direct_tls_without_alpn_is_refused(cluster, steer):
 
 @pytest.mark.quick
 @pytest.mark.parametrize("listener", ["pass", "terminate"])
-def test_bytes_behind_an_encryption_request_are_refused(steer, listener):
+def test_bytes_after_an_encryption_request_are_refused(steer, listener):
     with open_socket(steer, listener) as link:
         link.sendall(SSL_REQUEST + startup(0, user="app", database=DATABASE))
         try:

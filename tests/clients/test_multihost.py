@@ -18,7 +18,7 @@ from lab.wait import wait_until
 from setup import LANDING, PORTS, Way, connect, expect_landing, landing
 
 # Nodes at addresses where nothing listens.
-NOBODY = [types.SimpleNamespace(name=f"gone-{number}", address=f"127.0.0.{58 + number}") for number in (1, 2)]
+UNREACHABLE = [types.SimpleNamespace(name=f"gone-{number}", address=f"127.0.0.{58 + number}") for number in (1, 2)]
 SSLMODES = ["disable", "prefer", "require", "verify-full"]
 TRIES_NEXT = [("refuse", listener, sslmode) for listener in ("pass", "terminate") for sslmode in SSLMODES
             if listener == "terminate" or sslmode in ("disable", "prefer")]
@@ -29,8 +29,8 @@ TRIES_NEXT += [("close", listener, sslmode) for listener in ("pass", "terminate"
 def without_primary(start):
     refuse = 'hold = "0"'
     close = 'hold = "0"\nwhen_no_node = "close"'
-    return {"refuse": start("refusing", 25040, NOBODY, refuse, refuse),
-            "close": start("closing", 25050, NOBODY, close, close)}
+    return {"refuse": start("refusing", 25040, UNREACHABLE, refuse, refuse),
+            "close": start("closing", 25050, UNREACHABLE, close, close)}
 
 
 def two_hosts(without, steer, port, listener, sslmode):
