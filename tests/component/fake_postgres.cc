@@ -77,7 +77,7 @@ const std::string& copy_block() {
 }
 
 FakePostgres::FakePostgres(std::string name)
-    : name_(std::move(name)), bell_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    : name_(std::move(name)), wakeup_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   static std::atomic<std::uint32_t> servers{0};
   next_pid_ = ++servers * 10'000;
   listen();
@@ -91,7 +91,7 @@ FakePostgres::~FakePostgres() {
     for (Connection& c : connections_) c.end.cut();
   }
   changed_.notify_all();
-  ::eventfd_write(bell_.get(), 1);
+  ::eventfd_write(wakeup_.get(), 1);
   thread_.join();
   for (Connection& c : connections_) c.thread.join();
 }
@@ -119,13 +119,13 @@ Address FakePostgres::address() const { return as_address(port_); }
 
 void FakePostgres::run() {
   for (;;) {
-    std::array<pollfd, 2> ready{{{bell_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}}};
+    std::array<pollfd, 2> ready{{{wakeup_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}}};
     ::poll(ready.data(), listener_ ? 2 : 1, -1);
     std::unique_lock lock(mutex_);
     if (stopping_) return;
     if ((ready[0].revents & POLLIN) != 0) {
-      std::uint64_t rings = 0;
-      ::eventfd_read(bell_.get(), &rings);
+      std::uint64_t count = 0;
+      ::eventfd_read(wakeup_.get(), &count);
       if (want_listening_ != static_cast<bool>(listener_)) {
         want_listening_ ? listen() : listener_.reset();
         changed_.notify_all();
@@ -245,7 +245,7 @@ bool FakePostgres::log_in(Connection& c, const Behaviour& b) {
     case Login::kClose:
       return false;
     case Login::kReset:
-      c.end.reset_from_afar();
+      c.end.cut_with_reset();
       return false;
     case Login::kPassword:
       if (!c.end.send(wire::message('R', wire::u32(3))) || !c.end.message()) return false;
@@ -317,7 +317,7 @@ bool FakePostgres::copy_in(Connection& c, unsigned blocks) {
 }
 
 // -------------------------------------------------------------------------------------------------
-// The test's side
+// Called by the test
 
 void FakePostgres::set(Behaviour behaviour) {
   const std::lock_guard lock(mutex_);
@@ -334,14 +334,14 @@ void FakePostgres::use_tls(TestCertificates::Context context, bool required) {
 void FakePostgres::refuse() {
   std::unique_lock lock(mutex_);
   want_listening_ = false;
-  ::eventfd_write(bell_.get(), 1);
+  ::eventfd_write(wakeup_.get(), 1);
   changed_.wait(lock, [this] { return !listener_; });
 }
 
 void FakePostgres::accept() {
   std::unique_lock lock(mutex_);
   want_listening_ = true;
-  ::eventfd_write(bell_.get(), 1);
+  ::eventfd_write(wakeup_.get(), 1);
   changed_.wait(lock, [this] { return static_cast<bool>(listener_); });
 }
 
@@ -361,7 +361,7 @@ void FakePostgres::close_all() {
 void FakePostgres::reset_all() {
   const std::lock_guard lock(mutex_);
   for (Connection& c : connections_) {
-    if (!c.over) c.end.reset_from_afar();
+    if (!c.over) c.end.cut_with_reset();
   }
 }
 
@@ -408,7 +408,7 @@ StuckPort::StuckPort() : listener_(::socket(AF_INET, kOurs, 0)) {
   ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any);
   ::listen(listener_.get(), 0);
   const sockaddr_in here = loopback(port_of(listener_.get()));
-  // Until a handshake is left unanswered.
+  // Connect until one handshake gets no answer.
   for (int i = 0; i < 8; ++i) {
     fillers_.emplace_back(::socket(AF_INET, kOurs | SOCK_NONBLOCK, 0));
     ::connect(fillers_.back().get(), reinterpret_cast<const sockaddr*>(&here), sizeof here);

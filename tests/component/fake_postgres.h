@@ -1,11 +1,11 @@
-// A PostgreSQL server inside the test, as far as a proxy can tell: logins, queries whose text says
-// what is to happen, cancels, and every way to misbehave. One thread accepts, one serves each
-// connection with blocking calls; all of it may be steered from the test's thread at any time.
+// A fake PostgreSQL server inside the test: logins, queries whose text selects the behaviour,
+// cancels, and every way to misbehave. One thread accepts, and one thread per connection serves it
+// with blocking calls. The test's thread may call any public function at any time.
 //
-// Queries: "name" gives the server's name, "hang" runs until it is cancelled, "half" sends half a
+// Queries: "name" returns the server's name, "hang" runs until it is cancelled, "half" sends half a
 // message and then runs until it is cancelled, "begin" opens a transaction, "copy out N" and
-// "copy in N" move N of copy_block(), "fatal CODE" ends the session with that SQLSTATE; everything
-// else is echoed. What the default does not do a test says in a script of its own.
+// "copy in N" move N of copy_block(), "fatal CODE" ends the session with that SQLSTATE; any other
+// query is echoed. For other behaviour a test provides its own script.
 #pragma once
 
 #include <atomic>
@@ -25,7 +25,7 @@
 
 namespace pgsteer {
 
-// A megabyte of CopyData messages with unlike contents, headers included.
+// At least a megabyte of CopyData messages with random contents, headers included.
 const std::string& copy_block();
 
 class FakePostgres {
@@ -33,10 +33,10 @@ class FakePostgres {
   enum class Login {
     kServe,
     kRefuse,  // ErrorResponse with `sqlstate`
-    kSilent,  // takes the startup packet and says nothing
+    kSilent,  // reads the startup packet and sends nothing
     kClose,
     kReset,
-    kPassword,  // asks for a password, and serves once it has come
+    kPassword,  // requests a password, then serves
     kHeldBack,  // AuthenticationOk, then nothing until let_in()
   };
   struct Behaviour {
@@ -46,13 +46,13 @@ class FakePostgres {
     std::string sqlstate = "57P03";
     std::string in_hot_standby = "off";
     std::size_t key_size = 4;
-    // Instead of everything: the connection is the script's, from its first byte on.
+    // Replaces all other behaviour: it handles the connection from the first byte.
     std::function<void(WireEnd&)> script{};
   };
   struct CancelSeen {
     std::uint32_t pid = 0;
     std::string key;
-    bool hit = false;  // a session of this server had the key
+    bool hit = false;  // a session of this server has the key
   };
 
   explicit FakePostgres(std::string name = "pg");
@@ -66,20 +66,20 @@ class FakePostgres {
 
   void set(Behaviour behaviour);
   void use_tls(TestCertificates::Context context, bool required = false);
-  void refuse();  // nobody listens any more
-  void accept();  // again, on the same port
+  void refuse();  // stops listening
+  void accept();  // listens again, on the same port
   void let_in(unsigned logins = 1);
   void close_all();  // every connection, with FIN
   void reset_all();
 
-  unsigned connections() const;  // ever
-  unsigned open() const;         // now
-  unsigned logged_in() const;    // now, those past their login
-  unsigned in_login() const;     // now, startup packet seen and no ReadyForQuery sent
+  unsigned connections() const;  // since the start
+  unsigned open() const;         // currently open
+  unsigned logged_in() const;    // current sessions after their login
+  unsigned in_login() const;     // current sessions between startup packet and ReadyForQuery
   unsigned ssl_requests() const;
-  std::vector<std::string> startups() const;  // the packets as they came
+  std::vector<std::string> startups() const;  // the packets as received
   std::vector<CancelSeen> cancels() const;
-  std::uint64_t copied_out() const { return copied_out_; }  // bytes the kernel took, of COPY TO
+  std::uint64_t copied_out() const { return copied_out_; }  // bytes of COPY TO that were sent
 
  private:
   struct Connection {
@@ -109,9 +109,9 @@ class FakePostgres {
 
   const std::string name_;
   std::uint16_t port_ = 0;
-  UniqueFd reserved_;  // bound and deaf: keeps the port from others while nobody listens
+  UniqueFd reserved_;  // bound, not listening: reserves the port while listener_ is closed
   UniqueFd listener_;
-  UniqueFd bell_;
+  UniqueFd wakeup_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -131,7 +131,7 @@ class FakePostgres {
   std::thread thread_;
 };
 
-// A port where connecting takes for ever: its queue is full and nobody accepts.
+// A port on which a connect never completes: its queue is full and nobody accepts.
 class StuckPort {
  public:
   StuckPort();

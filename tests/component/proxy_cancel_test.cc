@@ -1,5 +1,5 @@
-// CancelRequests: to the node whose session has the key, to all where nobody knows it, whatever the
-// limits say.
+// CancelRequests go to the node whose session has the key, or to all nodes if the key is unknown,
+// regardless of limits.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -30,7 +30,7 @@ class ProxyCancel : public testing::TestWithParam<unsigned> {
     for (const auto& node : proxy.nodes) n += node->cancels().size();
     return n;
   }
-  // Busy with "hang", as far as the node knows.
+  // A session that runs "hang".
   ProxyClient busy(std::size_t listener) {
     ProxyClient client = proxy.session(listener);
     client.send_query("hang");
@@ -38,7 +38,7 @@ class ProxyCancel : public testing::TestWithParam<unsigned> {
   }
   static void expect_cancelled(ProxyClient& client) {
     ASSERT_TRUE(client.wait_until_ready());
-    EXPECT_EQ(client.told.sqlstate, "57014");
+    EXPECT_EQ(client.last_error.sqlstate, "57014");
   }
 
   ProxyFixture proxy;
@@ -54,12 +54,12 @@ TEST_P(ProxyCancel, ReachesTheRightOneOfTwoReplicas) {
     cancel(client.key);
     expect_cancelled(client);
   }
-  EXPECT_EQ(cancels_seen(), clients.size());  // each went to one node and no other
+  EXPECT_EQ(cancels_seen(), clients.size());  // each went to one node only
   EXPECT_EQ(proxy.traffic(kRo).cancels, clients.size());
   EXPECT_EQ(proxy.ended("cancel_done", kRo), clients.size());
 }
 
-TEST_P(ProxyCancel, OfAnUnknownKeyGoesToEveryNode) {
+TEST_P(ProxyCancel, WithAnUnknownKeyGoesToEveryNode) {
   begin();
   cancel({4711, "abcd"});
   for (const auto& node : proxy.nodes) {
@@ -69,7 +69,7 @@ TEST_P(ProxyCancel, OfAnUnknownKeyGoesToEveryNode) {
   }
 }
 
-TEST_P(ProxyCancel, KeysMayHave256Bytes) {
+TEST_P(ProxyCancel, WorksWithKeysOf256Bytes) {
   FakePostgres::Behaviour long_key;
   long_key.key_size = 256;
   for (const auto& node : proxy.nodes) node->set(long_key);
@@ -79,11 +79,11 @@ TEST_P(ProxyCancel, KeysMayHave256Bytes) {
   cancel(client.key);
   expect_cancelled(client);
   EXPECT_EQ(cancels_seen(), 1U);
-  cancel({client.key.pid, std::string(256, 'x')});  // the same process, another key
+  cancel({client.key.pid, std::string(256, 'x')});  // the same process id, another key
   EXPECT_EQ(cancels_seen(), 4U);
 }
 
-TEST_P(ProxyCancel, WorksAlthoughTheListenerIsFull) {
+TEST_P(ProxyCancel, WorksWhenTheListenerIsFull) {
   proxy.rw().max_connections = 1;
   begin();
   ProxyClient client = busy(kRw);
@@ -119,15 +119,15 @@ TEST_P(ProxyCancel, WorksAfterAnSslRequestWasDeclined) {
 
 // Otherwise the cancel could hit the client's next statement.
 TEST_P(ProxyCancel, ClosesTheClientOnlyAfterTheServer) {
-  struct Steps {  // owned by the script, which may outlive the test's body by a moment
+  struct Steps {  // shared with the script, which may outlive the test's body
     std::atomic<bool> seen = false;
-    std::atomic<bool> let_go = false;
+    std::atomic<bool> finish = false;
   };
   const auto steps = std::make_shared<Steps>();
   FakePostgres::Behaviour slow;
   slow.script = [steps](WireEnd& end) {
     steps->seen = end.receive(16).has_value();
-    eventually([&] { return steps->let_go.load(); });
+    eventually([&] { return steps->finish.load(); });
   };
   begin();
   proxy.node(2).set(slow);
@@ -135,16 +135,16 @@ TEST_P(ProxyCancel, ClosesTheClientOnlyAfterTheServer) {
   client.send(cancel_packet({1, "abcd"}));
   ASSERT_TRUE(eventually([&] { return steps->seen.load(); }));
   EXPECT_EQ(client.closed(20ms), WireEnd::Closed::kNotYet);
-  steps->let_go = true;
+  steps->finish = true;
   EXPECT_EQ(client.closed(), WireEnd::Closed::kEof);
 }
 
-TEST_P(ProxyCancel, IsSentAlthoughTheClientClosesAtOnce) {
+TEST_P(ProxyCancel, IsSentEvenIfTheClientClosesAtOnce) {
   begin();
   for (unsigned i = 1; i <= 20; ++i) {
     ProxyClient session = busy(kRo);
     ProxyClient client = proxy.connect(kRo);
-    ASSERT_TRUE(eventually([&] {  // it is waited for: its end is heard at once
+    ASSERT_TRUE(eventually([&] {  // the proxy waits for its packet, so it sees the close at once
       return proxy.traffic(kRo).total == 2 * i;
     }));
     client.send(cancel_packet(session.key));
@@ -153,7 +153,7 @@ TEST_P(ProxyCancel, IsSentAlthoughTheClientClosesAtOnce) {
   }
 }
 
-TEST_P(ProxyCancel, ADeadNodeDoesNotKeepItFromTheOthers) {
+TEST_P(ProxyCancel, ADeadNodeDoesNotDelayTheOthers) {
   begin();
   proxy.node(1).refuse();
   cancel({1, "abcd"});
@@ -161,7 +161,7 @@ TEST_P(ProxyCancel, ADeadNodeDoesNotKeepItFromTheOthers) {
   EXPECT_EQ(proxy.node(2).cancels().size(), 1U);
 }
 
-TEST_P(ProxyCancel, AHundredOfAHundredHit) {
+TEST_P(ProxyCancel, AllOfAHundredReachTheirSession) {
   begin();
   std::vector<ProxyClient> clients;
   for (int i = 0; i < 100; ++i) clients.push_back(busy(kRo));
@@ -175,8 +175,8 @@ TEST_P(ProxyCancel, AHundredOfAHundredHit) {
   EXPECT_EQ(cancels_seen(), 100U);
 }
 
-// Two proxies behind one address: the cancel arrives at the one that has not got the session.
-TEST_P(ProxyCancel, ThroughAnotherProxyHitsTheSame) {
+// Two proxies behind one address: the cancel arrives at the one without the session.
+TEST_P(ProxyCancel, ThroughAnotherProxyReachesTheSession) {
   begin();
   ProxyFixture other(0, GetParam());
   other.config.nodes = proxy.config.nodes;

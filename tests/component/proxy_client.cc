@@ -16,7 +16,7 @@ namespace pgsteer {
 
 namespace {
 
-ProxyClient::Told told_by(const std::string& body) {
+ProxyClient::Error parse_error(const std::string& body) {
   const auto fields = decode_error_fields(wire::bytes(body));
   if (!fields) return {};
   return {std::string(fields->severity), std::string(fields->sqlstate),
@@ -56,7 +56,7 @@ std::string ProxyClient::startup_packet(std::string_view application) {
       {{"user", "alice"}, {"database", "shop"}, {"application_name", application}});
 }
 
-bool ProxyClient::ask() { return send(startup_packet()); }
+bool ProxyClient::send_startup() { return send(startup_packet()); }
 
 bool ProxyClient::wait_until_ready() {
   while (const auto m = message()) {
@@ -68,7 +68,7 @@ bool ProxyClient::wait_until_ready() {
         key = {load_u32(wire::bytes(m->body).data()), m->body.substr(4)};
         break;
       case 'E':
-        told = told_by(m->body);
+        last_error = parse_error(m->body);
         break;
       case 'C':
         tag = m->body.c_str();
@@ -97,11 +97,11 @@ bool ProxyClient::send_query(std::string_view sql) { return send(wire::query(sql
 std::optional<std::string> ProxyClient::query(std::string_view sql) {
   if (!send_query(sql)) return std::nullopt;
   std::string text;
-  told = {};
+  last_error = {};
   while (const auto m = message()) {
     if (m->type == 'D') text = m->body.substr(6);
     if (m->type == 'C') tag = m->body.c_str();
-    if (m->type == 'E') told = told_by(m->body);
+    if (m->type == 'E') last_error = parse_error(m->body);
     if (m->type != 'Z') continue;
     status = m->body[0];
     return text;
@@ -109,14 +109,14 @@ std::optional<std::string> ProxyClient::query(std::string_view sql) {
   return std::nullopt;
 }
 
-std::optional<ProxyClient::Told> ProxyClient::error() {
+std::optional<ProxyClient::Error> ProxyClient::read_error() {
   const auto m = message();
   if (!m || m->type != 'E') return std::nullopt;
-  return told = told_by(m->body);
+  return last_error = parse_error(m->body);
 }
 
 bool ProxyClient::ended_with(std::string_view sqlstate) {
-  return error() && told.sqlstate == sqlstate && closed() == Closed::kEof;
+  return read_error() && last_error.sqlstate == sqlstate && closed() == Closed::kEof;
 }
 
 std::string cancel_packet(const ProxyClient::BackendKey& key) {

@@ -1,5 +1,5 @@
-// A client of the proxy inside a test: connects, speaks PostgreSQL's protocol with or without TLS,
-// and says what it was told. Every wait is bounded (WireEnd).
+// A client of the proxy inside a test: speaks PostgreSQL's protocol with or without TLS and keeps
+// the errors it receives. Every wait has a timeout (WireEnd).
 #pragma once
 
 #include <initializer_list>
@@ -13,8 +13,8 @@ namespace pgsteer {
 
 class ProxyClient : public WireEnd {
  public:
-  // What an ErrorResponse said.
-  struct Told {
+  // The fields of an ErrorResponse.
+  struct Error {
     std::string severity, sqlstate, message, detail;
   };
   struct BackendKey {
@@ -22,34 +22,33 @@ class ProxyClient : public WireEnd {
     std::string key;
   };
 
-  // From 127.0.0.1, or another address of the loopback.
+  // Connects from 127.0.0.1 or another loopback address.
   static ProxyClient tcp(std::uint16_t port, const char* from = "127.0.0.1");
   static ProxyClient unix_socket(const std::string& path);
 
   static std::string startup_packet(std::string_view application = "test");
 
-  // Sends the startup packet.
-  bool ask();
-  // Reads up to the first ReadyForQuery. False if it does not come: `told` has the error, if any.
+  bool send_startup();
+  // Reads up to the first ReadyForQuery. False if it does not come; an error is in `last_error`.
   bool wait_until_ready();
-  bool log_in() { return ask() && wait_until_ready(); }
-  // SSLRequest and the byte that answers it; 0 if none came.
+  bool log_in() { return send_startup() && wait_until_ready(); }
+  // Sends an SSLRequest and returns the answer; 0 if none came.
   char request_ssl();
   char request_gss();
-  // Sends a query and reads up to ReadyForQuery. The text of its last row or command tag.
+  // Sends a query and reads up to ReadyForQuery. Returns the text of the last row.
   std::optional<std::string> query(std::string_view sql);
   bool send_query(std::string_view sql);
   // Reads an ErrorResponse; empty if something else or nothing came.
-  std::optional<Told> error();
-  // An ErrorResponse with `sqlstate`, and then the end.
+  std::optional<Error> read_error();
+  // Receives an ErrorResponse with `sqlstate`, then the end of the connection.
   bool ended_with(std::string_view sqlstate);
-  // The end without a word.
+  // The connection ends without an ErrorResponse.
   bool ended_silently() {
     const Closed how = closed();
     return how == Closed::kEof || how == Closed::kReset;
   }
 
-  Told told;
+  Error last_error;
   BackendKey key;
   std::string tag;  // of the last command
   char status = 0;  // of the last ReadyForQuery

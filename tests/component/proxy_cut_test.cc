@@ -1,5 +1,5 @@
-// Sessions that end although their client did not ask for it: cut on a loss of role, or left by
-// their server. What the client is told, how soon, and what the node hears of it.
+// Sessions that their client did not end: cut when the node loses its role, or ended by the server.
+// Tests which error the client gets, how soon, and whether the node gets a cancel.
 #include <gtest/gtest.h>
 
 #include "tests/component/proxy_fixture.h"
@@ -20,27 +20,27 @@ class ProxyCut : public testing::TestWithParam<unsigned> {
     proxy.start();
     proxy.primary(0);
   }
-  // Takes the role from node 0. How long `gone` then takes to be true.
+  // Takes the role from node 0. Returns how long it takes until `gone` is true.
   template <class Gone>
   steady_clock::duration cut_until(Gone&& gone) {
-    const auto begun = steady_clock::now();
-    proxy.nobody("pg-1 says that it is a replica");
+    const auto start = steady_clock::now();
+    proxy.no_primary("pg-1 says that it is a replica");
     EXPECT_TRUE(gone());
-    return steady_clock::now() - begun;
+    return steady_clock::now() - start;
   }
 
   ProxyFixture proxy;
 };
 INSTANTIATE_TEST_SUITE_P(Workers, ProxyCut, testing::Values(1U, 2U));
 
-TEST_P(ProxyCut, AnIdleSessionIsToldWhyAndClosed) {
+TEST_P(ProxyCut, AnIdleSessionGetsTheReasonAndIsClosed) {
   begin();
   ProxyClient client = proxy.session();
   ASSERT_EQ(client.query("name"), "pg-1");
   EXPECT_LT(cut_until([&] { return client.ended_with("57P01"); }), kCutBound);
-  EXPECT_EQ(client.told.severity, "FATAL");
-  EXPECT_EQ(client.told.message, kTerminating);
-  EXPECT_EQ(client.told.detail, "pgsteer: pg-1: pg-1 says that it is a replica");
+  EXPECT_EQ(client.last_error.severity, "FATAL");
+  EXPECT_EQ(client.last_error.message, kTerminating);
+  EXPECT_EQ(client.last_error.detail, "pgsteer: pg-1: pg-1 says that it is a replica");
   EXPECT_EQ(proxy.ended("role_lost"), 1U);
   EXPECT_TRUE(eventually([&] { return proxy.report().cut_told == 1; }));
   EXPECT_EQ(proxy.report().cut, 1U);
@@ -48,7 +48,7 @@ TEST_P(ProxyCut, AnIdleSessionIsToldWhyAndClosed) {
   EXPECT_TRUE(proxy.node(0).cancels().empty());
 }
 
-TEST_P(ProxyCut, AHundredSessionsAreGoneWithinTheBound) {
+TEST_P(ProxyCut, AHundredSessionsEndWithinTheBound) {
   begin();
   std::vector<ProxyClient> clients;
   for (int i = 0; i < 100; ++i) clients.push_back(proxy.session());
@@ -77,8 +77,8 @@ TEST_P(ProxyCut, ABusySessionIsCutAndItsStatementCancelled) {
   EXPECT_TRUE(proxy.node(1).cancels().empty());
 }
 
-// Whatever was written now would be taken for a part of that message.
-TEST_P(ProxyCut, InTheMiddleOfAMessageTheSessionIsClosedWithoutAWord) {
+// The client would read an ErrorResponse as part of that message.
+TEST_P(ProxyCut, InTheMiddleOfAMessageTheSessionIsClosedWithoutAnError) {
   begin();
   ProxyClient client = proxy.session();
   client.send_query("half");
@@ -92,38 +92,38 @@ TEST_P(ProxyCut, ASessionWhoseConnectIsInFlightIsCut) {
   proxy.draft.nodes[0].addresses = {stuck.address()};
   begin();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().nodes[0].now == 1; }));
   EXPECT_LT(cut_until([&] { return client.ended_with("57P01"); }), kCutBound);
   EXPECT_TRUE(eventually([&] { return proxy.traffic().nodes[0].now == 0; }));
 }
 
-TEST_P(ProxyCut, ASessionThatIsSilentInItsLoginIsCut) {
+TEST_P(ProxyCut, ASessionWhoseLoginHangsIsCut) {
   for (const auto login : {FakePostgres::Login::kSilent, FakePostgres::Login::kHeldBack}) {
     ProxyFixture own(1, GetParam());
     own.node(0).set({.login = login});
     own.start();
     own.primary(0);
     ProxyClient client = own.connect();
-    client.ask();
+    client.send_startup();
     if (login == FakePostgres::Login::kHeldBack) {
       ASSERT_EQ(client.message()->type, 'R');
     }
     ASSERT_TRUE(eventually([&] { return own.node(0).in_login() == 1; }));
-    const auto begun = steady_clock::now();
-    own.nobody();
+    const auto start = steady_clock::now();
+    own.no_primary();
     EXPECT_TRUE(client.ended_with("57P01"));
-    EXPECT_LT(steady_clock::now() - begun, kCutBound);
+    EXPECT_LT(steady_clock::now() - start, kCutBound);
     EXPECT_TRUE(eventually([&] { return own.all_gone(); }));
   }
 }
 
-TEST_P(ProxyCut, ASessionOutOfSightIsClosed) {
+TEST_P(ProxyCut, ASessionWithPassedThroughTlsIsClosedWithoutAnError) {
   const TestCertificates certificates;
   proxy.node(0).use_tls(certificates.server());
   begin();
   ProxyClient client = proxy.connect();
-  ASSERT_EQ(client.request_ssl(), 'N');  // as the checker has learnt it: no TLS there
+  ASSERT_EQ(client.request_ssl(), 'N');  // the topology says: no TLS on this node
   client.close();
   proxy.draft.nodes[0].tls = proxy.draft.nodes[1].tls = TlsAnswer::kYes;
   proxy.primary(0);
@@ -154,7 +154,7 @@ TEST_P(ProxyCut, ANewPrimaryCutsTheSessionsOfTheOldOne) {
   EXPECT_EQ(proxy.session().query("name"), "pg-2");
 }
 
-TEST_P(ProxyCut, ANewGenerationAloneCutsNobody) {
+TEST_P(ProxyCut, ANewGenerationAloneCutsNoSession) {
   begin();
   ProxyClient client = proxy.session();
   for (int i = 0; i < 20; ++i) proxy.primary(0);
@@ -162,12 +162,12 @@ TEST_P(ProxyCut, ANewGenerationAloneCutsNobody) {
   EXPECT_EQ(client.query("name"), "pg-1");
 }
 
-TEST_P(ProxyCut, APrimaryInDoubtKeepsItsSessionsAndTakesNoNewOnes) {
+TEST_P(ProxyCut, ADrainingPrimaryKeepsItsSessionsAndGetsNoNewOnes) {
   begin();
   ProxyClient client = proxy.session();
   proxy.verdict(kRw, 0, Admission::kDrain).publish();
   ProxyClient waits = proxy.connect();
-  waits.ask();
+  waits.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   EXPECT_EQ(client.query("name"), "pg-1");
   proxy.primary(0);
@@ -175,7 +175,7 @@ TEST_P(ProxyCut, APrimaryInDoubtKeepsItsSessionsAndTakesNoNewOnes) {
   EXPECT_EQ(client.query("name"), "pg-1");
 }
 
-TEST_P(ProxyCut, ADrainingReplicaKeepsItsSessionsAndTakesNoNewOnes) {
+TEST_P(ProxyCut, ADrainingReplicaKeepsItsSessionsAndGetsNoNewOnes) {
   ProxyFixture own(3, GetParam());
   own.start();
   own.primary(0);
@@ -190,9 +190,9 @@ TEST_P(ProxyCut, ADrainingReplicaKeepsItsSessionsAndTakesNoNewOnes) {
 }
 
 // -------------------------------------------------------------------------------------------------
-// The server's doing
+// Ended by the server
 
-TEST_P(ProxyCut, AServerThatVanishesAtABoundaryIsReported) {
+TEST_P(ProxyCut, AServerThatClosesBetweenMessagesIsReportedWith08006) {
   for (const bool reset : {false, true}) {
     ProxyFixture own(1, GetParam());
     own.start();
@@ -200,13 +200,13 @@ TEST_P(ProxyCut, AServerThatVanishesAtABoundaryIsReported) {
     ProxyClient client = own.session();
     reset ? own.node(0).reset_all() : own.node(0).close_all();
     ASSERT_TRUE(client.ended_with("08006")) << reset;
-    EXPECT_NE(client.told.message.find("closed the connection"), std::string::npos);
+    EXPECT_NE(client.last_error.message.find("closed the connection"), std::string::npos);
     EXPECT_EQ(own.ended("server_aborted"), 1U);
     EXPECT_TRUE(own.suspected(SuspicionKind::kServerEnded, 0));
   }
 }
 
-TEST_P(ProxyCut, AServerThatVanishesInAMessageClosesTheClient) {
+TEST_P(ProxyCut, AServerThatClosesInsideAMessageClosesTheClient) {
   for (const bool reset : {false, true}) {
     ProxyFixture own(1, GetParam());
     own.start();
@@ -220,7 +220,7 @@ TEST_P(ProxyCut, AServerThatVanishesInAMessageClosesTheClient) {
   }
 }
 
-TEST_P(ProxyCut, TheServersOwnLastWordIsTheOnlyOne) {
+TEST_P(ProxyCut, TheServersOwnFatalErrorIsTheOnlyOne) {
   begin();
   ProxyClient client = proxy.session();
   client.send_query("fatal 57P05");
@@ -229,7 +229,7 @@ TEST_P(ProxyCut, TheServersOwnLastWordIsTheOnlyOne) {
   EXPECT_FALSE(proxy.suspected(SuspicionKind::kServerEnded, 0));
 }
 
-TEST_P(ProxyCut, AServerThatShutsDownIsDoubted) {
+TEST_P(ProxyCut, AServerThatShutsDownIsSuspected) {
   begin();
   ProxyClient client = proxy.session();
   client.send_query("fatal 57P01");
@@ -237,7 +237,7 @@ TEST_P(ProxyCut, AServerThatShutsDownIsDoubted) {
   EXPECT_TRUE(proxy.suspected(SuspicionKind::kServerEnded, 0));
 }
 
-TEST_P(ProxyCut, AnOrdinaryGoodbyeRaisesNoDoubt) {
+TEST_P(ProxyCut, AnEndByTheClientRaisesNoSuspicion) {
   begin();
   ProxyClient client = proxy.session();
   client.send(wire::message('X'));

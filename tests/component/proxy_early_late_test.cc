@@ -1,5 +1,5 @@
-// What comes before it is awaited, in more than one read, or together with an end: no readiness
-// announces it twice. And the end of a session that went well.
+// Data that arrives before it is read, in several reads, or together with a FIN: edge-triggered
+// epoll reports it only once. And the normal end of a session.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
@@ -11,7 +11,7 @@
 namespace pgsteer {
 namespace {
 
-constexpr std::size_t kLong = 300 << 10;  // more than any single read of a session takes
+constexpr std::size_t kLong = 300 << 10;  // more than any single read of a session
 
 class ProxyEarlyLate : public testing::Test {
  protected:
@@ -19,14 +19,14 @@ class ProxyEarlyLate : public testing::Test {
     proxy.start();
     proxy.primary(0);
   }
-  // A node that does as `script` says once it has let the client in.
-  void after_login(std::function<void(WireEnd&)> script, std::string greeting = {}) {
+  // A node that runs `script` after the login and sends `first` before it.
+  void after_login(std::function<void(WireEnd&)> script, std::string first = {}) {
     proxy.node(0).set(
-        {.script = [script = std::move(script), greeting = std::move(greeting)](WireEnd& client) {
+        {.script = [script = std::move(script), first = std::move(first)](WireEnd& client) {
           const auto length = client.receive(4);
-          if (!length) return;  // the reachability of the port, not a client
+          if (!length) return;  // a probe of the port, not a client
           client.receive(load_u32(wire::bytes(*length).data()) - 4);
-          client.send(greeting + wire::message('R', wire::u32(0)) +
+          client.send(first + wire::message('R', wire::u32(0)) +
                       wire::message('K', wire::u32(7) + "key!") + wire::ready());
           script(client);
         }});
@@ -36,7 +36,7 @@ class ProxyEarlyLate : public testing::Test {
   ProxyFixture proxy;
 };
 
-TEST_F(ProxyEarlyLate, ALongQueryBehindTheStartupPacketArrives) {
+TEST_F(ProxyEarlyLate, ALongQueryAfterTheStartupPacketArrives) {
   begin();
   ProxyClient client = proxy.connect();
   const std::string text(kLong, 'q');
@@ -47,11 +47,11 @@ TEST_F(ProxyEarlyLate, ALongQueryBehindTheStartupPacketArrives) {
   EXPECT_EQ(row->body.substr(6), text);
 }
 
-TEST_F(ProxyEarlyLate, WhatAHeldClientSendsAheadArrives) {
+TEST_F(ProxyEarlyLate, DataThatAHeldClientSendsArrives) {
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   const std::string text(kLong, 'q');
   client.send(wire::query(text));
@@ -63,36 +63,36 @@ TEST_F(ProxyEarlyLate, WhatAHeldClientSendsAheadArrives) {
   EXPECT_EQ(row->body.substr(6), text);
 }
 
-TEST_F(ProxyEarlyLate, WhoLeavesWithTheStartupPacketIsNotHeld) {
+TEST_F(ProxyEarlyLate, AClientThatClosesWithItsStartupPacketIsNotHeld) {
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient client = proxy.connect();
   ASSERT_TRUE(eventually([&] { return proxy.sessions().size() == 1; }));
   const std::string packet = ProxyClient::startup_packet();
-  ::send(client.fd(), packet.data(), packet.size(), MSG_MORE);  // in one segment with the end
+  ::send(client.fd(), packet.data(), packet.size(), MSG_MORE);  // in one segment with the FIN
   client.close();
   EXPECT_TRUE(eventually([&] { return proxy.ended("client_left") == 1; }));
 }
 
-TEST_F(ProxyEarlyLate, ALongFirstAnswerArrivesWhole) {
+TEST_F(ProxyEarlyLate, ALongFirstAnswerArrivesComplete) {
   const std::string notice = wire::report('N', "NOTICE", "00000", std::string(kLong, 'n'));
   after_login([](WireEnd& client) { client.receive(1); }, notice);
   begin();
   ProxyClient client = proxy.connect();
-  ASSERT_TRUE(client.ask());
+  ASSERT_TRUE(client.send_startup());
   EXPECT_EQ(client.receive(notice.size()), notice);
   EXPECT_TRUE(client.wait_until_ready());
 }
 
-TEST_F(ProxyEarlyLate, AnAnswerAndItsEndInOneArriveBoth) {
-  after_login([](WireEnd&) {});  // and closes at once
+TEST_F(ProxyEarlyLate, AnAnswerTogetherWithTheEndArrives) {
+  after_login([](WireEnd&) {});  // closes at once
   begin();
   ProxyClient client = proxy.connect();
   EXPECT_TRUE(client.log_in());
-  EXPECT_TRUE(client.ended_with("08006"));  // the server has not said why
+  EXPECT_TRUE(client.ended_with("08006"));  // the server sent no error
 }
 
-TEST_F(ProxyEarlyLate, WhatIsSentInsideTlsWhileTheNodeIsSilentArrives) {
+TEST_F(ProxyEarlyLate, DataSentInsideTlsWhileTheNodeIsSilentArrives) {
   const TestCertificates certificates;
   proxy.rw().tls = ClientTls::kTerminate;
   proxy.rw().tls_certificate = certificates.certificate("server");
@@ -113,18 +113,19 @@ TEST_F(ProxyEarlyLate, WhatIsSentInsideTlsWhileTheNodeIsSilentArrives) {
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'S');
   ASSERT_TRUE(client.become_tls_client(context.get()));
-  ASSERT_TRUE(client.ask());
+  ASSERT_TRUE(client.send_startup());
   ASSERT_TRUE(eventually([&] { return proxy.sessions().at(0).phase == SessionPhase::kLogin; }));
-  client.send(wire::query("a record of its own"));
-  // The worker answers this after what was ready before: the record has come, nobody waits for it.
+  client.send(wire::query("a separate record"));
+  // The worker answers this after all earlier events, so the record has arrived and is unread.
   EXPECT_EQ(proxy.sessions().at(0).phase, SessionPhase::kLogin);
   go = true;
   EXPECT_TRUE(client.wait_until_ready());
   EXPECT_TRUE(client.wait_until_ready());
 }
 
-// The one that closes first keeps the port for a minute; pgsteer has few, the server one for all.
-TEST_F(ProxyEarlyLate, AGoodbyeLetsTheServerCloseFirst) {
+// The side that closes first keeps its port in TIME_WAIT for a minute. pgsteer has a limited number
+// of local ports, the server uses one port for all.
+TEST_F(ProxyEarlyLate, OnTerminateTheServerClosesFirst) {
   std::atomic<int> how = -1;
   after_login([&how](WireEnd& client) {
     EXPECT_EQ(client.message()->type, 'X');
@@ -140,8 +141,8 @@ TEST_F(ProxyEarlyLate, AGoodbyeLetsTheServerCloseFirst) {
   EXPECT_TRUE(proxy.suspicions().empty());
 }
 
-// A server that is busy looks at the connection itself (client_connection_check_interval).
-TEST_F(ProxyEarlyLate, AGoodbyeInMidStatementIsFollowedByTheEnd) {
+// A busy server notices the end only by the FIN (client_connection_check_interval).
+TEST_F(ProxyEarlyLate, TerminateDuringAStatementIsFollowedByTheEnd) {
   std::atomic<int> how = -1;
   after_login([&how](WireEnd& client) {
     EXPECT_EQ(client.message()->type, 'Q');

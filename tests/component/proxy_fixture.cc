@@ -19,7 +19,7 @@ BindAddress bind_to(const std::string& text) {
 }
 
 ProxyFixture::ProxyFixture(std::size_t node_count, unsigned workers) {
-  ::signal(SIGPIPE, SIG_IGN);  // as the program does
+  ::signal(SIGPIPE, SIG_IGN);  // as main() does
   spdlog::set_level(spdlog::level::off);
   config.server.workers = workers;
   for (std::size_t i = 0; i < node_count; ++i) {
@@ -94,7 +94,7 @@ void ProxyFixture::primary(std::size_t leader, std::uint32_t timeline) {
   publish();
 }
 
-void ProxyFixture::nobody(std::string why) {
+void ProxyFixture::no_primary(std::string why) {
   draft.primary.reset();
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     verdict(kRw, i, Admission::kCut, why);
@@ -108,7 +108,7 @@ void ProxyFixture::publish() {
   ++draft.generation;
   for (std::size_t i = 0; i < nodes.size(); ++i) draft.nodes[i].weight = config.nodes[i].weight;
   server->adopt(std::make_shared<const Topology>(draft));
-  server->sessions();  // asked in order: once they answer, every worker has adopted it
+  server->sessions();  // messages are in order: once they answer, every worker has adopted it
 }
 
 ProxyClient ProxyFixture::connect(std::size_t listener, const char* from) const {
@@ -121,9 +121,9 @@ ProxyClient ProxyFixture::session(std::size_t listener) {
   return client;
 }
 
-std::uint64_t ProxyFixture::ended(std::string_view word, std::size_t listener) const {
+std::uint64_t ProxyFixture::ended(std::string_view reason, std::size_t listener) const {
   for (const auto& [name, count] : traffic(listener).ends) {
-    if (name == word) return count;
+    if (name == reason) return count;
   }
   return 0;
 }

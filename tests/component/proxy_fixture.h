@@ -1,10 +1,10 @@
-// A real Server, workers and door and all, between test clients and FakePostgres. The test is the
-// checker: it writes the verdicts and publishes them.
+// A real Server with workers and acceptor, between test clients and FakePostgres. The test replaces
+// the checker: it sets the verdicts and publishes them.
 //
 //   ProxyFixture proxy(2);                  two nodes; listeners "rw" (primary) and "ro" (replica)
-//   proxy.config.listen[kRw].hold = 0ms;    anything, until start()
+//   proxy.config.listen[kRw].hold = 0ms;    any setting, before start()
 //   proxy.start();
-//   proxy.primary(0);                       node 0 leads, node 1 serves reads
+//   proxy.primary(0);                       node 0 is the primary, node 1 a replica
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t kRw = 0;
 constexpr std::size_t kRo = 1;
 
-// How soon after the proof a session is gone. A sanitizer and a crowded machine slow everything.
+// The longest time from the topology to the end of a session; longer with a sanitizer.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::chrono::milliseconds kCutBound{1000};
 #else
@@ -44,26 +44,26 @@ class ProxyFixture {
 
   void start();
 
-  // Whole topologies. The draft may be changed before and after; publish() hands it out.
+  // Each publishes a complete topology. `draft` may be changed before; publish() sends it.
   void primary(std::size_t node, std::uint32_t timeline = 1);
-  void nobody(std::string why = "pg-1 has been demoted");
+  void no_primary(std::string why = "pg-1 has been demoted");
   ProxyFixture& verdict(std::size_t listener, std::size_t node, Admission admission,
-                        std::string why = "says the test");
+                        std::string why = "set by the test");
   void publish();
 
   ProxyClient connect(std::size_t listener = kRw, const char* from = "127.0.0.1") const;
-  // One that is logged in; it is not open() if that failed.
+  // A client that is logged in; not open() if that failed.
   ProxyClient session(std::size_t listener = kRw);
 
   ListenerView traffic(std::size_t listener = kRw) const {
     return server->traffic().listeners[listener];
   }
-  std::uint64_t ended(std::string_view word, std::size_t listener = kRw) const;
+  std::uint64_t ended(std::string_view reason, std::size_t listener = kRw) const;
   std::vector<SessionView> sessions() { return server->sessions(); }
   bool all_gone() const;
   std::vector<Suspicion> suspicions() const;
   bool suspected(SuspicionKind kind, std::size_t node) const;
-  WorkerReport report() const;  // summed up
+  WorkerReport report() const;  // the sum of all reports
 
   Config config;
   Topology draft;
@@ -80,7 +80,7 @@ class ProxyFixture {
 };
 
 Network network(const std::string& text);
-// A numeric address, with a port of the kernel's choice, or the path of a Unix socket.
+// A numeric address, on a port that the kernel chooses, or the path of a Unix socket.
 BindAddress bind_to(const std::string& text);
 
 }  // namespace pgsteer

@@ -1,4 +1,4 @@
-// Clients behind a balancer that says who they are with a PROXY header, v1 or v2.
+// Clients behind a balancer that sends their address in a PROXY header, v1 or v2.
 #include <gtest/gtest.h>
 
 #include "tests/component/proxy_fixture.h"
@@ -9,9 +9,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-class ProxyHeaderAtTheDoor : public testing::TestWithParam<unsigned> {
+class ProxyHeaderAcceptor : public testing::TestWithParam<unsigned> {
  protected:
-  ProxyHeaderAtTheDoor() : proxy(1, GetParam()) {
+  ProxyHeaderAcceptor() : proxy(1, GetParam()) {
     proxy.rw().proxy_protocol_from = {network("127.0.0.50")};
   }
   ProxyClient from_balancer(std::string_view header) {
@@ -23,7 +23,7 @@ class ProxyHeaderAtTheDoor : public testing::TestWithParam<unsigned> {
   ProxyFixture proxy;
   const std::string v1 = "PROXY TCP4 203.0.113.7 198.51.100.1 40001 5432\r\n";
 };
-INSTANTIATE_TEST_SUITE_P(Workers, ProxyHeaderAtTheDoor, testing::Values(1U, 2U));
+INSTANTIATE_TEST_SUITE_P(Workers, ProxyHeaderAcceptor, testing::Values(1U, 2U));
 
 std::string v2_header() {
   using namespace std::string_literals;
@@ -31,7 +31,7 @@ std::string v2_header() {
          "\xc6\x33\x64\x01"s + wire::u16(40002) + wire::u16(5432);
 }
 
-TEST_P(ProxyHeaderAtTheDoor, TellsTheClientsAddress) {
+TEST_P(ProxyHeaderAcceptor, SetsTheClientsAddress) {
   proxy.start();
   proxy.primary(0);
   for (const auto& [header, address] :
@@ -46,7 +46,7 @@ TEST_P(ProxyHeaderAtTheDoor, TellsTheClientsAddress) {
   }
 }
 
-TEST_P(ProxyHeaderAtTheDoor, MayComeByteByByteAndWithTheStartupPacket) {
+TEST_P(ProxyHeaderAcceptor, MayArriveByteByByteOrWithTheStartupPacket) {
   proxy.start();
   proxy.primary(0);
   for (const std::string& header : {v1, v2_header()}) {
@@ -58,7 +58,7 @@ TEST_P(ProxyHeaderAtTheDoor, MayComeByteByByteAndWithTheStartupPacket) {
   }
 }
 
-TEST_P(ProxyHeaderAtTheDoor, FromElsewhereIsNoStartupPacket) {
+TEST_P(ProxyHeaderAcceptor, FromAnotherNetworkIsRejectedAsABadPacket) {
   proxy.start();
   proxy.primary(0);
   for (const std::string& header : {v1, v2_header()}) {
@@ -69,7 +69,7 @@ TEST_P(ProxyHeaderAtTheDoor, FromElsewhereIsNoStartupPacket) {
   EXPECT_TRUE(eventually([&] { return proxy.ended("bad_packet") == 2; }));
 }
 
-TEST_P(ProxyHeaderAtTheDoor, MustBeThereFromAListedNetwork) {
+TEST_P(ProxyHeaderAcceptor, IsRequiredFromAListedNetwork) {
   proxy.start();
   proxy.primary(0);
   ProxyClient client = from_balancer(ProxyClient::startup_packet());
@@ -77,7 +77,7 @@ TEST_P(ProxyHeaderAtTheDoor, MustBeThereFromAListedNetwork) {
   EXPECT_TRUE(eventually([&] { return proxy.ended("proxy_header") == 1; }));
 }
 
-TEST_P(ProxyHeaderAtTheDoor, LimitsCountTheClientAndNotTheBalancer) {
+TEST_P(ProxyHeaderAcceptor, LimitsApplyToTheClientNotToTheBalancer) {
   proxy.rw().max_connections_per_client = 1;
   proxy.rw().deny = {network("203.0.113.9")};
   proxy.start();
@@ -85,7 +85,7 @@ TEST_P(ProxyHeaderAtTheDoor, LimitsCountTheClientAndNotTheBalancer) {
   ProxyClient first = from_balancer(v1);
   ASSERT_TRUE(first.log_in());
   ProxyClient same = from_balancer(v1);
-  same.ask();
+  same.send_startup();
   EXPECT_TRUE(same.ended_with("53300"));
   ProxyClient other = from_balancer(v2_header());
   EXPECT_TRUE(other.log_in());
@@ -99,20 +99,21 @@ TEST_P(ProxyHeaderAtTheDoor, LimitsCountTheClientAndNotTheBalancer) {
   }));
 }
 
-TEST_P(ProxyHeaderAtTheDoor, AHalfHeaderAndAnEndIsClosedAtOnce) {
+TEST_P(ProxyHeaderAcceptor, AnIncompleteHeaderAndAFinIsClosedAtOnce) {
   proxy.start();
   proxy.primary(0);
   for (const std::string& header : {v1, v2_header()}) {
     ProxyClient client = from_balancer(header.substr(0, 14));
     client.half_close();
-    const auto begun = steady_clock::now();
+    const auto start = steady_clock::now();
     EXPECT_TRUE(client.ended_silently());
-    EXPECT_LT(steady_clock::now() - begun, 2s);
+    EXPECT_LT(steady_clock::now() - start, 2s);
   }
 }
 
-// The door's answer may find nobody: the place it gave must not be lost.
-TEST_P(ProxyHeaderAtTheDoor, AClientThatVanishesBehindItsHeaderGivesItsPlaceBack) {
+// The acceptor's answer may arrive after the client has gone. Its connection slot must then be
+// freed.
+TEST_P(ProxyHeaderAcceptor, AClientThatResetsAfterItsHeaderFreesItsSlot) {
   proxy.rw().max_connections = 4;
   proxy.start();
   proxy.primary(0);

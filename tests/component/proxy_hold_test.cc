@@ -1,4 +1,4 @@
-// Which node a client reaches, and what becomes of it while there is none.
+// Which node a client gets, and what happens to it while there is none.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -13,25 +13,25 @@ namespace {
 
 constexpr const char* kNotAccepting = "the database system is not accepting connections";
 
-// Every test with one worker and with two.
+// Runs every test with one worker and with two.
 class ProxyHold : public testing::TestWithParam<unsigned> {
  protected:
   static unsigned workers() { return GetParam(); }
 };
 INSTANTIATE_TEST_SUITE_P(Workers, ProxyHold, testing::Values(1U, 2U));
 
-// Logs in one after another and says how many each node got.
+// Opens sessions one after another and returns how many each node got.
 std::map<std::string, int> spread(ProxyFixture& proxy, int sessions,
                                   std::vector<ProxyClient>& kept) {
   std::map<std::string, int> count;
   for (int i = 0; i < sessions; ++i) {
     kept.push_back(proxy.session(kRo));
-    ++count[kept.back().query("name").value_or("nobody")];
+    ++count[kept.back().query("name").value_or("none")];
   }
   return count;
 }
 
-TEST_P(ProxyHold, AClientReachesTheAdmittedNode) {
+TEST_P(ProxyHold, AClientGetsTheAdmittedNode) {
   ProxyFixture proxy(3, workers());
   proxy.start();
   proxy.primary(1);
@@ -52,7 +52,7 @@ TEST_P(ProxyHold, TheStartupPacketArrivesAsItWasSent) {
   proxy.start();
   proxy.primary(0);
   const std::string packet = wire::startup(
-      protocol_version(3, 9999), {{"user", "u"}, {"_pq_.unheard_of", "x"}, {"options", "-c a=b"}});
+      protocol_version(3, 9999), {{"user", "u"}, {"_pq_.unknown", "x"}, {"options", "-c a=b"}});
   ProxyClient client = proxy.connect();
   client.send(packet);
   ASSERT_TRUE(client.wait_until_ready());
@@ -63,7 +63,7 @@ TEST_P(ProxyHold, BeforeTheFirstTopologyAClientWaits) {
   ProxyFixture proxy(1, workers());
   proxy.start();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   proxy.primary(0);
   EXPECT_TRUE(client.wait_until_ready());
@@ -72,9 +72,9 @@ TEST_P(ProxyHold, BeforeTheFirstTopologyAClientWaits) {
 TEST_P(ProxyHold, AHeldClientIsServedOnceANodeIsAdmitted) {
   ProxyFixture proxy(2, workers());
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   EXPECT_EQ(client.closed(0ms), WireEnd::Closed::kNotYet);
   proxy.primary(1);
@@ -86,19 +86,19 @@ TEST_P(ProxyHold, AHeldClientIsServedOnceANodeIsAdmitted) {
   EXPECT_TRUE(proxy.report().first_primary_session);
 }
 
-TEST_P(ProxyHold, WhenPatienceEndsTheClientIsToldWhy) {
+TEST_P(ProxyHold, AfterTheHoldTimeTheClientGetsTheReason) {
   ProxyFixture proxy(1, workers());
   proxy.rw().hold = 50ms;
   proxy.start();
-  proxy.nobody("pg-1 has been demoted");
+  proxy.no_primary("pg-1 has been demoted");
   ProxyClient client = proxy.connect();
-  const auto begun = std::chrono::steady_clock::now();
-  client.ask();
+  const auto start = std::chrono::steady_clock::now();
+  client.send_startup();
   ASSERT_TRUE(client.ended_with("57P03"));
-  EXPECT_GE(std::chrono::steady_clock::now() - begun, 50ms);
-  EXPECT_EQ(client.told.severity, "FATAL");
-  EXPECT_EQ(client.told.message, kNotAccepting);
-  EXPECT_EQ(client.told.detail, "pgsteer: pg-1 has been demoted");
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 50ms);
+  EXPECT_EQ(client.last_error.severity, "FATAL");
+  EXPECT_EQ(client.last_error.message, kNotAccepting);
+  EXPECT_EQ(client.last_error.detail, "pgsteer: pg-1 has been demoted");
   EXPECT_EQ(proxy.ended("no_node"), 1U);
   EXPECT_EQ(proxy.traffic().held, 0U);
 }
@@ -107,40 +107,40 @@ TEST_P(ProxyHold, WithoutHoldTheClientIsRefusedAtOnce) {
   ProxyFixture proxy(1, workers());
   proxy.rw().hold = 0ms;
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("57P03"));
   EXPECT_EQ(proxy.traffic().held_total, 0U);
 }
 
-TEST_P(ProxyHold, WhenTooManyWaitTheNextIsRefused) {
+TEST_P(ProxyHold, WhenTheHoldQueueIsFullTheNextClientIsRefused) {
   ProxyFixture proxy(1, workers());
   proxy.rw().hold_sessions = 2;
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   std::vector<ProxyClient> waiting;
   for (unsigned i = 1; i <= 2; ++i) {
     waiting.push_back(proxy.connect());
-    waiting.back().ask();
+    waiting.back().send_startup();
     ASSERT_TRUE(eventually([&] { return proxy.traffic().held == i; }));
   }
   ProxyClient third = proxy.connect();
-  third.ask();
+  third.send_startup();
   EXPECT_TRUE(third.ended_with("57P03"));
   EXPECT_EQ(proxy.ended("hold_full"), 1U);
   proxy.primary(0);
   for (ProxyClient& client : waiting) EXPECT_TRUE(client.wait_until_ready());
 }
 
-TEST_P(ProxyHold, AClientThatLeavesWhileHeldCostsNothing) {
+TEST_P(ProxyHold, AClientThatLeavesWhileHeldIsNoticedAtOnce) {
   ProxyFixture proxy(1, workers());
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient leaves = proxy.connect();
   ProxyClient resets = proxy.connect();
-  leaves.ask();
-  resets.ask();
+  leaves.send_startup();
+  resets.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 2; }));
   leaves.close();
   resets.reset();
@@ -151,12 +151,12 @@ TEST_P(ProxyHold, AClientThatLeavesWhileHeldCostsNothing) {
   EXPECT_EQ(proxy.node(0).connections(), 1U);
 }
 
-// It has sent its ClientHello, which nobody reads while it waits.
-TEST_P(ProxyHold, AClientThatLeavesAfterItsHelloCostsNothing) {
+// Its ClientHello stays unread while it is held.
+TEST_P(ProxyHold, AClientThatLeavesAfterItsClientHelloIsNoticedAtOnce) {
   ProxyFixture proxy(1, workers());
   proxy.draft.nodes[0].tls = TlsAnswer::kYes;
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'S');
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
@@ -165,12 +165,12 @@ TEST_P(ProxyHold, AClientThatLeavesAfterItsHelloCostsNothing) {
   EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 2s));
 }
 
-TEST(ProxyRelease, HeldClientsAreReleasedInOrderAndAFewAtATime) {
+TEST(ProxyRelease, HeldClientsAreReleasedInOrderAFewAtATime) {
   ProxyFixture proxy(1);
   proxy.rw().logins_in_flight = 3;
   proxy.start();
   proxy.node(0).set({.login = FakePostgres::Login::kHeldBack});
-  proxy.nobody();
+  proxy.no_primary();
   constexpr unsigned kClients = 10;
   std::vector<ProxyClient> clients;
   for (unsigned i = 0; i < kClients; ++i) {
@@ -189,7 +189,7 @@ TEST(ProxyRelease, HeldClientsAreReleasedInOrderAndAFewAtATime) {
   }
   EXPECT_LE(most, 3U);
   for (ProxyClient& client : clients) EXPECT_TRUE(client.wait_until_ready());
-  // Three logins may overtake each other between proxy and node, further ones not.
+  // Up to three logins are in flight, and only those can overtake each other.
   const auto startups = proxy.node(0).startups();
   ASSERT_EQ(startups.size(), kClients);
   for (unsigned i = 0; i < kClients; ++i) {
@@ -201,7 +201,7 @@ TEST(ProxyRelease, HeldClientsAreReleasedInOrderAndAFewAtATime) {
   }
 }
 
-TEST(ProxyRelease, TheBoundOnLoginsHoldsForAllWorkersTogether) {
+TEST(ProxyRelease, TheLimitOfLoginsInFlightIsSharedByAllWorkers) {
   ProxyFixture proxy(1, 2);
   proxy.rw().logins_in_flight = 2;
   proxy.start();
@@ -210,7 +210,7 @@ TEST(ProxyRelease, TheBoundOnLoginsHoldsForAllWorkersTogether) {
   std::vector<ProxyClient> clients;
   for (int i = 0; i < 8; ++i) {
     clients.push_back(proxy.connect());
-    clients.back().ask();
+    clients.back().send_startup();
   }
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 6; }));
   for (unsigned served = 0; served < 8; ++served) {
@@ -230,7 +230,7 @@ TEST_P(ProxyHold, LeastSessionsSpreadsEvenly) {
   EXPECT_EQ(count, (std::map<std::string, int>{{"pg-2", 4}, {"pg-3", 4}, {"pg-4", 4}}));
 }
 
-TEST_P(ProxyHold, LeastSessionsFillsTheReplicaThatReturns) {
+TEST_P(ProxyHold, LeastSessionsFillsAReturningReplica) {
   ProxyFixture proxy(3, workers());
   proxy.start();
   proxy.primary(0);
@@ -250,15 +250,15 @@ TEST_P(ProxyHold, WeightsAreRespected) {
   EXPECT_EQ(spread(proxy, 12, kept), (std::map<std::string, int>{{"pg-2", 9}, {"pg-3", 3}}));
 }
 
-TEST_P(ProxyHold, RoundRobinTakesTurns) {
+TEST_P(ProxyHold, RoundRobinAlternates) {
   ProxyFixture proxy(3, workers());
   proxy.ro().balance = Balance::kRoundRobin;
   proxy.start();
   proxy.primary(0);
   std::map<std::string, int> count;
-  for (int i = 0; i < 6; ++i) {  // nobody stays: the load plays no part
+  for (int i = 0; i < 6; ++i) {  // each session ends at once, so the load does not matter
     ProxyClient client = proxy.session(kRo);
-    ++count[client.query("name").value_or("nobody")];
+    ++count[client.query("name").value_or("none")];
     client.send(wire::message('X'));
     client.close();
     ASSERT_TRUE(eventually([&] { return proxy.all_gone(); }));
@@ -275,7 +275,7 @@ TEST_P(ProxyHold, OneClientAddressGoesToOneNode) {
   EXPECT_EQ(spread(proxy, 6, kept).size(), 1U);
 }
 
-TEST_P(ProxyHold, ARefusedConnectGoesOnToTheNextReplica) {
+TEST_P(ProxyHold, ARefusedConnectTriesTheNextReplica) {
   ProxyFixture proxy(3, workers());
   proxy.start();
   proxy.primary(0);
@@ -299,7 +299,7 @@ TEST_P(ProxyHold, TheSecondAddressOfANodeIsTriedToo) {
   EXPECT_TRUE(proxy.suspicions().empty());
 }
 
-TEST_P(ProxyHold, AConnectThatTakesTooLongGoesOnToTheNextReplica) {
+TEST_P(ProxyHold, AConnectThatTimesOutTriesTheNextReplica) {
   ProxyFixture proxy(3, workers());
   proxy.ro().connect_timeout = 50ms;
   const StuckPort stuck;
@@ -314,88 +314,88 @@ TEST_P(ProxyHold, AConnectThatTakesTooLongGoesOnToTheNextReplica) {
   EXPECT_TRUE(proxy.suspected(SuspicionKind::kConnectTimedOut, 1));
 }
 
-TEST_P(ProxyHold, ARefusingPrimaryIsDoubtedAndTriedAgain) {
+TEST_P(ProxyHold, ARefusingPrimaryIsSuspectedAndTriedAgain) {
   ProxyFixture proxy(1, workers());
   proxy.start();
   proxy.node(0).refuse();
   proxy.primary(0);
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kConnectRefused, 0); }));
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   proxy.node(0).accept();
   EXPECT_TRUE(client.wait_until_ready());
 }
 
-TEST_P(ProxyHold, ARefusingPrimaryAndNoPatienceIsConnectFailed) {
+TEST_P(ProxyHold, ARefusingPrimaryWithoutHoldIsConnectFailed) {
   ProxyFixture proxy(1, workers());
   proxy.rw().hold = 0ms;
   proxy.start();
   proxy.node(0).refuse();
   proxy.primary(0);
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("57P03"));
-  EXPECT_EQ(client.told.message, kNotAccepting);
+  EXPECT_EQ(client.last_error.message, kNotAccepting);
   EXPECT_EQ(proxy.ended("connect_failed"), 1U);
 }
 
-// What a node says that is starting, recovering or stopping never reaches a client that can wait.
-TEST_P(ProxyHold, A57P03OfTheServerIsWaitedFor) {
+// The 57P03 of a node that starts, recovers or stops never reaches a client that can be held.
+TEST_P(ProxyHold, A57P03OfTheServerIsRetried) {
   ProxyFixture proxy(1, workers());
   proxy.node(0).set({.login = FakePostgres::Login::kRefuse, .sqlstate = "57P03"});
   proxy.start();
   proxy.primary(0);
   ProxyClient client = proxy.connect();
-  client.ask();
-  ASSERT_TRUE(eventually([&] { return proxy.node(0).connections() >= 2; }));  // asked again
+  client.send_startup();
+  ASSERT_TRUE(eventually([&] { return proxy.node(0).connections() >= 2; }));  // tried again
   EXPECT_TRUE(proxy.suspected(SuspicionKind::kShuttingDown, 0));
   proxy.node(0).set({});
   ASSERT_TRUE(client.wait_until_ready());
-  EXPECT_TRUE(client.told.sqlstate.empty());
+  EXPECT_TRUE(client.last_error.sqlstate.empty());
 }
 
-TEST_P(ProxyHold, A57P03OfTheServerIsPassedOnWhenPatienceIsOver) {
+TEST_P(ProxyHold, A57P03OfTheServerIsPassedOnAfterTheHoldTime) {
   ProxyFixture proxy(1, workers());
   proxy.rw().hold = 30ms;
   proxy.node(0).set({.login = FakePostgres::Login::kRefuse, .sqlstate = "57P03"});
   proxy.start();
   proxy.primary(0);
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("57P03"));
 }
 
-TEST_P(ProxyHold, OtherRefusalsOfTheServerArePassedOnAtOnce) {
+TEST_P(ProxyHold, OtherLoginErrorsOfTheServerArePassedOnAtOnce) {
   for (const char* sqlstate : {"53300", "28P01", "3D000"}) {
     ProxyFixture proxy(1, workers());
     proxy.node(0).set({.login = FakePostgres::Login::kRefuse, .sqlstate = sqlstate});
     proxy.start();
     proxy.primary(0);
     ProxyClient client = proxy.connect();
-    client.ask();
+    client.send_startup();
     ASSERT_TRUE(client.ended_with(sqlstate)) << sqlstate;
-    EXPECT_EQ(client.told.message, "refused by pg-1");
+    EXPECT_EQ(client.last_error.message, "refused by pg-1");
     EXPECT_TRUE(eventually([&] { return proxy.ended("server_refused") == 1; }));
     EXPECT_EQ(proxy.node(0).connections(), 1U);
   }
 }
 
-TEST_P(ProxyHold, AServerThatClosesBeforeItsFirstWordIsTriedAgain) {
+TEST_P(ProxyHold, AServerThatClosesBeforeItsFirstAnswerIsTriedAgain) {
   for (const auto login : {FakePostgres::Login::kClose, FakePostgres::Login::kReset}) {
     ProxyFixture proxy(1, workers());
     proxy.node(0).set({.login = login});
     proxy.start();
     proxy.primary(0);
     ProxyClient client = proxy.connect();
-    client.ask();
+    client.send_startup();
     ASSERT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kServerEnded, 0); }));
     proxy.node(0).set({});
     EXPECT_TRUE(client.wait_until_ready());
   }
 }
 
-TEST_P(ProxyHold, AStandbyBehindThePrimaryListenerIsDoubted) {
+TEST_P(ProxyHold, AStandbyBehindThePrimaryListenerIsSuspected) {
   ProxyFixture proxy(2, workers());
   proxy.node(0).set({.in_hot_standby = "on"});
   proxy.node(1).set({.in_hot_standby = "on"});
@@ -407,7 +407,7 @@ TEST_P(ProxyHold, AStandbyBehindThePrimaryListenerIsDoubted) {
   EXPECT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kInHotStandby, 0); }));
 }
 
-// A balancer above, or a client with several hosts, moves on from a closed port.
+// A balancer, or a client with several hosts, skips a closed port.
 TEST(ProxyClosedPort, ClosesWhileThereIsNoNodeAndOpensAgain) {
   std::uint16_t port = 0;
   {
@@ -421,7 +421,7 @@ TEST(ProxyClosedPort, ClosesWhileThereIsNoNodeAndOpensAgain) {
   proxy.start();
   proxy.primary(0);
   ASSERT_TRUE(proxy.session().open());
-  proxy.nobody();
+  proxy.no_primary();
   ASSERT_TRUE(eventually([&] { return !proxy.traffic().open; }));
   EXPECT_FALSE(proxy.connect().open());
   EXPECT_TRUE(proxy.connect(kRo).open());

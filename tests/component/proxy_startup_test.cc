@@ -1,4 +1,4 @@
-// What knocks: first packets whole, slow, wrong and hostile; who may come in, and how many.
+// The startup phase: valid, slow, invalid and hostile first packets; admission and limits.
 #include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -16,13 +16,13 @@ namespace {
 
 using std::chrono::steady_clock;
 
-class ProxyDoor : public testing::Test {
+class ProxyStartup : public testing::Test {
  protected:
   void begin() {
     proxy.start();
     proxy.primary(0);
   }
-  // After whatever went before: nothing is left of it, and others are served.
+  // Nothing is left of earlier connections, and others are served.
   void expect_unharmed() {
     EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }));
     EXPECT_EQ(proxy.session().query("name"), "pg-1");
@@ -31,7 +31,7 @@ class ProxyDoor : public testing::Test {
   ProxyFixture proxy{1};
 };
 
-TEST_F(ProxyDoor, WhatIsNoPostgreSqlIsClosedAtOnce) {
+TEST_F(ProxyStartup, PacketsThatAreNotPostgreSqlAreClosedAtOnce) {
   begin();
   const std::string length = wire::u32(100'000) + wire::u32(protocol_version(3, 0));
   const std::string unknown = wire::packet(protocol_version(1234, 9999));
@@ -45,16 +45,16 @@ TEST_F(ProxyDoor, WhatIsNoPostgreSqlIsClosedAtOnce) {
   for (const std::string& packet : packets) {
     ProxyClient client = proxy.connect();
     client.send(packet);
-    const auto begun = steady_clock::now();
+    const auto start = steady_clock::now();
     EXPECT_TRUE(client.ended_silently()) << packet;
-    EXPECT_LT(steady_clock::now() - begun, 2s);
+    EXPECT_LT(steady_clock::now() - start, 2s);
   }
   EXPECT_TRUE(eventually([&] { return proxy.ended("bad_packet") == packets.size(); }));
   EXPECT_EQ(proxy.node(0).connections(), 0U);
   expect_unharmed();
 }
 
-TEST_F(ProxyDoor, ASilentConnectionIsClosedAfterTheFirstPacketTimeout) {
+TEST_F(ProxyStartup, ASilentConnectionIsClosedAfterTheFirstPacketTimeout) {
   proxy.rw().first_packet_timeout = 50ms;
   begin();
   ProxyClient client = proxy.connect();
@@ -63,29 +63,29 @@ TEST_F(ProxyDoor, ASilentConnectionIsClosedAfterTheFirstPacketTimeout) {
   expect_unharmed();
 }
 
-// The time counts from the accept; a byte now and then does not prolong it.
-TEST_F(ProxyDoor, ADripIsClosedAfterTheFirstPacketTimeout) {
+// The timeout starts at accept; single bytes do not extend it.
+TEST_F(ProxyStartup, ASlowFirstPacketIsClosedAfterTheFirstPacketTimeout) {
   proxy.rw().first_packet_timeout = 60ms;
   begin();
   ProxyClient client = proxy.connect();
-  const auto begun = steady_clock::now();
+  const auto start = steady_clock::now();
   for (const char c : std::string(20, 'x')) {
     if (!client.send(wire::u32(1000).substr(0, 1)) || c == 0) break;
     if (client.closed(20ms) != WireEnd::Closed::kNotYet) break;
   }
   EXPECT_EQ(client.closed() == WireEnd::Closed::kNotYet, false);
-  EXPECT_LT(steady_clock::now() - begun, 2s);
+  EXPECT_LT(steady_clock::now() - start, 2s);
   expect_unharmed();
 }
 
-TEST_F(ProxyDoor, AStartupPacketMayComeByteByByte) {
+TEST_F(ProxyStartup, AStartupPacketMayArriveByteByByte) {
   begin();
   ProxyClient client = proxy.connect();
   for (const char c : ProxyClient::startup_packet()) ASSERT_TRUE(client.send(std::string(1, c)));
   EXPECT_TRUE(client.wait_until_ready());
 }
 
-TEST_F(ProxyDoor, TheLargestStartupPacketPasses) {
+TEST_F(ProxyStartup, TheLargestStartupPacketPasses) {
   begin();
   const std::string fields = std::string("user\0u\0x\0", 9);
   const std::string rest =
@@ -96,8 +96,8 @@ TEST_F(ProxyDoor, TheLargestStartupPacketPasses) {
   EXPECT_EQ(proxy.node(0).startups().front().size(), kMaxStartupPacket);
 }
 
-// A client that does not wait for the answer to its startup packet loses nothing.
-TEST_F(ProxyDoor, AQueryBehindTheStartupPacketIsAnswered) {
+// A client need not wait for the answer to its startup packet.
+TEST_F(ProxyStartup, AQueryAfterTheStartupPacketIsAnswered) {
   begin();
   ProxyClient client = proxy.connect();
   client.send(ProxyClient::startup_packet() + wire::query("at once"));
@@ -109,8 +109,8 @@ TEST_F(ProxyDoor, AQueryBehindTheStartupPacketIsAnswered) {
   EXPECT_EQ(client.query("name"), "pg-1");
 }
 
-// What came before the handshake must not be taken for what came through it.
-TEST_F(ProxyDoor, Cve2021_3935BytesBehindAnSslRequestAreRefused) {
+// Bytes sent before the handshake must not be treated as if they had come through TLS.
+TEST_F(ProxyStartup, Cve2021_3935BytesAfterAnSslRequestAreRefused) {
   const TestCertificates certificates;
   for (const auto tls : {ClientTls::kPass, ClientTls::kTerminate}) {
     ProxyFixture own(1);
@@ -130,7 +130,7 @@ TEST_F(ProxyDoor, Cve2021_3935BytesBehindAnSslRequestAreRefused) {
   }
 }
 
-TEST_F(ProxyDoor, AResetAtEveryStepHarmsNobody) {
+TEST_F(ProxyStartup, AResetAtEveryStepHarmsNoOtherSession) {
   begin();
   const std::string packet = ProxyClient::startup_packet();
   for (std::size_t cut = 0; cut <= packet.size(); ++cut) {
@@ -141,7 +141,7 @@ TEST_F(ProxyDoor, AResetAtEveryStepHarmsNobody) {
   for (const auto login : {FakePostgres::Login::kSilent, FakePostgres::Login::kHeldBack}) {
     proxy.node(0).set({.login = login});
     ProxyClient client = proxy.connect();
-    client.ask();
+    client.send_startup();
     ASSERT_TRUE(eventually([&] { return proxy.node(0).in_login() > 0; }));
     client.reset();
     ASSERT_TRUE(eventually([&] { return proxy.all_gone(); }));
@@ -155,7 +155,7 @@ TEST_F(ProxyDoor, AResetAtEveryStepHarmsNobody) {
   expect_unharmed();
 }
 
-TEST_F(ProxyDoor, AHalfCloseAtEveryStepHarmsNobody) {
+TEST_F(ProxyStartup, AHalfCloseAtEveryStepHarmsNoOtherSession) {
   begin();
   const std::string packet = ProxyClient::startup_packet();
   for (std::size_t cut = 0; cut < packet.size(); ++cut) {
@@ -167,7 +167,7 @@ TEST_F(ProxyDoor, AHalfCloseAtEveryStepHarmsNobody) {
   expect_unharmed();
 }
 
-TEST_F(ProxyDoor, GssencRequestThenSslRequestThenStartup) {
+TEST_F(ProxyStartup, GssencRequestThenSslRequestThenStartup) {
   begin();
   ProxyClient client = proxy.connect();
   EXPECT_EQ(client.request_gss(), 'N');
@@ -179,36 +179,36 @@ TEST_F(ProxyDoor, GssencRequestThenSslRequestThenStartup) {
   EXPECT_TRUE(other.log_in());
 }
 
-TEST_F(ProxyDoor, RequestsWithoutEndAreRefused) {
+TEST_F(ProxyStartup, EndlessSslRequestsAreRefused) {
   begin();
   ProxyClient client = proxy.connect();
   for (int i = 0; i < 3; ++i) EXPECT_EQ(client.request_ssl(), 'N');
   EXPECT_TRUE(client.ended_silently());
 }
 
-TEST_F(ProxyDoor, ALoginThatTakesTooLongIsEnded) {
+TEST_F(ProxyStartup, ALoginThatTimesOutIsEnded) {
   proxy.rw().login_timeout = 50ms;
   proxy.node(0).set({.login = FakePostgres::Login::kHeldBack});
   begin();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_EQ(client.message()->type, 'R');
   EXPECT_TRUE(client.ended_with("57014"));
   EXPECT_EQ(proxy.ended("login_timeout"), 1U);
 }
 
-TEST_F(ProxyDoor, APasswordIsAskedForAndPassedOn) {
+TEST_F(ProxyStartup, APasswordRequestAndItsAnswerArePassedOn) {
   proxy.node(0).set({.login = FakePostgres::Login::kPassword});
   begin();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_EQ(client.message()->type, 'R');
   client.send(wire::message('p', std::string("secret\0", 7)));
   EXPECT_TRUE(client.wait_until_ready());
   EXPECT_EQ(client.query("name"), "pg-1");
 }
 
-TEST_F(ProxyDoor, TheSessionTableShowsWhoIsThere) {
+TEST_F(ProxyStartup, TheSessionTableShowsTheClient) {
   begin();
   ProxyClient client = proxy.connect();
   client.send(
@@ -229,11 +229,11 @@ TEST_F(ProxyDoor, TheSessionTableShowsWhoIsThere) {
   EXPECT_TRUE(views[0].local.starts_with("127.0.0.1:"));
 }
 
-TEST_F(ProxyDoor, TheApplicationNameTellsTheClientsAddress) {
+TEST_F(ProxyStartup, TheApplicationNameContainsTheClientsAddress) {
   proxy.rw().client_in_application_name = true;
   begin();
   ProxyClient client = proxy.connect();
-  client.send(ProxyClient::startup_packet("till") + wire::query("behind it"));
+  client.send(ProxyClient::startup_packet("till") + wire::query("after it"));
   ASSERT_TRUE(client.wait_until_ready());
   const std::string packet = proxy.node(0).startups().front();
   const auto fields = startup_fields(wire::bytes(packet));
@@ -241,14 +241,14 @@ TEST_F(ProxyDoor, TheApplicationNameTellsTheClientsAddress) {
   EXPECT_TRUE(fields.application.starts_with("till [127.0.0.1:")) << fields.application;
   EXPECT_TRUE(fields.application.ends_with("]"));
   EXPECT_EQ(fields.user, "alice");
-  EXPECT_TRUE(client.wait_until_ready());  // the query behind the packet
+  EXPECT_TRUE(client.wait_until_ready());  // the query after the packet
 }
 
-TEST_F(ProxyDoor, AUnixSocketServesToo) {
+TEST_F(ProxyStartup, AUnixSocketIsServed) {
   const std::string path = std::filesystem::temp_directory_path() /
-                           ("pgsteer-door-" + std::to_string(::getpid()) + ".sock");
+                           ("pgsteer-startup-" + std::to_string(::getpid()) + ".sock");
   proxy.rw().bind.push_back(bind_to(path));
-  proxy.rw().max_connections_per_client = 1;  // of the network alone
+  proxy.rw().max_connections_per_client = 1;  // applies to TCP only
   begin();
   ASSERT_TRUE(eventually([&] { return std::filesystem::exists(path); }));
   ProxyClient one = ProxyClient::unix_socket(path);
@@ -266,59 +266,59 @@ TEST_F(ProxyDoor, AUnixSocketServesToo) {
 // -------------------------------------------------------------------------------------------------
 // Limits
 
-TEST_F(ProxyDoor, BeyondMaxConnectionsTheClientIsTold53300) {
+TEST_F(ProxyStartup, BeyondMaxConnectionsTheClientGets53300) {
   proxy.rw().max_connections = 2;
   begin();
   ProxyClient one = proxy.session();
   ProxyClient two = proxy.session();
   ProxyClient three = proxy.connect();
-  EXPECT_EQ(three.request_ssl(), 'N');  // so that it can be told in clear
-  three.ask();
+  EXPECT_EQ(three.request_ssl(), 'N');  // so that it can receive the error unencrypted
+  three.send_startup();
   EXPECT_TRUE(three.ended_with("53300"));
-  EXPECT_EQ(three.told.message, "sorry, too many clients already");
+  EXPECT_EQ(three.last_error.message, "sorry, too many clients already");
   EXPECT_EQ(proxy.ended("too_many_connections"), 1U);
   one.close();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().now == 1; }));
-  // The place is given back a moment after the session is gone.
+  // The connection slot is freed shortly after the session has ended.
   EXPECT_TRUE(eventually([&] { return proxy.session().open(); }));
   EXPECT_EQ(two.query("name"), "pg-1");
 }
 
-TEST_F(ProxyDoor, ASilentStrangerTakesAPlaceOnlyUntilItIsGone) {
+TEST_F(ProxyStartup, ASilentConnectionUsesASlotOnlyWhileItIsOpen) {
   proxy.rw().max_connections = 1;
   begin();
   ProxyClient silent = proxy.connect();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().now == 1; }));
   ProxyClient refused = proxy.connect();
-  refused.ask();
+  refused.send_startup();
   EXPECT_TRUE(refused.ended_with("53300"));
   silent.reset();
   EXPECT_TRUE(eventually([&] { return proxy.session().open(); }));
 }
 
-TEST_F(ProxyDoor, EachClientAddressHasItsOwnLimit) {
+TEST_F(ProxyStartup, EachClientAddressHasItsOwnLimit) {
   proxy.rw().max_connections_per_client = 1;
   begin();
   ProxyClient one = proxy.session();
   ProxyClient two = proxy.connect();
-  two.ask();
+  two.send_startup();
   EXPECT_TRUE(two.ended_with("53300"));
   EXPECT_EQ(proxy.ended("too_many_per_client"), 1U);
   ProxyClient other = proxy.connect(kRw, "127.0.0.77");
   EXPECT_TRUE(other.log_in());
 }
 
-TEST_F(ProxyDoor, AFullNodeIsTold53300) {
+TEST_F(ProxyStartup, AClientOfAFullNodeGets53300) {
   proxy.config.nodes[0].max_connections = 1;
   begin();
   ProxyClient one = proxy.session();
   ProxyClient two = proxy.connect();
-  two.ask();
+  two.send_startup();
   EXPECT_TRUE(two.ended_with("53300"));
   EXPECT_EQ(proxy.ended("node_full"), 1U);
 }
 
-TEST(ProxyNodeLimit, AFullReplicaLeavesTheRestToTheOther) {
+TEST(ProxyNodeLimit, WhenAReplicaIsFullTheOtherGetsTheRest) {
   ProxyFixture proxy(3);
   proxy.config.nodes[1].max_connections = 1;
   proxy.start();
@@ -329,12 +329,12 @@ TEST(ProxyNodeLimit, AFullReplicaLeavesTheRestToTheOther) {
   EXPECT_EQ(proxy.node(2).logged_in(), 4U);
 }
 
-TEST_F(ProxyDoor, DeniedNetworksAreClosedWithoutAWord) {
+TEST_F(ProxyStartup, DeniedNetworksAreClosedWithoutAnError) {
   proxy.rw().deny = {network("127.0.0.66")};
   proxy.ro().allow = {network("127.0.1.0/24")};
   begin();
   ProxyClient denied = proxy.connect(kRw, "127.0.0.66");
-  denied.ask();
+  denied.send_startup();
   EXPECT_TRUE(denied.ended_silently());
   EXPECT_EQ(proxy.ended("denied"), 1U);
   EXPECT_TRUE(proxy.session().open());
@@ -345,18 +345,18 @@ TEST_F(ProxyDoor, DeniedNetworksAreClosedWithoutAWord) {
   EXPECT_TRUE(inside.log_in());
 }
 
-TEST_F(ProxyDoor, TooManyNewConnectionsPerSecondAreClosed) {
+TEST_F(ProxyStartup, TooManyNewConnectionsPerSecondAreClosed) {
   proxy.rw().new_connections_per_client = 3;
   begin();
   std::vector<ProxyClient> clients;
-  const auto begun = steady_clock::now();
+  const auto start = steady_clock::now();
   for (int i = 0; i < 6; ++i) {
     clients.push_back(proxy.connect());
-    clients.back().ask();
+    clients.back().send_startup();
   }
   int served = 0;
   for (ProxyClient& client : clients) served += client.wait_until_ready() ? 1 : 0;
-  if (steady_clock::now() - begun < 900ms) {
+  if (steady_clock::now() - start < 900ms) {
     EXPECT_EQ(served, 3);
     EXPECT_EQ(proxy.ended("too_fast"), 3U);
   }
@@ -364,9 +364,9 @@ TEST_F(ProxyDoor, TooManyNewConnectionsPerSecondAreClosed) {
 }
 
 // -------------------------------------------------------------------------------------------------
-// Many
+// Many connections
 
-// Sets the soft limit of descriptors, and sets it back.
+// Sets the soft limit of descriptors and restores it.
 class DescriptorLimit {
  public:
   explicit DescriptorLimit(rlim_t soft) {
@@ -386,12 +386,12 @@ rlim_t descriptors_in_use() {
   return static_cast<rlim_t>(std::distance(begin(all), end(all)));
 }
 
-TEST_F(ProxyDoor, ThousandsWhoSayNothingAreBoundedAndOthersServed) {
+TEST_F(ProxyStartup, SilentConnectionsAreLimitedAndOthersServed) {
   constexpr unsigned kSilent = 2000;
   std::vector<ProxyClient> silent;
   silent.reserve(kSilent);
   {
-    const DescriptorLimit limit(8000);  // an eighth of it may be strangers
+    const DescriptorLimit limit(8000);  // at most an eighth may be silent connections
     proxy.start();
   }
   proxy.primary(0);
@@ -399,26 +399,26 @@ TEST_F(ProxyDoor, ThousandsWhoSayNothingAreBoundedAndOthersServed) {
   ASSERT_TRUE(eventually([&] { return proxy.traffic().total == kSilent; }));
   EXPECT_TRUE(eventually([&] { return proxy.traffic().now <= 1000; }));
   EXPECT_GE(proxy.ended("crowded_out"), kSilent - 1000);
-  EXPECT_EQ(silent.front().closed(), WireEnd::Closed::kEof);       // the oldest went
-  EXPECT_EQ(silent.back().closed(0ms), WireEnd::Closed::kNotYet);  // the newest stays
-  const auto begun = steady_clock::now();
+  EXPECT_EQ(silent.front().closed(), WireEnd::Closed::kEof);       // the oldest was closed
+  EXPECT_EQ(silent.back().closed(0ms), WireEnd::Closed::kNotYet);  // the newest is open
+  const auto start = steady_clock::now();
   EXPECT_EQ(proxy.session().query("name"), "pg-1");
-  EXPECT_LT(steady_clock::now() - begun, 1s);
+  EXPECT_LT(steady_clock::now() - start, 1s);
 }
 
-TEST_F(ProxyDoor, WithoutDescriptorsAcceptingPausesAndRecovers) {
+TEST_F(ProxyStartup, WithoutDescriptorsAcceptingPausesAndRecovers) {
   begin();
   ASSERT_TRUE(proxy.session().open());
   ASSERT_TRUE(eventually([&] { return proxy.all_gone() && proxy.node(0).open() == 0; }));
-  spdlog::debug("UBSan asks for the logger's type once, and needs descriptors to do so");
+  spdlog::debug("a first log line: UBSan needs descriptors to check the logger's type");
   std::vector<ProxyClient> waiting;
   {
-    // Sockets for three clients of ours, and one more that the door may have.
+    // Sockets for three clients, and one more for the acceptor.
     const DescriptorLimit limit(descriptors_in_use() + 4);
     for (int i = 0; i < 3; ++i) waiting.push_back(proxy.connect());
     ASSERT_TRUE(waiting.back().open());
     ASSERT_TRUE(eventually([&] { return proxy.server->traffic().accept_errors > 0; }));
-    // It pauses instead of spinning: the kernel wakes it for the same connection all the time.
+    // The acceptor must pause: the kernel reports the same pending connection again and again.
     const std::uint64_t errors = proxy.server->traffic().accept_errors;
     EXPECT_EQ(waiting.back().closed(150ms), WireEnd::Closed::kNotYet);
     EXPECT_LE(proxy.server->traffic().accept_errors, errors + 3);

@@ -1,4 +1,4 @@
-// The end of the proxy itself.
+// Shutdown of the proxy itself.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -16,7 +16,7 @@ class ProxyStop : public testing::TestWithParam<unsigned> {
     proxy.start();
     proxy.primary(0);
   }
-  // stop() on a thread of its own, as it waits for sessions.
+  // Runs stop() on its own thread, because it waits for sessions.
   void begin_to_stop(std::chrono::milliseconds limit) {
     stopping = std::thread([this, limit] {
       proxy.server->stop(limit);
@@ -33,11 +33,11 @@ class ProxyStop : public testing::TestWithParam<unsigned> {
 };
 INSTANTIATE_TEST_SUITE_P(Workers, ProxyStop, testing::Values(1U, 2U));
 
-TEST_P(ProxyStop, IdleSessionsAreToldAndNobodyIsLetIn) {
+TEST_P(ProxyStop, IdleSessionsGet57P01AndNewOnesAreRefused) {
   ProxyClient client = proxy.session();
   begin_to_stop(10s);
   ASSERT_TRUE(client.ended_with("57P01"));
-  EXPECT_EQ(client.told.detail, "pgsteer is shutting down");
+  EXPECT_EQ(client.last_error.detail, "pgsteer is shutting down");
   client.close();
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
   EXPECT_FALSE(proxy.connect().open());
@@ -58,32 +58,32 @@ TEST_P(ProxyStop, ABusySessionMayFinish) {
   EXPECT_FALSE(stopped);
   ProxyClient direct = ProxyClient::tcp(proxy.node(0).port());
   direct.send(cancel_packet(client.key));
-  ASSERT_TRUE(client.wait_until_ready());  // its statement's own end
-  EXPECT_EQ(client.told.sqlstate, "57014");
-  EXPECT_TRUE(client.ended_with("57P01"));  // and then the session's
+  ASSERT_TRUE(client.wait_until_ready());  // the end of its statement
+  EXPECT_EQ(client.last_error.sqlstate, "57014");
+  EXPECT_TRUE(client.ended_with("57P01"));  // then the end of the session
   client.close();
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
 }
 
-TEST_P(ProxyStop, AtTheLimitBusySessionsEndToo) {
+TEST_P(ProxyStop, AtTheTimeLimitBusySessionsEndToo) {
   ProxyClient client = proxy.session();
   client.send_query("hang");
   ASSERT_TRUE(eventually([&] {
     const auto views = proxy.sessions();
     return views.size() == 1 && views[0].busy;
   }));
-  const auto begun = steady_clock::now();
+  const auto start = steady_clock::now();
   begin_to_stop(100ms);
   EXPECT_TRUE(client.ended_with("57P01"));
-  EXPECT_GE(steady_clock::now() - begun, 100ms);
+  EXPECT_GE(steady_clock::now() - start, 100ms);
   client.close();
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
 }
 
-TEST_P(ProxyStop, WaitingClientsAreTurnedAway) {
-  proxy.nobody();
+TEST_P(ProxyStop, HeldClientsAreRejected) {
+  proxy.no_primary();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   begin_to_stop(10s);
   EXPECT_TRUE(client.ended_with("57P01"));
@@ -91,8 +91,8 @@ TEST_P(ProxyStop, WaitingClientsAreTurnedAway) {
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
 }
 
-// Nobody reads what it was told: the session's socket is closed under it all the same.
-TEST_P(ProxyStop, AClientThatDoesNotCloseDoesNotKeepItUp) {
+// The client does not read the error; its session is closed all the same.
+TEST_P(ProxyStop, AClientThatDoesNotCloseDoesNotDelayIt) {
   ProxyClient client = proxy.session();
   begin_to_stop(10s);
   EXPECT_TRUE(eventually([&] { return stopped.load(); }, 3s));

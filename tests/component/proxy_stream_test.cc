@@ -1,4 +1,5 @@
-// Long streams: intact in both directions, bounded in memory, and message framing back afterwards.
+// Long streams: intact in both directions, bounded in memory, and message framing regained
+// afterwards.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,9 +13,9 @@
 namespace pgsteer {
 namespace {
 
-constexpr unsigned kBlocks = 64;  // of a megabyte
+constexpr unsigned kBlocks = 64;  // of one megabyte each
 
-// Reads `blocks` of copy_block(), headers and all, after the CopyOutResponse.
+// Reads the CopyOutResponse, then `blocks` times copy_block().
 bool read_copy(ProxyClient& client, unsigned blocks) {
   const auto begins = client.message();
   if (!begins || begins->type != 'H') return false;
@@ -25,7 +26,8 @@ bool read_copy(ProxyClient& client, unsigned blocks) {
   return client.wait_until_ready();
 }
 
-// Sends them after the CopyInResponse. The node says what it got.
+// Sends them after the CopyInResponse. Returns the command tag, which says whether they were
+// intact.
 std::string write_copy(ProxyClient& client, unsigned blocks) {
   client.send_query("copy in " + std::to_string(blocks));
   const auto begins = client.message();
@@ -95,36 +97,36 @@ TEST_P(ProxyStream, TerminatedTlsArrivesIntactToo) {
   EXPECT_TRUE(eventually([&] { return idle(); }));
 }
 
-// A few round trips later the session is known to be idle again, and is told why it is cut.
-TEST_P(ProxyStream, AfterACopyOutTheSessionIsVisibleAgain) {
+// A few round trips later it is known to be idle again, so a cut sends the reason.
+TEST_P(ProxyStream, AfterACopyOutFramingIsRegained) {
   begin();
   ProxyClient client = proxy.session();
   client.send_query("copy out 16");
   ASSERT_TRUE(read_copy(client, 16));
   EXPECT_TRUE(eventually([&] { return client.query("name") == "pg-1" && idle(); }));
-  proxy.nobody();
+  proxy.no_primary();
   EXPECT_TRUE(client.ended_with("57P01"));
   EXPECT_TRUE(proxy.node(0).cancels().empty());
 }
 
-TEST_P(ProxyStream, AfterACopyInTheSessionIsVisibleAgain) {
+TEST_P(ProxyStream, AfterACopyInFramingIsRegained) {
   begin();
   ProxyClient client = proxy.session();
   ASSERT_EQ(write_copy(client, 16), "COPY intact");
   EXPECT_TRUE(eventually([&] { return client.query("name") == "pg-1" && idle(); }, 1s));
-  proxy.nobody();
+  proxy.no_primary();
   EXPECT_TRUE(client.ended_with("57P01"));
   EXPECT_TRUE(proxy.node(0).cancels().empty());
 }
 
-// It stands somewhere in a message: a word of ours would be data.
-TEST_P(ProxyStream, InACopyOutTheSessionIsCutWithoutAWord) {
+// It may be inside a message, where the client would read an ErrorResponse as data.
+TEST_P(ProxyStream, DuringACopyOutTheSessionIsCutWithoutAnError) {
   begin();
   ProxyClient client = proxy.session();
   client.slow_buffers();
   client.send_query("copy out 32");
   ASSERT_TRUE(client.receive(4 << 20));  // spliced by now
-  proxy.nobody();
+  proxy.no_primary();
   ASSERT_TRUE(eventually([&] { return proxy.ended("role_lost") == 1; }));
   std::string rest;
   for (std::string some = client.some(1 << 20); !some.empty(); some = client.some(1 << 20)) {
@@ -134,14 +136,14 @@ TEST_P(ProxyStream, InACopyOutTheSessionIsCutWithoutAWord) {
   EXPECT_TRUE(eventually([&] { return proxy.node(0).cancels().size() == 1; }));
 }
 
-TEST_P(ProxyStream, AReaderThatIsSlowCostsNoMemory) {
+TEST_P(ProxyStream, ASlowReaderCostsNoMemory) {
   begin();
   ProxyClient client = proxy.session();
   client.slow_buffers();
   ASSERT_TRUE(client.query("warm up"));
   const std::size_t before = resident_bytes();
   client.send_query("copy out " + std::to_string(kBlocks));
-  // The stream comes to a halt: nothing moves for fifty looks in a row.
+  // The stream stops: the byte count is unchanged fifty times in a row.
   std::uint64_t moved = 0;
   int still = 0;
   ASSERT_TRUE(eventually([&] {
@@ -155,7 +157,7 @@ TEST_P(ProxyStream, AReaderThatIsSlowCostsNoMemory) {
   EXPECT_TRUE(read_copy(client, kBlocks));
 }
 
-// A client that sends and does not read gets no more than the buffers hold.
+// The client can send no more than the buffers hold.
 TEST_P(ProxyStream, ASlowServerSlowsTheClient) {
   const auto go = std::make_shared<std::atomic<bool>>(false);
   FakePostgres::Behaviour reads_late;
@@ -209,7 +211,6 @@ TEST_P(ProxyStream, SmallSessionsAreServedBesideALongStream) {
   EXPECT_TRUE(intact);
 }
 
-// Whatever the cut of the pieces: headers, bodies and boundaries fall anywhere.
 TEST_P(ProxyStream, MessagesInAnyPiecesArriveIntact) {
   begin();
   ProxyClient client = proxy.session();

@@ -1,5 +1,5 @@
-// TLS: passed through with the answer known and unknown, terminated here, and pgsteer's own towards
-// the nodes.
+// TLS: passed through with known and unknown TLS support of the node, terminated, and from pgsteer
+// to the nodes.
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 
@@ -29,7 +29,7 @@ class ProxyTls : public testing::TestWithParam<unsigned> {
     proxy.start();
     proxy.primary(0);
   }
-  // SSLRequest, S, handshake. Not open() if that failed.
+  // A client after SSLRequest and handshake; not open() if that failed.
   ProxyClient encrypted(SSL_CTX* context) {
     ProxyClient client = proxy.connect();
     if (client.request_ssl() != 'S' || !client.become_tls_client(context)) client.close();
@@ -46,7 +46,7 @@ INSTANTIATE_TEST_SUITE_P(Workers, ProxyTls, testing::Values(1U, 2U));
 // -------------------------------------------------------------------------------------------------
 // Passed through
 
-TEST_P(ProxyTls, IsPassedThroughToANodeThatTakesIt) {
+TEST_P(ProxyTls, IsPassedThroughToANodeWithTls) {
   nodes_take_tls(TlsAnswer::kYes);
   begin();
   ProxyClient client = encrypted();
@@ -60,11 +60,11 @@ TEST_P(ProxyTls, IsPassedThroughToANodeThatTakesIt) {
   EXPECT_EQ(proxy.node(0).startups(), std::vector{ProxyClient::startup_packet()});
 }
 
-// pgjdbc waits no more than five seconds for that byte.
-TEST_P(ProxyTls, KnownToBeTakenIsAnsweredWhileThereIsNoNode) {
+// pgjdbc waits at most five seconds for the answer to its SSLRequest.
+TEST_P(ProxyTls, IfKnownToBeSupportedIsAnsweredWhileThereIsNoNode) {
   nodes_take_tls(TlsAnswer::kYes);
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient client = proxy.connect();
   ASSERT_TRUE(eventually([&] { return proxy.server->traffic().listeners[kRw].now == 1; }));
   ASSERT_EQ(client.request_ssl(), 'S');
@@ -75,7 +75,7 @@ TEST_P(ProxyTls, KnownToBeTakenIsAnsweredWhileThereIsNoNode) {
   EXPECT_EQ(client.query("name"), "pg-2");
 }
 
-TEST_P(ProxyTls, KnownNotToBeTakenIsDeclinedWithoutAskingTheNode) {
+TEST_P(ProxyTls, IfKnownToBeUnsupportedIsDeclinedWithoutTheNode) {
   nodes_take_tls(TlsAnswer::kNo);
   begin();
   ProxyClient client = proxy.connect();
@@ -84,17 +84,17 @@ TEST_P(ProxyTls, KnownNotToBeTakenIsDeclinedWithoutAskingTheNode) {
   EXPECT_TRUE(client.log_in());
 }
 
-TEST_P(ProxyTls, NotKnownIsAskedOfTheNode) {
+TEST_P(ProxyTls, IfUnknownTheNodeAnswers) {
   nodes_take_tls(TlsAnswer::kUnknown);
   begin();
   ProxyClient client = encrypted();
   ASSERT_TRUE(client.open());
   ASSERT_TRUE(client.log_in());
-  EXPECT_EQ(proxy.node(0).connections(), 1U);  // the one that was asked is the one that is used
+  EXPECT_EQ(proxy.node(0).connections(), 1U);  // the connection that answered is the one used
   EXPECT_EQ(client.query("name"), "pg-1");
 }
 
-TEST_P(ProxyTls, NotKnownAndDeclinedByTheNodeGoesOnInClear) {
+TEST_P(ProxyTls, IfUnknownAndDeclinedByTheNodeTheSessionIsUnencrypted) {
   proxy.draft.nodes[0].tls = proxy.draft.nodes[1].tls = TlsAnswer::kUnknown;
   begin();
   ProxyClient client = proxy.connect();
@@ -103,7 +103,7 @@ TEST_P(ProxyTls, NotKnownAndDeclinedByTheNodeGoesOnInClear) {
   EXPECT_EQ(proxy.traffic().nodes[0].now, 1U);
 }
 
-TEST_P(ProxyTls, APromiseIsKeptByAnotherTryWhenTheNodeCloses) {
+TEST_P(ProxyTls, AfterAnAcceptedSslRequestANodeThatClosesIsTriedAgain) {
   nodes_take_tls(TlsAnswer::kYes);
   FakePostgres::Behaviour closes;
   closes.script = [](WireEnd& end) { end.receive(8); };
@@ -117,7 +117,7 @@ TEST_P(ProxyTls, APromiseIsKeptByAnotherTryWhenTheNodeCloses) {
   EXPECT_TRUE(client.log_in());
 }
 
-TEST_P(ProxyTls, DirectIsPassedThroughUntouched) {
+TEST_P(ProxyTls, DirectTlsIsPassedThroughUnchanged) {
   nodes_take_tls(TlsAnswer::kYes);
   begin();
   ProxyClient client = proxy.connect();
@@ -127,33 +127,33 @@ TEST_P(ProxyTls, DirectIsPassedThroughUntouched) {
   EXPECT_EQ(proxy.node(0).ssl_requests(), 0U);
 }
 
-TEST_P(ProxyTls, WhoWillBeTurnedAwayIsToldInClear) {
+TEST_P(ProxyTls, AClientThatWillBeRejectedGetsTheErrorUnencrypted) {
   nodes_take_tls(TlsAnswer::kYes);
   proxy.rw().hold = 0ms;
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ASSERT_TRUE(eventually([&] {
     ProxyClient client = proxy.connect();
-    client.ask();
-    return client.ended_with("57P03") && client.told.detail.ends_with("demoted");
+    client.send_startup();
+    return client.ended_with("57P03") && client.last_error.detail.ends_with("demoted");
   }));
   ProxyClient client = proxy.connect();
   EXPECT_EQ(client.request_ssl(), 'N');
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("57P03"));
 }
 
-TEST_P(ProxyTls, ACancelOutOfSightReachesEveryNode) {
+TEST_P(ProxyTls, WhenPassedThroughACancelGoesToEveryNode) {
   nodes_take_tls(TlsAnswer::kYes);
   begin();
   ProxyClient client = encrypted();
   ASSERT_TRUE(client.log_in());
   client.send_query("hang");
-  ProxyClient second = proxy.connect();  // in clear, as PQcancel sends it
+  ProxyClient second = proxy.connect();  // unencrypted, as PQcancel sends it
   second.send(cancel_packet(client.key));
   EXPECT_EQ(second.closed(), WireEnd::Closed::kEof);
   ASSERT_TRUE(client.wait_until_ready());
-  EXPECT_EQ(client.told.sqlstate, "57014");
+  EXPECT_EQ(client.last_error.sqlstate, "57014");
   EXPECT_EQ(proxy.node(1).cancels().size(), 1U);
 }
 
@@ -175,28 +175,28 @@ TEST_P(ProxyTls, IsTerminated) {
   EXPECT_EQ(proxy.node(0).ssl_requests(), 0U);  // node_tls is off
 }
 
-TEST_P(ProxyTls, TerminatedSessionsAreToldWhyTheyEnd) {
+TEST_P(ProxyTls, TerminatedSessionsGetTheReasonOfACut) {
   terminate();
   begin();
   ProxyClient client = encrypted();
   ASSERT_TRUE(client.log_in());
-  proxy.nobody();
+  proxy.no_primary();
   EXPECT_TRUE(client.ended_with("57P01"));
 }
 
-TEST_P(ProxyTls, TerminatedAndHeldIsToldWhenPatienceEnds) {
+TEST_P(ProxyTls, TerminatedAndHeldGets57P03AfterTheHoldTime) {
   terminate();
   proxy.rw().hold = 30ms;
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ProxyClient client = encrypted();
   ASSERT_TRUE(client.open());
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("57P03"));
 }
 
-// They lie decrypted in OpenSSL, and no readiness of the socket will announce them.
-TEST_P(ProxyTls, BytesBehindTheStartupPacketInTheSameRecordAreNotForgotten) {
+// OpenSSL holds them decrypted, and epoll does not report them.
+TEST_P(ProxyTls, BytesAfterTheStartupPacketInTheSameRecordAreNotLost) {
   terminate();
   begin();
   ProxyClient client = encrypted();
@@ -216,7 +216,7 @@ TEST_P(ProxyTls, AHalfCloseIsHonouredWhenTerminated) {
   EXPECT_TRUE(client.wait_until_ready());
 }
 
-TEST_P(ProxyTls, ClientsInClearAreServedByATerminatingListenerToo) {
+TEST_P(ProxyTls, ATerminatingListenerAlsoServesUnencryptedClients) {
   terminate();
   begin();
   EXPECT_EQ(proxy.session().query("name"), "pg-1");
@@ -227,7 +227,7 @@ TEST_P(ProxyTls, ClientsInClearAreServedByATerminatingListenerToo) {
   EXPECT_TRUE(client.log_in());
 }
 
-TEST_P(ProxyTls, DirectIsTerminatedWithAlpnPostgresql) {
+TEST_P(ProxyTls, DirectTlsWithAlpnPostgresqlIsTerminated) {
   terminate();
   begin();
   ProxyClient client = proxy.connect();
@@ -236,12 +236,12 @@ TEST_P(ProxyTls, DirectIsTerminatedWithAlpnPostgresql) {
   EXPECT_EQ(client.query("name"), "pg-1");
 }
 
-TEST_P(ProxyTls, DirectWithoutAlpnOrWithAnotherIsRefused) {
+TEST_P(ProxyTls, DirectTlsWithoutAlpnPostgresqlIsRefused) {
   terminate();
   begin();
   for (const char* alpn : {"", "http/1.1"}) {
     ProxyClient client = proxy.connect();
-    // Where the ALPN is missing the handshake itself succeeds; the session does not.
+    // Without ALPN the handshake itself succeeds, but the session is refused.
     EXPECT_FALSE(client.become_tls_client(trusts.get(), alpn) && client.log_in()) << alpn;
   }
   EXPECT_TRUE(eventually([&] { return proxy.ended("tls_failed") == 2; }));
@@ -254,12 +254,12 @@ TEST_P(ProxyTls, GarbageInsteadOfAHandshakeIsClosed) {
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'S');
   client.send("not a handshake at all");
-  client.some();  // an alert, perhaps
+  client.some();  // possibly an alert
   EXPECT_TRUE(client.ended_silently());
   EXPECT_TRUE(eventually([&] { return proxy.ended("tls_failed") == 1; }));
 }
 
-TEST_P(ProxyTls, ASilentHandshakeIsBounded) {
+TEST_P(ProxyTls, ASilentHandshakeTimesOut) {
   terminate();
   proxy.rw().first_packet_timeout = 50ms;
   begin();
@@ -269,7 +269,7 @@ TEST_P(ProxyTls, ASilentHandshakeIsBounded) {
   EXPECT_TRUE(eventually([&] { return proxy.ended("first_packet_timeout") == 1; }));
 }
 
-TEST_P(ProxyTls, ACancelInsideTlsHits) {
+TEST_P(ProxyTls, ACancelInsideTlsReachesTheSession) {
   terminate();
   begin();
   ProxyClient client = encrypted();
@@ -280,7 +280,7 @@ TEST_P(ProxyTls, ACancelInsideTlsHits) {
   second.send(cancel_packet(client.key));
   EXPECT_TRUE(second.ended_silently());
   ASSERT_TRUE(client.wait_until_ready());
-  EXPECT_EQ(client.told.sqlstate, "57014");
+  EXPECT_EQ(client.last_error.sqlstate, "57014");
   EXPECT_EQ(proxy.node(0).cancels().size(), 1U);
   EXPECT_TRUE(proxy.node(1).cancels().empty());
 }
@@ -296,9 +296,9 @@ TEST_P(ProxyTls, ARequiredClientCertificateIsRequired) {
   ProxyClient with = encrypted(with_certificate.get());
   ASSERT_TRUE(with.open());
   EXPECT_TRUE(with.log_in());
-  ProxyClient in_clear = proxy.connect();
-  in_clear.ask();
-  EXPECT_TRUE(in_clear.ended_with("28000"));
+  ProxyClient unencrypted = proxy.connect();
+  unencrypted.send_startup();
+  EXPECT_TRUE(unencrypted.ended_with("28000"));
 }
 
 TEST_P(ProxyTls, ACertificateOfAnotherAuthorityIsRefused) {
@@ -316,7 +316,7 @@ TEST_P(ProxyTls, ACertificateOfAnotherAuthorityIsRefused) {
   EXPECT_TRUE(without.log_in());
 }
 
-TEST_P(ProxyTls, CertificatesAreReadAgain) {
+TEST_P(ProxyTls, CertificatesAreReloaded) {
   terminate();
   begin();
   ProxyClient before = encrypted();
@@ -324,7 +324,7 @@ TEST_P(ProxyTls, CertificatesAreReadAgain) {
   EXPECT_EQ(peer_name(before.tls()), "server");
   certificates.issue("renewed");
   std::rename(certificates.certificate("renewed").c_str(), proxy.rw().tls_certificate.c_str());
-  EXPECT_FALSE(proxy.server->reload_tls());  // the key is still the old one's
+  EXPECT_FALSE(proxy.server->reload_tls());  // the key still belongs to the old certificate
   EXPECT_EQ(peer_name(encrypted().tls()), "server");
   std::rename(certificates.key("renewed").c_str(), proxy.rw().tls_key.c_str());
   ASSERT_TRUE(proxy.server->reload_tls());
@@ -332,7 +332,7 @@ TEST_P(ProxyTls, CertificatesAreReadAgain) {
   EXPECT_EQ(before.query("name"), "pg-1");  // live sessions keep what they have
 }
 
-TEST_P(ProxyTls, AnUnreadableCertificateIsOneClearLineAtTheStart) {
+TEST_P(ProxyTls, AnUnreadableCertificateIsOneErrorLineAtStartup) {
   terminate();
   proxy.rw().tls_certificate = "/nonexistent/server.pem";
   try {
@@ -344,9 +344,9 @@ TEST_P(ProxyTls, AnUnreadableCertificateIsOneClearLineAtTheStart) {
 }
 
 // -------------------------------------------------------------------------------------------------
-// Towards the nodes
+// To the nodes
 
-TEST_P(ProxyTls, NodesAreReachedByTlsWhenConfigured) {
+TEST_P(ProxyTls, NodeTlsIsUsedWhenConfigured) {
   for (const auto mode : {NodeTls::kRequire, NodeTls::kVerifyCa, NodeTls::kVerifyFull}) {
     ProxyFixture own(1, GetParam());
     own.config.node_tls.mode = mode;
@@ -358,16 +358,16 @@ TEST_P(ProxyTls, NodesAreReachedByTlsWhenConfigured) {
     ASSERT_TRUE(client.open()) << to_string(mode);
     EXPECT_EQ(client.query("name"), "pg-1");
     EXPECT_EQ(client.query(std::string(300'000, 'x'))->size(), 300'000U);
-    own.nobody();
+    own.no_primary();
     EXPECT_TRUE(client.ended_with("57P01"));
   }
 }
 
-TEST_P(ProxyTls, ANodeWithoutTlsIsRefusedWhenItIsRequired) {
+TEST_P(ProxyTls, ANodeWithoutTlsIsRefusedIfTlsIsRequired) {
   proxy.config.node_tls.mode = NodeTls::kRequire;
   begin();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("08006"));
   EXPECT_TRUE(proxy.node(0).startups().empty());
 }
@@ -379,23 +379,23 @@ TEST_P(ProxyTls, ANodeWithAForeignCertificateIsRefused) {
   proxy.node(0).use_tls(foreign.server());
   begin();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("08006"));
   EXPECT_TRUE(proxy.node(0).startups().empty());
 }
 
-TEST_P(ProxyTls, VerifyFullLooksAtTheName) {
+TEST_P(ProxyTls, VerifyFullChecksTheName) {
   proxy.config.node_tls.mode = NodeTls::kVerifyFull;
   proxy.config.node_tls.ca = certificates.ca();
-  proxy.config.nodes[0].host = "127.0.0.9";  // the certificate says localhost and 127.0.0.1
+  proxy.config.nodes[0].host = "127.0.0.9";  // the certificate is for localhost and 127.0.0.1
   proxy.node(0).use_tls(certificates.server());
   begin();
   ProxyClient client = proxy.connect();
-  client.ask();
+  client.send_startup();
   EXPECT_TRUE(client.ended_with("08006"));
 }
 
-TEST_P(ProxyTls, TerminatedAndEncryptedAgain) {
+TEST_P(ProxyTls, CanBeTerminatedAndUsedToTheNodeToo) {
   terminate();
   proxy.config.node_tls.mode = NodeTls::kRequire;
   proxy.node(0).use_tls(certificates.server(), true);

@@ -1,5 +1,4 @@
-// Names to addresses without ever waiting: a lookup that hangs delays neither other names nor the
-// end.
+// Resolves names in the background: a lookup that hangs delays neither other names nor shutdown.
 #include "health/resolver.h"
 
 #include <gtest/gtest.h>
@@ -15,36 +14,36 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-// Shared with threads that may outlive the test's body.
-struct ConnectionLimits {
+// State of the fake lookups, shared with threads that may outlive the test's body.
+struct LookupState {
   std::mutex mutex;
   std::condition_variable changed;
-  bool open = false;
+  bool release = false;  // lets the hanging lookup return
   std::atomic<unsigned> lookups = 0;
-  std::uint64_t told = 0;
+  std::uint64_t notified = 0;
 
-  // Looks at `done` again each time something is told; never with the lock held.
+  // Checks `done` again after each notify(), never with the lock held.
   bool wait(const std::function<bool()>& done) {
     auto limit = steady_clock::now() + seconds(10);
     for (;;) {
       std::uint64_t seen = 0;
       {
         std::lock_guard lock(mutex);
-        seen = told;
+        seen = notified;
       }
       if (done()) return true;
       std::unique_lock lock(mutex);
-      if (!changed.wait_until(lock, limit, [&] { return told != seen; })) return false;
+      if (!changed.wait_until(lock, limit, [&] { return notified != seen; })) return false;
     }
   }
-  void tell() {
+  void notify() {
     std::lock_guard lock(mutex);
-    ++told;
+    ++notified;
     changed.notify_all();
   }
 };
 
-TEST(Resolver, NumericHostsAreNoNames) {
+TEST(Resolver, NumericHostsAreNotNames) {
   EXPECT_EQ(with_port(*numeric_address("10.0.0.1"), 5432).text(), "10.0.0.1:5432");
   EXPECT_EQ(with_port(*numeric_address("::1"), 5432).text(), "[::1]:5432");
   EXPECT_FALSE(numeric_address("pg-1"));
@@ -57,19 +56,19 @@ TEST(Resolver, LooksUpRealNames) {
   EXPECT_TRUE(look_up("pg-1.invalid").empty());
 }
 
-TEST(Resolver, AHangingNameDelaysNoOtherAndNotTheEnd) {
-  auto gate = std::make_shared<ConnectionLimits>();
+TEST(Resolver, AHangingLookupDelaysNeitherOthersNorShutdown) {
+  auto state = std::make_shared<LookupState>();
   auto began = steady_clock::now();
   {
     Resolver resolver(
-        {"dead", "good"}, seconds(60), [gate] { gate->tell(); },
-        [gate](const std::string& name) -> std::vector<Address> {
-          std::unique_lock lock(gate->mutex);
-          if (name == "dead") gate->changed.wait(lock, [&] { return gate->open; });
+        {"dead", "good"}, seconds(60), [state] { state->notify(); },
+        [state](const std::string& name) -> std::vector<Address> {
+          std::unique_lock lock(state->mutex);
+          if (name == "dead") state->changed.wait(lock, [&] { return state->release; });
           return {*numeric_address("10.0.0.7")};
         });
     std::vector<Resolver::Result> results;
-    ASSERT_TRUE(gate->wait([&] {
+    ASSERT_TRUE(state->wait([&] {
       for (auto& r : resolver.take()) results.push_back(r);
       return !results.empty();
     }));
@@ -78,41 +77,41 @@ TEST(Resolver, AHangingNameDelaysNoOtherAndNotTheEnd) {
     began = steady_clock::now();
   }
   EXPECT_LT(steady_clock::now() - began, seconds(1));
-  std::lock_guard lock(gate->mutex);
-  gate->open = true;
-  gate->changed.notify_all();
+  std::lock_guard lock(state->mutex);
+  state->release = true;
+  state->changed.notify_all();
 }
 
-TEST(Resolver, AnotherOrderOfTheSameAddressesIsNoNews) {
-  auto gate = std::make_shared<ConnectionLimits>();
+TEST(Resolver, TheOrderOfTheAddressesDoesNotMatter) {
+  auto state = std::make_shared<LookupState>();
   Resolver resolver(
-      {"pair"}, milliseconds(1), [gate] { gate->tell(); },
-      [gate](const std::string&) -> std::vector<Address> {
-        std::lock_guard lock(gate->mutex);
+      {"pair"}, milliseconds(1), [state] { state->notify(); },
+      [state](const std::string&) -> std::vector<Address> {
+        std::lock_guard lock(state->mutex);
         auto a = *numeric_address("10.0.0.1"), b = *numeric_address("10.0.0.2");
-        return ++gate->lookups % 2 ? std::vector{a, b} : std::vector{b, a};
+        return ++state->lookups % 2 ? std::vector{a, b} : std::vector{b, a};
       });
   std::vector<Resolver::Result> results;
-  ASSERT_TRUE(gate->wait([&] {
+  ASSERT_TRUE(state->wait([&] {
     for (auto& r : resolver.take()) results.push_back(r);
     return results.size() >= 2;
   }));
   EXPECT_EQ(results[0].addresses, results[1].addresses);
 }
 
-TEST(Resolver, RefreshLooksAgainSooner) {
-  auto gate = std::make_shared<ConnectionLimits>();
+TEST(Resolver, RefreshLooksUpAgainAtOnce) {
+  auto state = std::make_shared<LookupState>();
   Resolver resolver(
-      {"name"}, seconds(600), [gate] { gate->tell(); },
-      [gate](const std::string&) -> std::vector<Address> {
-        std::lock_guard lock(gate->mutex);
-        ++gate->lookups;
+      {"name"}, seconds(600), [state] { state->notify(); },
+      [state](const std::string&) -> std::vector<Address> {
+        std::lock_guard lock(state->mutex);
+        ++state->lookups;
         return {};
       });
-  ASSERT_TRUE(gate->wait([&] { return gate->lookups >= 1; }));
-  ASSERT_TRUE(gate->wait([&] { return !resolver.take().empty(); }));
+  ASSERT_TRUE(state->wait([&] { return state->lookups >= 1; }));
+  ASSERT_TRUE(state->wait([&] { return !resolver.take().empty(); }));
   resolver.refresh();
-  EXPECT_TRUE(gate->wait([&] { return gate->lookups >= 2; }));
+  EXPECT_TRUE(state->wait([&] { return state->lookups >= 2; }));
 }
 
 }  // namespace

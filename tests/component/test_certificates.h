@@ -1,5 +1,5 @@
-// Certificates made when the test starts, in a directory of their own that goes with the object: a
-// CA, a server's and a client's certificate signed by it, and TLS contexts that use them.
+// Certificates created when the test starts, in a temporary directory that the destructor removes:
+// a CA, a server and a client certificate signed by it, and TLS contexts that use them.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -23,11 +23,11 @@ class TestCertificates {
     return directory_ + "/" + name + ".pem";
   }
   std::string key(const std::string& name) const { return directory_ + "/" + name + ".key"; }
-  // Writes NAME.pem and NAME.key, over what was there: for localhost and 127.0.0.1.
+  // Writes or replaces NAME.pem and NAME.key, for localhost and 127.0.0.1.
   void issue(const std::string& name);
 
   Context server(const std::string& name = "server") const;
-  // Trusts the CA alone. `name` empty: shows no certificate.
+  // Trusts only the CA. `name` empty: presents no certificate.
   Context client(const std::string& name = {}) const;
 
  private:
@@ -38,7 +38,7 @@ class TestCertificates {
   long serial_ = 1;
 };
 
-// The common name in the certificate that the peer has shown.
+// The common name in the peer's certificate.
 std::string peer_name(const SSL* ssl);
 
 }  // namespace pgsteer

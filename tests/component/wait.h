@@ -1,4 +1,4 @@
-// Waiting for a condition with a bound, and nothing else: no test waits for time to pass.
+// Waits for a condition, with a timeout. Tests use nothing else to wait.
 #pragma once
 
 #include <chrono>
@@ -6,7 +6,7 @@
 
 namespace pgsteer {
 
-// Looks again every millisecond. False when the bound has passed.
+// Checks every millisecond. False on timeout.
 template <class Condition>
 bool eventually(Condition&& condition, std::chrono::milliseconds bound = std::chrono::seconds(5)) {
   const auto until = std::chrono::steady_clock::now() + bound;

@@ -132,8 +132,8 @@ void WireEnd::reset() {
 
 void WireEnd::cut() const { ::shutdown(fd_.get(), SHUT_RDWR); }
 
-// Dissolving the association sends a reset on Linux.
-void WireEnd::reset_from_afar() const {
+// On Linux, connecting to AF_UNSPEC resets the connection.
+void WireEnd::cut_with_reset() const {
   sockaddr nowhere{};
   nowhere.sa_family = AF_UNSPEC;
   ::connect(fd_.get(), &nowhere, sizeof nowhere);

@@ -1,6 +1,6 @@
-// One end of a connection inside a test: a blocking socket, with TLS on it or not. Every wait is
-// bounded, so that a test whose peer stays silent fails instead of hanging. One thread at a time,
-// except for cut() and reset_from_afar().
+// One end of a connection inside a test: a blocking socket, with or without TLS. Every wait has a
+// timeout, so that a test fails instead of hanging if its peer stays silent. For one thread at a
+// time, except cut() and cut_with_reset().
 #pragma once
 
 #include <openssl/ssl.h>
@@ -35,27 +35,27 @@ class WireEnd {
   bool open() const { return static_cast<bool>(fd_); }
 
   bool send(std::string_view bytes);
-  // Exactly `size` bytes; nothing if the other side closes first or is silent too long.
+  // Reads exactly `size` bytes; empty if the other side closes first or the wait times out.
   std::optional<std::string> receive(std::size_t size);
-  // At least one byte, at most `most`; empty at the end.
+  // Reads between 1 and `most` bytes; empty at the end.
   std::string some(std::size_t most = 65536);
   std::optional<Message> message();
-  // Waits until the other side closes, or says something, or the bound has passed.
+  // Waits until the other side closes or sends something, or until the timeout.
   Closed closed(std::chrono::milliseconds bound = kBound);
-  // The first byte, left where it is; 0 at the end.
+  // The next byte, without consuming it; 0 at the end.
   char peek();
 
-  // A handshake on what is there already. `alpn` empty: none is offered.
+  // A TLS handshake on the open connection. `alpn` empty: none is offered.
   bool become_tls_client(SSL_CTX* context, std::string_view alpn = {});
   bool become_tls_server(SSL_CTX* context);
   SSL* tls() const { return tls_.get(); }
 
   void half_close();
   void close();
-  void reset();                  // closes with RST
-  void cut() const;              // any thread: FIN, and the owner's waits end
-  void reset_from_afar() const;  // any thread: the same with RST
-  void slow_buffers() const;     // small socket buffers, for tests of backpressure
+  void reset();                 // closes with RST
+  void cut() const;             // any thread: sends FIN and ends the owner's waits
+  void cut_with_reset() const;  // any thread: the same with RST
+  void slow_buffers() const;    // small socket buffers, to test backpressure
 
  private:
   bool handshake(SSL_CTX* context, bool server, std::string_view alpn);
