@@ -110,8 +110,12 @@ class Contender:
     tls_modes = ("", "pass")
     knows_roles = False
 
-    def __init__(self, program=None):
+    def __init__(self, program=None, number=1):
+        """`number`: 2 and more for further builds of the same program."""
         self.path = program or self.program
+        if number > 1:
+            self.name = f"{self.name}{number}"
+            self.label = f"{self.label} ({program})"
 
     def missing(self):
         """Why it cannot run here, or None."""
@@ -175,6 +179,10 @@ class Pgsteer(Contender):
     tls_modes = ("", "pass", "terminate")
     knows_roles = True
 
+    def __init__(self, program=None, number=1):
+        super().__init__(program, number)
+        self.is_peer = number > 1
+
     def commands(self, setting):
         tls = ""
         if setting.tls == "terminate":
@@ -215,12 +223,6 @@ class Haproxy(Contender):
 
     def most_sessions(self):
         return _sessions()
-
-    def __init__(self, program=None, number=1):
-        super().__init__(program)
-        if number > 1:
-            self.name = f"{self.name}{number}"
-            self.label = f"{self.label} ({program})"
 
     def commands(self, setting):
         replica = self._listen(setting.replica, setting.replica_rest, REPLICA_PORT, "replica")
@@ -330,8 +332,9 @@ ignore_startup_parameters = extra_float_digits
         return [[self.path, config] for _ in range(setting.workers)]
 
 
-def all_contenders(pgsteer, haproxies):
+def all_contenders(pgsteer, haproxies=(), pgsteers=()):
     found = [Direct(), Pgsteer(str(pgsteer)), Haproxy(), HaproxySplice()]
+    found += [Pgsteer(path, number) for number, path in enumerate(pgsteers, 2)]
     for number, path in enumerate(haproxies, 2):
         found += [Haproxy(path, number), HaproxySplice(path, number)]
     return found + [Nginx(), Pgbouncer()]
