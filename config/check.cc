@@ -13,21 +13,21 @@ namespace {
 std::string node_key(std::size_t index) { return "node[" + std::to_string(index) + "]"; }
 std::string listen_key(std::size_t index) { return "listen[" + std::to_string(index) + "]"; }
 
-// A key and the value that must not occur twice.
+// A key and its value, which must be unique.
 using Entry = std::pair<std::string, std::string>;
 
-void check_unique(const std::vector<Entry>& entries, const std::string& again,
+void check_unique(const std::vector<Entry>& entries, const std::string& advice,
                   Diagnostics& diagnostics) {
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string& key = entries[i].first;
     const std::string& value = entries[i].second;
-    if (value.empty() || !diagnostics.sound({key})) continue;
+    if (value.empty() || !diagnostics.valid({key})) continue;
     const auto first =
         std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(i),
                      [&](const Entry& each) { return each.second == value; });
     if (first == entries.begin() + static_cast<std::ptrdiff_t>(i)) continue;
-    diagnostics.fault(key, in_quotes(value) + " is also that of " + first->first + " (" +
-                               diagnostics.where(first->first) + "); " + again);
+    diagnostics.error(key, in_quotes(value) + " is already used by " + first->first + " (" +
+                               diagnostics.where(first->first) + "); " + advice);
   }
 }
 
@@ -41,14 +41,14 @@ void check_nodes(const Config& config, Diagnostics& diagnostics) {
     addresses.emplace_back(key + ".host", node.host.empty() ? "" : address);
     urls.emplace_back(key + ".rest", node.rest);
   }
-  check_unique(names, "each node needs a name of its own", diagnostics);
-  check_unique(addresses, "each node is written once", diagnostics);
-  // The default URL follows the host: two nodes on one host, or one host written twice.
+  check_unique(names, "each node needs its own name", diagnostics);
+  check_unique(addresses, "list each node once", diagnostics);
+  // The default URL depends on the host: two nodes on one host then have the same URL.
   for (Entry& url : urls) {
     const std::string host = url.first.substr(0, url.first.find('.')) + ".host";
-    if (!diagnostics.sound({host})) url.second.clear();
+    if (!diagnostics.valid({host})) url.second.clear();
   }
-  check_unique(urls, "each node has a Patroni of its own: write its URL", diagnostics);
+  check_unique(urls, "each node has its own Patroni; set rest to its URL", diagnostics);
 }
 
 struct Bound {
@@ -62,7 +62,7 @@ void check_binds(const Config& config, Diagnostics& diagnostics) {
     for (const BindAddress& address : addresses) {
       for (const Bound& other : bound) {
         if (!in_conflict(*other.address, address)) continue;
-        diagnostics.fault(key, in_quotes(address.text) + " cannot be bound beside " +
+        diagnostics.error(key, in_quotes(address.text) + " cannot be bound together with " +
                                    in_quotes(other.address->text) + " of " + other.key + " (" +
                                    diagnostics.where(other.key) + "); use another port or address");
         break;
@@ -76,97 +76,101 @@ void check_binds(const Config& config, Diagnostics& diagnostics) {
   add("stats.bind", config.stats.bind);
 }
 
-// Settings that the listener's target gives nothing to do.
+// Settings that have no effect with the listener's target.
 void check_target(const ListenConfig& listen, const std::string& key, Diagnostics& diagnostics) {
   if (listen.to == Target::kPrimary) {
-    for (const char* idle : {"max_lag", "balance", "fallback", "drain_timeout"}) {
-      if (!diagnostics.changed(key + "." + idle)) continue;
-      diagnostics.warn(key + "." + idle,
-                       "has no effect: there is one primary, and it does not lag; it is meant for "
-                       "listeners with to = \"replica\", \"any\", \"sync\" or \"async\"");
+    for (const char* name : {"max_lag", "balance", "fallback", "drain_timeout"}) {
+      if (!diagnostics.changed(key + "." + name)) continue;
+      diagnostics.warning(
+          key + "." + name,
+          "has no effect with to = \"primary\"; it applies to \"replica\", \"any\", "
+          "\"sync\" and \"async\"");
     }
   } else if (listen.to == Target::kAny && diagnostics.changed(key + ".fallback")) {
-    diagnostics.warn(key + ".fallback", "has no effect: to = \"any\" includes the primary already");
+    diagnostics.warning(key + ".fallback",
+                        "has no effect: to = \"any\" already includes the primary");
   }
 }
 
-// The shortest default patience of common drivers that a hold can outlast: Npgsql's Timeout is 15
-// s, HikariCP's connectionTimeout 30 s; pgjdbc's sslResponseTimeout is 5 s, for the TLS answer
-// alone.
-constexpr Duration kDriverPatience{12'000};
+// A hold longer than this exceeds the default connect timeout of common drivers: 15 s in Npgsql
+// (Timeout), 30 s in HikariCP (connectionTimeout). In pgjdbc it is 5 s (sslResponseTimeout), but
+// only for the answer to the TLS request.
+constexpr Duration kMaxDriverHold{12'000};
 
 void check_waits(const ListenConfig& listen, const std::string& key, Diagnostics& diagnostics) {
   const std::string hold = key + ".hold";
-  if (listen.hold > kDriverPatience && diagnostics.sound({hold})) {
-    diagnostics.warn(hold,
-                     "is longer than some drivers wait by default, which then report a timeout "
-                     "of their own: Npgsql after 15s, HikariCP after 30s, and pgjdbc after 5s "
-                     "where the answer to its TLS request depends on the node; 12s or less "
-                     "suits all of them");
+  if (listen.hold > kMaxDriverHold && diagnostics.valid({hold})) {
+    diagnostics.warning(
+        hold,
+        "is longer than the default connect timeout of some drivers, which then report "
+        "their own timeout: Npgsql after 15s, HikariCP after 30s, and pgjdbc after 5s "
+        "if the answer to its TLS request has to come from the node; set 12s or less");
   }
   const std::string login = key + ".login_timeout";
-  if (diagnostics.written(login) && listen.login_timeout <= listen.hold &&
-      diagnostics.sound({hold, login})) {
-    diagnostics.warn(login, "is not longer than hold (" + duration_text(listen.hold) +
-                                "): a client that has waited has no time left to log in");
+  if (diagnostics.is_set(login) && listen.login_timeout <= listen.hold &&
+      diagnostics.valid({hold, login})) {
+    diagnostics.warning(login, "is not longer than hold (" + duration_text(listen.hold) +
+                                   "): a client that was held has no time left to log in");
   }
   const std::string client = key + ".max_connections_per_client";
   if (listen.max_connections > 0 && listen.max_connections_per_client > listen.max_connections) {
-    diagnostics.warn(client, "has no effect: it is above max_connections (" +
-                                 std::to_string(listen.max_connections) + ")");
+    diagnostics.warning(client, "has no effect: it is above max_connections (" +
+                                    std::to_string(listen.max_connections) + ")");
   }
 }
 
 void check_client_tls(const ListenConfig& listen, const std::string& key,
                       Diagnostics& diagnostics) {
   if (listen.tls == ClientTls::kPass) {
-    if (!diagnostics.sound({key + ".tls"})) return;
-    for (const char* idle : {"tls_certificate", "tls_key", "tls_min_version", "tls_client_ca",
+    if (!diagnostics.valid({key + ".tls"})) return;
+    for (const char* name : {"tls_certificate", "tls_key", "tls_min_version", "tls_client_ca",
                              "tls_client_certificate"}) {
-      if (!diagnostics.changed(key + "." + idle)) continue;
-      diagnostics.warn(key + "." + idle,
-                       "has no effect: the client's TLS is passed through to PostgreSQL; to end it "
-                       "here, write tls = \"terminate\"");
+      if (!diagnostics.changed(key + "." + name)) continue;
+      diagnostics.warning(
+          key + "." + name,
+          "has no effect with tls = \"pass\", which passes the client's TLS through to "
+          "PostgreSQL; to terminate it here, write tls = \"terminate\"");
     }
     return;
   }
   for (const auto& [name, file] : {std::pair("tls_certificate", &listen.tls_certificate),
                                    std::pair("tls_key", &listen.tls_key)}) {
     if (!file->empty()) continue;
-    diagnostics.fault(
+    diagnostics.error(
         key + "." + name,
         "is missing; tls = \"terminate\" needs tls_certificate and tls_key, PEM files");
   }
   const bool asks = listen.tls_client_certificate != ClientCertificate::kNone;
   if (asks && listen.tls_client_ca.empty()) {
-    diagnostics.fault(key + ".tls_client_ca",
+    diagnostics.error(key + ".tls_client_ca",
                       std::string("is missing; tls_client_certificate = \"") +
                           to_string(listen.tls_client_certificate) +
                           "\" needs the CA that signs the clients' certificates, a PEM file");
   } else if (!asks && diagnostics.changed(key + ".tls_client_ca") &&
-             diagnostics.sound({key + ".tls_client_certificate"})) {
-    diagnostics.warn(key + ".tls_client_ca",
-                     "has no effect: clients are not asked for a certificate; write "
-                     "tls_client_certificate = \"optional\" or \"required\"");
+             diagnostics.valid({key + ".tls_client_certificate"})) {
+    diagnostics.warning(key + ".tls_client_ca",
+                        "has no effect: clients are not asked for a certificate; write "
+                        "tls_client_certificate = \"optional\" or \"required\"");
   }
 }
 
-// A client's SCRAM proof covers the certificate it was shown (tls-server-end-point, RFC 5929),
-// which is the listener's; PostgreSQL compares its own. Hiding SCRAM-SHA-256-PLUS from the client
-// does not help: it then says that it could have bound, and a server with TLS takes that for an
-// attack (auth-scram.c, channel binding flag 'y').
+// A client's SCRAM proof covers the certificate that the client saw (tls-server-end-point, RFC
+// 5929). That is the listener's certificate, but PostgreSQL compares it with its own. Hiding
+// SCRAM-SHA-256-PLUS from the client does not help: the client then says that it supports channel
+// binding, and a server with TLS treats that as an attack (auth-scram.c, channel binding flag 'y').
 void check_channel_binding(const Config& config, Diagnostics& diagnostics) {
   if (config.node_tls.mode == NodeTls::kOff) return;
   for (std::size_t i = 0; i < config.listen.size(); ++i) {
     if (config.listen[i].tls != ClientTls::kTerminate) continue;
-    diagnostics.warn(
+    diagnostics.warning(
         listen_key(i) + ".tls",
         std::string("with node_tls.mode = \"") + to_string(config.node_tls.mode) +
-            "\", clients that log in by SCRAM over TLS are refused by PostgreSQL unless they set "
-            "channel_binding=disable: the default, prefer, binds the login to the certificate they "
-            "see, which is this listener's and not the node's. Remedies: tls = \"pass\"; the same "
-            "certificate and key here as on every node; channel_binding=disable in the clients; "
-            "node_tls.mode = \"off\" on a trusted network; or another method than SCRAM");
+            "\", PostgreSQL refuses clients that log in with SCRAM over TLS, unless they set "
+            "channel_binding=disable: the default (prefer) binds the login to the certificate that "
+            "the client sees, and this listener shows its own instead of the node's. Use one of: "
+            "tls = \"pass\"; the same certificate and key here as on every node; "
+            "channel_binding=disable in the clients; node_tls.mode = \"off\" on a trusted network; "
+            "an authentication method other than SCRAM");
   }
 }
 
@@ -174,7 +178,7 @@ void check_pair(const std::string& key, const std::string& certificate,
                 const std::string& private_key, Diagnostics& diagnostics) {
   if (certificate.empty() == private_key.empty()) return;
   const std::string missing = key + (certificate.empty() ? ".certificate" : ".key");
-  diagnostics.fault(missing, "is missing; certificate and key go together");
+  diagnostics.error(missing, "is missing; set both certificate and key, or neither");
 }
 
 void check_node_tls(const Config& config, Diagnostics& diagnostics) {
@@ -183,67 +187,69 @@ void check_node_tls(const Config& config, Diagnostics& diagnostics) {
                                       [](const auto& l) { return l.tls == ClientTls::kTerminate; });
   const bool verifies = tls.mode == NodeTls::kVerifyCa || tls.mode == NodeTls::kVerifyFull;
   if (verifies && tls.ca.empty()) {
-    diagnostics.fault("node_tls.ca",
+    diagnostics.error("node_tls.ca",
                       std::string("is missing; mode = \"") + to_string(tls.mode) +
                           "\" needs the CA that signs the nodes' certificates, a PEM "
                           "file");
   }
   check_pair("node_tls", tls.certificate, tls.key, diagnostics);
-  if (!diagnostics.sound({"node_tls.mode"})) return;
+  if (!diagnostics.valid({"node_tls.mode"})) return;
   if (tls.mode != NodeTls::kOff && !terminates) {
-    diagnostics.warn("node_tls.mode",
-                     "has no effect: no listener has tls = \"terminate\", so every client's TLS is "
-                     "passed through as it is");
+    diagnostics.warning(
+        "node_tls.mode",
+        "has no effect: no listener has tls = \"terminate\", so the TLS of every client is "
+        "passed through");
   }
-  for (const char* idle : {"ca", "certificate", "key"}) {
-    const std::string key = std::string("node_tls.") + idle;
+  for (const char* name : {"ca", "certificate", "key"}) {
+    const std::string key = std::string("node_tls.") + name;
     if (tls.mode == NodeTls::kOff && diagnostics.changed(key)) {
-      diagnostics.warn(key, "has no effect: mode is \"off\"");
-    } else if (tls.mode == NodeTls::kRequire && idle == std::string("ca") && !tls.ca.empty()) {
-      diagnostics.warn(key,
-                       "has no effect: mode = \"require\" does not verify; write \"verify-ca\" or "
-                       "\"verify-full\"");
+      diagnostics.warning(key, "has no effect: mode is \"off\"");
+    } else if (tls.mode == NodeTls::kRequire && name == std::string("ca") && !tls.ca.empty()) {
+      diagnostics.warning(key,
+                          "has no effect: mode = \"require\" does not verify certificates; write "
+                          "\"verify-ca\" or \"verify-full\"");
     }
   }
 }
 
-// Patroni's defaults (ttl 30, loop_wait 10, retry_timeout 10) leave a primary that no longer
-// answers ttl - loop_wait - retry_timeout until its lease may pass on.
-constexpr Duration kFence{10'000};
+// With Patroni's defaults (ttl 30, loop_wait 10, retry_timeout 10), the lease of a primary that
+// stops answering can pass to another node after ttl - loop_wait - retry_timeout.
+constexpr Duration kDefaultFence{10'000};
 
 void check_health(const Config& config, Diagnostics& diagnostics) {
   const HealthConfig& health = config.health;
   if (health.hunt_interval > health.interval &&
-      diagnostics.sound({"health.hunt_interval", "health.interval"})) {
-    const bool hunt = diagnostics.written("health.hunt_interval");
-    diagnostics.fault(hunt ? "health.hunt_interval" : "health.interval",
-                      "hunt_interval (" + duration_text(health.hunt_interval) +
-                          ") is longer than interval (" + duration_text(health.interval) +
-                          "); it is the faster pace while something is in doubt");
+      diagnostics.valid({"health.hunt_interval", "health.interval"})) {
+    const bool hunt = diagnostics.is_set("health.hunt_interval");
+    diagnostics.error(
+        hunt ? "health.hunt_interval" : "health.interval",
+        "hunt_interval (" + duration_text(health.hunt_interval) + ") is longer than interval (" +
+            duration_text(health.interval) +
+            "); it is the faster interval, used while the state of a node is in doubt");
   }
-  if (health.timeout + health.interval > kFence &&
-      diagnostics.sound({"health.timeout", "health.interval"})) {
-    diagnostics.warn(
-        diagnostics.written("health.timeout") ? "health.timeout" : "health.interval",
-        "interval and timeout together are longer than " + duration_text(kFence) +
-            ": with Patroni's default ttl, loop_wait and retry_timeout one lost answer "
-            "can then outlast the lease, and the primary's sessions are cut without a "
-            "second try");
+  if (health.timeout + health.interval > kDefaultFence &&
+      diagnostics.valid({"health.timeout", "health.interval"})) {
+    diagnostics.warning(
+        diagnostics.is_set("health.timeout") ? "health.timeout" : "health.interval",
+        "interval and timeout together are longer than " + duration_text(kDefaultFence) +
+            ": with Patroni's default ttl, loop_wait and retry_timeout, one lost answer "
+            "can then last longer than the lease, and pgsteer cuts the primary's sessions "
+            "without a second try");
   }
   check_pair("health", health.certificate, health.key, diagnostics);
   const bool password = !health.password.value.empty() || !health.password_file.empty();
-  if (password && health.user.empty() && diagnostics.sound({"health.user"})) {
-    diagnostics.fault("health.user", "is missing; a password goes with a user");
+  if (password && health.user.empty() && diagnostics.valid({"health.user"})) {
+    diagnostics.error("health.user", "is missing; a password needs a user");
   }
   const bool https = std::any_of(config.nodes.begin(), config.nodes.end(),
                                  [](const auto& node) { return node.rest.starts_with("https:"); });
-  for (const char* tls : {"ca", "verify", "certificate", "key"}) {
-    const std::string key = std::string("health.") + tls;
-    if (https || !diagnostics.changed(key) || !diagnostics.sound({key})) continue;
-    diagnostics.warn(key, "has no effect: no node's rest begins with https://");
+  for (const char* name : {"ca", "verify", "certificate", "key"}) {
+    const std::string key = std::string("health.") + name;
+    if (https || !diagnostics.changed(key) || !diagnostics.valid({key})) continue;
+    diagnostics.warning(key, "has no effect: no node's rest begins with https://");
   }
   if (https && !health.verify && !health.ca.empty()) {
-    diagnostics.warn("health.ca", "has no effect: verify is false");
+    diagnostics.warning("health.ca", "has no effect: verify is false");
   }
 }
 
@@ -259,7 +265,7 @@ void check_config(const Config& config, Diagnostics& diagnostics) {
     check_waits(config.listen[i], key, diagnostics);
     check_client_tls(config.listen[i], key, diagnostics);
   }
-  check_unique(names, "each listener needs a name of its own", diagnostics);
+  check_unique(names, "each listener needs its own name", diagnostics);
   check_binds(config, diagnostics);
   check_channel_binding(config, diagnostics);
   check_node_tls(config, diagnostics);

@@ -1,5 +1,5 @@
-// What no setting shows by itself: settings that contradict each other, and combinations that work
-// but hurt. Pure; any thread.
+// Checks that need more than one setting: settings that contradict each other (errors), and
+// combinations that work but cause trouble (warnings). Pure; any thread.
 #pragma once
 
 #include "config/config.h"

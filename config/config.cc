@@ -9,7 +9,7 @@ namespace pgsteer {
 namespace {
 
 template <class E>
-const char* find_word(E wanted) {
+const char* find_name(E wanted) {
   for (const auto& [value, name] : EnumNames<E>::kAll) {
     if (value == wanted) return name;
   }
@@ -18,15 +18,15 @@ const char* find_word(E wanted) {
 
 }  // namespace
 
-const char* to_string(Target value) { return find_word(value); }
-const char* to_string(Balance value) { return find_word(value); }
-const char* to_string(WhenNoNode value) { return find_word(value); }
-const char* to_string(ClientTls value) { return find_word(value); }
-const char* to_string(ClientCertificate value) { return find_word(value); }
-const char* to_string(NodeTls value) { return find_word(value); }
-const char* to_string(TlsVersion value) { return find_word(value); }
-const char* to_string(LogFormat value) { return find_word(value); }
-const char* to_string(LogLevel value) { return find_word(value); }
+const char* to_string(Target value) { return find_name(value); }
+const char* to_string(Balance value) { return find_name(value); }
+const char* to_string(WhenNoNode value) { return find_name(value); }
+const char* to_string(ClientTls value) { return find_name(value); }
+const char* to_string(ClientCertificate value) { return find_name(value); }
+const char* to_string(NodeTls value) { return find_name(value); }
+const char* to_string(TlsVersion value) { return find_name(value); }
+const char* to_string(LogFormat value) { return find_name(value); }
+const char* to_string(LogLevel value) { return find_name(value); }
 
 std::ostream& operator<<(std::ostream& out, const Secret& secret) {
   return out << (secret.value.empty() ? "" : "***");

@@ -1,6 +1,6 @@
-// What the operator wrote, as plain values. Filled once by config/parse.h, then immutable and
-// shared by every thread. The comments here are the meaning of each setting; pgsteer.reference.toml
-// shows each of them at its default, and a test compares the two.
+// The configuration as plain values. config/parse.h fills it once; then it is immutable and shared
+// by every thread. The comments define what each setting means. pgsteer.reference.toml shows each
+// setting at its default, and a test compares the two.
 #pragma once
 
 #include <array>
@@ -18,28 +18,28 @@ namespace pgsteer {
 
 using Duration = std::chrono::milliseconds;
 
-// A password or the like: prints as "***" wherever it is formatted.
+// A password: prints as "***" wherever it is formatted.
 struct Secret {
   std::string value;
 };
 std::ostream& operator<<(std::ostream& out, const Secret& secret);
 
-// Which nodes a listener leads to.
+// Which nodes a listener routes to.
 enum class Target : std::uint8_t {
-  kPrimary,  // the one writable leader
+  kPrimary,  // the writable leader
   kReplica,  // every healthy replica
   kAny,      // every healthy replica, and the primary
   kSync,     // replicas that Patroni lists as synchronous
-  kAsync,    // replicas that it does not
+  kAsync,    // replicas that Patroni does not list as synchronous
 };
 
 enum class Balance : std::uint8_t { kLeastSessions, kRoundRobin, kRandom, kClientAddress };
 
-// What a listener does once its clients have waited for `hold` and there is still no node to lead
-// to.
+// What a listener does when its clients have waited for `hold` and there is still no node for
+// them.
 enum class WhenNoNode : std::uint8_t {
   kRefuse,  // answer 57P03; the port stays open
-  kClose,   // close the listening socket until there is a node, so that balancers above move on
+  kClose,   // close the listening socket until there is a node, so that load balancers move on
 };
 
 enum class ClientTls : std::uint8_t { kPass, kTerminate };
@@ -49,19 +49,19 @@ enum class TlsVersion : std::uint8_t { kTls12, kTls13 };
 enum class LogFormat : std::uint8_t { kText, kJson };
 enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
 
-// Where a listener accepts. Exactly one form is set: a Unix socket path, or a port with a host.
+// An address to listen on: either a Unix socket path, or a host with a port.
 struct BindAddress {
   std::string text;  // as written
-  std::string host;  // numeric IPv4 or IPv6, as the system writes it; "*" means every IPv4 and
-                     // IPv6 address, "0.0.0.0" every IPv4 one, "::" every IPv6 one and no IPv4
-  std::uint16_t port = 0;  // 0 only in tests: the kernel chooses
+  std::string host;  // numeric IPv4 or IPv6, as inet_ntop writes it; "*" means every IPv4 and
+                     // IPv6 address, "0.0.0.0" every IPv4 address, "::" every IPv6 address only
+  std::uint16_t port = 0;  // 0: the kernel chooses; only in tests
   std::string unix_path;   // absolute
 };
 
-// An IPv4 or IPv6 network. IPv4 is kept as its mapped IPv6 form, so one comparison serves both.
+// An IPv4 or IPv6 network. IPv4 is stored in its mapped IPv6 form, so one comparison serves both.
 struct Network {
   IpAddress base{};
-  unsigned prefix = 128;  // bits, counted in the mapped form: 10.0.0.0/8 is 104
+  unsigned prefix = 128;  // in bits of the mapped form: 104 for 10.0.0.0/8
   std::string text;       // as written
 
   bool contains(const IpAddress& address) const;
@@ -70,12 +70,12 @@ struct Network {
 // [[node]]
 struct NodeConfig {
   std::string name;  // unique
-  std::string host;  // name or address of PostgreSQL; resolved again and again
+  std::string host;  // name or address of PostgreSQL; names are resolved repeatedly
   std::uint16_t port = 5432;
-  std::string rest;     // URL of Patroni's REST API, "http://HOST:PORT"; empty in the file:
-                        // http://HOST:8008, and filled in by the parser
-  unsigned weight = 1;  // share of sessions where several nodes may serve: 1 to 256
-  std::uint32_t max_connections = 0;  // sessions on this node in all; 0: no limit
+  std::string rest;     // URL of Patroni's REST API, "http://HOST:PORT"; if not set, the parser
+                        // fills in http://HOST:8008
+  unsigned weight = 1;  // share of sessions if several nodes can serve: 1 to 256
+  std::uint32_t max_connections = 0;  // sessions on this node, all listeners together; 0: no limit
 };
 
 // [[listen]]
@@ -86,53 +86,53 @@ struct ListenConfig {
   std::map<std::string, std::string> tags;  // only nodes whose Patroni tags have these values
   std::optional<std::uint64_t> max_lag;     // bytes of WAL not yet replayed; unset: no limit
   Balance balance = Balance::kLeastSessions;
-  bool fallback_to_primary = false;  // with no replica left, lead to the primary
+  bool fallback_to_primary = false;  // if no replica is left, route to the primary
 
-  Duration hold{9'000};  // how long a client may wait for a node; 0: refused at once
-  std::uint32_t hold_sessions = 10'000;  // how many may wait at a time; the next one is refused
+  Duration hold{9'000};                  // how long a client may wait for a node; 0: refuse at once
+  std::uint32_t hold_sessions = 10'000;  // how many may wait at the same time; more are refused
   WhenNoNode when_no_node = WhenNoNode::kRefuse;
-  Duration drain_timeout{3'600'000};    // how long reads may stay on a replica that was promoted
-  std::uint32_t logins_in_flight = 64;  // per node: logins begun and not finished
+  Duration drain_timeout{3'600'000};    // how long sessions may stay on a promoted replica
+  std::uint32_t logins_in_flight = 64;  // logins in progress per node
 
-  std::uint32_t max_connections = 0;             // 0: as many as the descriptors permit
+  std::uint32_t max_connections = 0;             // 0: limited only by file descriptors
   std::uint32_t max_connections_per_client = 0;  // per client address; 0: no limit
   std::uint32_t new_connections_per_client = 0;  // per client address and second; 0: no limit
-  std::vector<Network> allow;                    // empty: everybody
+  std::vector<Network> allow;                    // empty: all
   std::vector<Network> deny;                     // wins over allow
-  Duration first_packet_timeout{10'000};         // accept to complete startup packet, TLS included
-  Duration login_timeout{60'000};   // startup packet to the first ReadyForQuery, where visible
-  Duration connect_timeout{2'000};  // to one node
+  Duration first_packet_timeout{10'000};  // from accept to the complete startup packet, with TLS
+  Duration login_timeout{60'000};         // to the first ReadyForQuery, if pgsteer can see it
+  Duration connect_timeout{2'000};        // to one node
 
   ClientTls tls = ClientTls::kPass;
-  std::string tls_certificate;  // PEM chain; terminate only
+  std::string tls_certificate;  // PEM chain; with kTerminate only
   std::string tls_key;          // PEM
   TlsVersion tls_min_version = TlsVersion::kTls12;
   std::string tls_client_ca;  // PEM
   ClientCertificate tls_client_certificate = ClientCertificate::kNone;
 
-  std::vector<Network> proxy_protocol_from;  // peers that begin with a PROXY header, v1 or v2
-  bool client_in_application_name = false;  // append the client's address, where the packet is seen
+  std::vector<Network> proxy_protocol_from;  // clients that send a PROXY header, v1 or v2
+  bool client_in_application_name = false;   // append the client's address, if pgsteer can read it
 };
 
 // [node_tls]: pgsteer's own TLS towards PostgreSQL, for listeners that terminate the client's.
 struct NodeTlsConfig {
   NodeTls mode = NodeTls::kOff;
-  std::string ca;           // PEM; needed by verify-ca and verify-full
+  std::string ca;           // PEM; required for verify-ca and verify-full
   std::string certificate;  // PEM
   std::string key;          // PEM
 };
 
 // [health]
 struct HealthConfig {
-  Duration interval{1'000};      // between two checks of a node while nothing is in doubt
-  Duration hunt_interval{100};   // while something is
-  Duration timeout{2'000};       // connect, request and whole reply of one check
-  Duration clock_margin{1'000};  // taken off the fence deadline for clocks that disagree
-  std::string ca;                // PEM, for https; empty: the system's
+  Duration interval{1'000};      // between two checks of a node in the steady state
+  Duration hunt_interval{100};   // the same while the state of a node is in doubt
+  Duration timeout{2'000};       // one check: connect, request and complete reply
+  Duration clock_margin{1'000};  // subtracted from the fence deadline, for clock differences
+  std::string ca;                // PEM, for https; empty: the system's CAs
   bool verify = true;            // false: accept any certificate of the REST API
   std::string certificate;       // PEM client certificate
   std::string key;               // PEM
-  std::string user;              // basic auth
+  std::string user;              // for basic authentication
   Secret password;
   std::string password_file;  // instead of password: its first line is the password
 };
@@ -147,21 +147,21 @@ struct StatsConfig {
 // [server]
 struct ServerConfig {
   unsigned workers = 0;               // 0: one per core
-  Duration shutdown_timeout{30'000};  // how long sessions may finish after SIGTERM
-  Duration keepalive_idle{30'000};    // silence before the first TCP keepalive probe
+  Duration shutdown_timeout{30'000};  // how long sessions may continue after SIGTERM
+  Duration keepalive_idle{30'000};    // idle time before the first TCP keepalive probe
   Duration keepalive_interval{10'000};
   unsigned keepalive_probes = 3;
-  Duration user_timeout{60'000};  // TCP_USER_TIMEOUT: unacknowledged data ends the connection
+  Duration user_timeout{60'000};  // TCP_USER_TIMEOUT: how long data may stay unacknowledged
 };
 
 // [log]
 struct LogConfig {
   LogLevel level = LogLevel::kInfo;
   LogFormat format = LogFormat::kText;
-  bool sessions = true;  // a line for each session's end
+  bool sessions = true;  // one line for the end of each session
 };
 
-// The data plane keeps one bit per node in a word of 64.
+// The data plane uses one bit per node in a 64-bit integer.
 inline constexpr std::size_t kMaxNodes = 64;
 inline constexpr std::size_t kMaxListeners = 64;
 
@@ -175,7 +175,7 @@ struct Config {
   LogConfig log;
 };
 
-// The word an operator writes and reads for each enumerator: config key, log, metric label.
+// The name of each enumerator in the config, the log and metric labels.
 const char* to_string(Target);
 const char* to_string(Balance);
 const char* to_string(WhenNoNode);

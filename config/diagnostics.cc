@@ -7,7 +7,7 @@ namespace pgsteer {
 
 namespace {
 
-// Keys and toml++'s messages hold what the file holds; a fault is one line all the same.
+// Keys and the messages of toml++ may contain any character of the file. A diagnostic is one line.
 std::string printable(std::string text) {
   for (char& c : text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
@@ -16,11 +16,11 @@ std::string printable(std::string text) {
 }
 
 std::string shown_key(const std::string& key) {
-  constexpr std::size_t kShown = 160;
-  return printable(key.substr(0, kShown)) + (key.size() > kShown ? "..." : "");
+  constexpr std::size_t kMaxShown = 160;
+  return printable(key.substr(0, kMaxShown)) + (key.size() > kMaxShown ? "..." : "");
 }
 
-// Is `part` the key itself, or something within it: "a.b" and "a.b[1]" within "a.b"?
+// True if `part` is the key itself or lies within it: "a.b" and "a.b[1]" lie within "a.b".
 bool within(std::string_view part, std::string_view key) {
   if (!part.starts_with(key)) return false;
   return part.size() == key.size() || part[key.size()] == '.' || part[key.size()] == '[';
@@ -42,34 +42,34 @@ std::string Diagnostics::where(const std::string& key) const {
   return "line " + std::to_string(line_of(key));
 }
 
-void Diagnostics::fault(const std::string& key, std::string message) {
+void Diagnostics::error(const std::string& key, std::string message) {
   add(line_of(key), key, std::move(message), false);
 }
 
-void Diagnostics::fault_at(unsigned line, const std::string& key, std::string message) {
+void Diagnostics::error_at(unsigned line, const std::string& key, std::string message) {
   add(line, key, std::move(message), false);
 }
 
-void Diagnostics::warn(const std::string& key, std::string message) {
+void Diagnostics::warning(const std::string& key, std::string message) {
   add(line_of(key), key, std::move(message), true);
 }
 
-bool Diagnostics::sound(std::initializer_list<std::string> keys) const {
-  return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& fault) {
-    return !fault.warning && std::any_of(keys.begin(), keys.end(), [&](const std::string& key) {
-      return within(fault.key, key);
+bool Diagnostics::valid(std::initializer_list<std::string> keys) const {
+  return std::none_of(diagnostics_.begin(), diagnostics_.end(), [&](const Diagnostic& each) {
+    return !each.warning && std::any_of(keys.begin(), keys.end(), [&](const std::string& key) {
+      return within(each.key, key);
     });
   });
 }
 
 std::vector<Diagnostic> Diagnostics::in_order() && {
-  std::stable_sort(faults_.begin(), faults_.end(),
+  std::stable_sort(diagnostics_.begin(), diagnostics_.end(),
                    [](const Diagnostic& a, const Diagnostic& b) { return a.line < b.line; });
-  return std::move(faults_);
+  return std::move(diagnostics_);
 }
 
 void Diagnostics::add(unsigned line, const std::string& key, std::string message, bool warning) {
-  faults_.push_back({file_, line, shown_key(key), printable(std::move(message)), warning});
+  diagnostics_.push_back({file_, line, shown_key(key), printable(std::move(message)), warning});
 }
 
 std::string Diagnostic::text() const {

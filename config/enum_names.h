@@ -1,4 +1,4 @@
-// The tables of words for config.h's enumerators, both ways. Pure; any thread.
+// How a config file spells each enumerator of config.h, and back. Pure; any thread.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@
 namespace pgsteer {
 
 template <class E>
-struct EnumNames;  // kAll: every enumerator with its word, in the order of the enum
+struct EnumNames;  // kAll: every enumerator with its name, in the order of the enum
 
 template <>
 struct EnumNames<Target> {
@@ -95,9 +95,9 @@ std::optional<E> from_string(std::string_view text) {
 
 template <class E>
 std::vector<std::string> all_names() {
-  std::vector<std::string> words;
-  for (const auto& entry : EnumNames<E>::kAll) words.emplace_back(entry.second);
-  return words;
+  std::vector<std::string> names;
+  for (const auto& entry : EnumNames<E>::kAll) names.emplace_back(entry.second);
+  return names;
 }
 
 }  // namespace pgsteer

@@ -13,6 +13,7 @@
 #include "config/address.h"
 #include "config/check.h"
 #include "config/diagnostics.h"
+#include "config/rule.h"
 #include "config/settings.h"
 #include "config/suggest.h"
 #include "config/toml_value.h"
@@ -21,16 +22,14 @@ namespace pgsteer {
 
 namespace {
 
-constexpr std::size_t kMostEntries = 64;           // nodes, and listeners
-constexpr std::size_t kLargestFile = 1024 * 1024;  // 64 of each need a twentieth
-constexpr std::size_t kLongestPassword = 1024;
+constexpr std::size_t kMaxFileSize = 1024 * 1024;  // 64 nodes and 64 listeners need 5 % of it
 
 std::string brackets(const SectionInfo& info) {
-  const std::string word = info.word;
-  return info.many ? "[[" + word + "]]" : "[" + word + "]";
+  const std::string name = info.name;
+  return info.repeated ? "[[" + name + "]]" : "[" + name + "]";
 }
 
-// TOML's commonest slip is a value without its quotes. Says so if the faulty line looks like it.
+// The most common TOML mistake is a value without quotes. Says so if the line looks like that.
 std::string quote_hint(std::string_view toml, unsigned line) {
   for (unsigned at = 1; at < line && !toml.empty(); ++at) {
     const std::size_t end = toml.find('\n');
@@ -49,14 +48,14 @@ std::string quote_hint(std::string_view toml, unsigned line) {
   }
   if (value.empty() || value.find_first_of("\"'[]{}\\") != std::string_view::npos) return {};
   const bool secret = toml.substr(0, equals).find("password") != std::string_view::npos;
-  return "; words and values with a unit go in quotes" + (secret ? "" : ": " + in_quotes(value));
+  return "; put text and values with a unit in quotes" + (secret ? "" : ": " + in_quotes(value));
 }
 
-// One run of the parser.
+// Parses one file.
 class Parser {
  public:
-  explicit Parser(const std::string& file) : findings_(file) {
-    reader_.directory = std::filesystem::path(file).parent_path().string();
+  explicit Parser(const std::string& file) : diagnostics_(file) {
+    context_.directory = std::filesystem::path(file).parent_path().string();
   }
 
   Parsed run(std::string_view toml) {
@@ -64,76 +63,76 @@ class Parser {
     if (document.ok) {
       read_root(document.root);
       read_password_file();
-      fill_in();
-      check_config(config_, findings_);
+      fill_in_rest_urls();
+      check_config(config_, diagnostics_);
     } else {
-      findings_.fault_at(
+      diagnostics_.error_at(
           document.error_line, "",
           "not valid TOML: " + document.error + quote_hint(toml, document.error_line));
     }
-    return {std::move(config_), std::move(findings_).in_order()};
+    return {std::move(config_), std::move(diagnostics_).in_order()};
   }
 
  private:
   void read_root(const TomlValue& root) {
     for (const auto& [key, line, value] : root.entries) {
-      findings_.place(key, line);
+      diagnostics_.set_line(key, line);
       const auto info =
           std::find_if(sections().begin(), sections().end(),
-                       [&name = key](const SectionInfo& each) { return name == each.word; });
+                       [&name = key](const SectionInfo& each) { return name == each.name; });
       if (info == sections().end()) {
         unknown_section(key, line);
-      } else if (info->many) {
+      } else if (info->repeated) {
         read_many(*info, value);
       } else if (value.kind == TomlKind::kTable) {
-        findings_.place(key, value.line);
+        diagnostics_.set_line(key, value.line);
         read_section(*info, value, key, 0);
       } else {
-        findings_.fault(key,
-                        "is written once, as a table with one pair of brackets: [" + key + "]");
+        diagnostics_.error(key, "must be a single table, with one pair of brackets: [" + key + "]");
       }
     }
     for (const SectionInfo& info : sections()) {
-      if (!info.many || findings_.written(info.word)) continue;
-      findings_.fault(info.word, "is missing; at least one " + brackets(info) + " is needed");
+      if (!info.repeated || diagnostics_.is_set(info.name)) continue;
+      diagnostics_.error(info.name, "is missing; at least one " + brackets(info) + " is needed");
     }
   }
 
   void unknown_section(const std::string& key, unsigned line) {
-    std::vector<std::string> words;
+    std::vector<std::string> names;
     std::string all;
     for (const SectionInfo& info : sections()) {
-      words.emplace_back(info.word);
+      names.emplace_back(info.name);
       all += (all.empty() ? "" : ", ") + brackets(info);
     }
-    findings_.fault_at(line, key,
-                       "is unknown" + did_you_mean(key, words) + elsewhere(key, nullptr) +
-                           "; the file consists of " + all);
+    diagnostics_.error_at(line, key,
+                          "is unknown" + did_you_mean(key, names) + elsewhere(key, nullptr) +
+                              "; known sections: " + all);
   }
 
   void read_many(const SectionInfo& info, const TomlValue& value) {
-    const std::string word = info.word;
+    const std::string name = info.name;
+    const std::size_t max_entries = info.section == Section::kNode ? kMaxNodes : kMaxListeners;
     if (value.kind != TomlKind::kArray) {
-      findings_.fault(word,
-                      "is written with two pairs of brackets, once for each: [[" + word + "]]");
+      diagnostics_.error(
+          name, "must be written with two pairs of brackets, once per entry: [[" + name + "]]");
       return;
     }
-    if (value.items.empty()) findings_.fault(word, "is empty; at least one is needed");
+    if (value.items.empty()) diagnostics_.error(name, "is empty; at least one is needed");
     std::size_t index = 0;
     for (const TomlValue& item : value.items) {
-      const std::string key = word + "[" + std::to_string(index) + "]";
-      findings_.place(key, item.line);
-      if (index == kMostEntries) {
-        findings_.fault(
-            key, "is one too many; at most " + std::to_string(kMostEntries) + " are allowed");
+      const std::string key = name + "[" + std::to_string(index) + "]";
+      diagnostics_.set_line(key, item.line);
+      if (index == max_entries) {
+        diagnostics_.error(
+            key, "is one too many; at most " + std::to_string(max_entries) + " are allowed");
         return;
       }
       add_entry(config_, info.section);
       if (item.kind == TomlKind::kTable) {
         read_section(info, item, key, index);
       } else {
-        findings_.fault(
-            key, std::string("is ") + item.kind_name() + "; it must be a table: [[" + word + "]]");
+        diagnostics_.error(
+            key, std::string("is ") + item.kind_name() + "; it must be a table: [[" + name + "]]");
       }
       ++index;
     }
@@ -143,7 +142,7 @@ class Parser {
                     std::size_t index) {
     for (const auto& [key, line, value] : table.entries) {
       const std::string dotted = prefix + "." + key;
-      findings_.place(dotted, line);
+      diagnostics_.set_line(dotted, line);
       const auto setting = std::find_if(settings().begin(), settings().end(),
                                         [&name = key, &info](const Setting& each) {
                                           return each.section == info.section && each.key == name;
@@ -152,17 +151,17 @@ class Parser {
         unknown_key(info, key, dotted);
         continue;
       }
-      reader_.errors.clear();
-      setting->read(value, config_, index, reader_);
-      const bool as_default = setting->write(config_, index) == setting->write(defaults(), 0);
-      if (!as_default) findings_.mark_changed(dotted);
-      for (const ValueError& each : reader_.errors) {
-        findings_.fault_at(each.line > 0 ? each.line : line, dotted + each.suffix, each.message);
+      context_.errors.clear();
+      setting->read(value, config_, index, context_);
+      const bool is_default = setting->write(config_, index) == setting->write(defaults(), 0);
+      if (!is_default) diagnostics_.mark_changed(dotted);
+      for (const ValueError& each : context_.errors) {
+        diagnostics_.error_at(each.line > 0 ? each.line : line, dotted + each.suffix, each.message);
       }
     }
     for (const Setting& each : settings()) {
       if (each.section != info.section || !each.required() || table.find(each.key)) continue;
-      findings_.fault(
+      diagnostics_.error(
           prefix + "." + each.key,
           "is missing; every " + brackets(info) + " needs one: " + each.key + " = " + each.example);
     }
@@ -173,10 +172,10 @@ class Parser {
     std::string meant = did_you_mean(key, keys);
     if (meant.empty()) meant = elsewhere(key, &info);
     if (meant.empty()) meant = "; " + brackets(info) + " has " + join(keys);
-    findings_.fault(dotted, "is unknown" + meant);
+    diagnostics_.error(dotted, "is unknown" + meant);
   }
 
-  // Says where a key that stands in the wrong section belongs.
+  // Names the section that a misplaced key belongs to.
   static std::string elsewhere(const std::string& key, const SectionInfo* here) {
     std::string places;
     for (const Setting& each : settings()) {
@@ -190,38 +189,38 @@ class Parser {
 
   void read_password_file() {
     HealthConfig& health = config_.health;
-    if (health.password_file.empty() || !findings_.sound({"health.password_file"})) return;
+    if (health.password_file.empty() || !diagnostics_.valid({"health.password_file"})) return;
     if (!health.password.value.empty()) {
-      findings_.fault(
-          "health.password_file",
-          "password is set too (" + findings_.where("health.password") + "); keep one of the two");
+      diagnostics_.error("health.password_file", "password is set as well (" +
+                                                     diagnostics_.where("health.password") +
+                                                     "); keep one of the two");
       return;
     }
     std::ifstream in(health.password_file);
     std::string line;
     std::getline(in, line);
     if (line.ends_with('\r')) line.pop_back();
-    if (line.empty() || line.size() > kLongestPassword) {
-      findings_.fault("health.password_file",
-                      "the first line of the file must be the password: 1 to " +
-                          std::to_string(kLongestPassword) + " bytes");
+    if (line.empty() || line.size() > kMaxPasswordSize) {
+      diagnostics_.error("health.password_file",
+                         "the first line of the file must be the password: 1 to " +
+                             std::to_string(kMaxPasswordSize) + " bytes");
       return;
     }
     health.password.value = line;
   }
 
-  void fill_in() {
+  void fill_in_rest_urls() {
     for (NodeConfig& node : config_.nodes) {
       if (node.rest.empty() && !node.host.empty()) node.rest = default_rest_url(node.host);
     }
   }
 
   Config config_;
-  Diagnostics findings_;
-  Reader reader_;
+  Diagnostics diagnostics_;
+  ReadContext context_;
 };
 
-Parsed unusable(const std::string& file, const std::string& why) {
+Parsed unreadable(const std::string& file, const std::string& why) {
   Parsed parsed;
   parsed.diagnostics.push_back({file, 0, "", why, false});
   return parsed;
@@ -233,16 +232,17 @@ Parsed parse_text(std::string_view toml, const std::string& file) { return Parse
 
 Parsed parse_file(const std::string& path) {
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return unusable(path, "is a directory");
+  if (std::filesystem::is_directory(path, error)) return unreadable(path, "is a directory");
   errno = 0;
   std::ifstream in(path, std::ios::binary);
-  if (!in) return unusable(path, std::string("cannot be read: ") + std::strerror(errno));
-  // One byte more than allowed, so that a file without an end (a device) is refused too.
-  std::string text(kLargestFile + 1, '\0');
+  if (!in) return unreadable(path, std::string("cannot be read: ") + std::strerror(errno));
+  // Reads one byte more than allowed, so that an endless file (a device) is refused too.
+  std::string text(kMaxFileSize + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return unusable(path, "cannot be read to its end");
+  if (in.bad()) return unreadable(path, "reading failed");
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kLargestFile) return unusable(path, "is larger than 1MB; this is no config");
+  if (text.size() > kMaxFileSize)
+    return unreadable(path, "is larger than 1MB; this is not a configuration file");
   return parse_text(text, path);
 }
 

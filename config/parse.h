@@ -1,5 +1,6 @@
-// From TOML to Config. Pure apart from parse_file's reading of the file, the look whether named
-// certificate files can be read, and the reading of health.password_file. Any thread.
+// From TOML to Config. Any thread. Touches only the file system: it reads the config itself
+// (parse_file) and health.password_file, and opens certificate and key files to see if they can be
+// read.
 #pragma once
 
 #include <string>
@@ -10,28 +11,28 @@
 
 namespace pgsteer {
 
-// One thing that is wrong (or doubtful) and where.
+// One error or warning, and where it is.
 struct Diagnostic {
   std::string file;
-  unsigned line = 0;     // 1-based; 0: the file as a whole
-  std::string key;       // dotted, counted from 0: "listen[1].max_lag"; empty: not TOML at all
+  unsigned line = 0;     // 1-based; 0: the whole file
+  std::string key;       // dotted, indices from 0: "listen[1].max_lag"; empty: not valid TOML
   std::string message;   // what is wrong, and what is allowed
-  bool warning = false;  // true: pgsteer runs all the same
+  bool warning = false;  // true: pgsteer runs anyway
 
-  std::string text()
-      const;  // "FILE:LINE: KEY: MESSAGE"; a warning's message begins with "warning: "
+  // "FILE:LINE: KEY: MESSAGE"; the message of a warning begins with "warning: ".
+  std::string text() const;
 };
 
 struct Parsed {
-  Config config;                        // meaningful only if ok()
+  Config config;                        // valid only if ok()
   std::vector<Diagnostic> diagnostics;  // all of them, in order of line
-  bool ok() const;                      // no fault but warnings
+  bool ok() const;                      // no errors; warnings are allowed
 };
 
-// Parses `toml`; `file` is used in messages and to resolve relative certificate paths.
+// Parses `toml`. `file` appears in messages; relative paths start at its directory.
 Parsed parse_text(std::string_view toml, const std::string& file);
 
-// The same for a file. One that cannot be read is a fault.
+// Reads and parses a file. A file that cannot be read is an error.
 Parsed parse_file(const std::string& path);
 
 }  // namespace pgsteer

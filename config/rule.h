@@ -1,6 +1,6 @@
-// A rule says what one setting may hold: how to read it from TOML, how to write it, what is
-// allowed. The table in settings.cc is made of these. Pure, but for file_path(), which looks
-// whether the file can be read. Any thread.
+// A rule defines the values of one setting: how to check and read them from TOML, and how to write
+// them. The table in settings.cc consists of rules. Any thread. Pure, except file_rule(), which
+// opens the file to see if it can be read.
 #pragma once
 
 #include <functional>
@@ -16,15 +16,15 @@
 
 namespace pgsteer {
 
-// One thing wrong with a value; `suffix` points into it: "[2]" for the third item of an array.
+// One error in a value. `suffix` locates it: "[2]" is the third item of an array.
 struct ValueError {
   unsigned line = 0;
   std::string suffix;
   std::string message;
 };
 
-// What reading needs and leaves behind.
-struct Reader {
+// Input and output of all rules that read one file.
+struct ReadContext {
   std::string directory;  // relative paths start here
   std::vector<ValueError> errors;
 
@@ -33,57 +33,52 @@ struct Reader {
   }
 };
 
+inline constexpr std::size_t kMaxPasswordSize = 1024;
+
 template <class T>
 struct Rule {
-  std::string type;     // "duration", "word", ...
-  std::string allowed;  // "0 to 1h"
-  std::function<void(const TomlValue&, T&, Reader&)>
-      read;                                    // leaves the value alone if it complains
-  std::function<std::string(const T&)> write;  // as in TOML
+  // Sets the value, or reports an error.
+  std::function<void(const TomlValue&, T&, ReadContext&)> read;
+  std::function<std::string(const T&)> write;  // as TOML
 };
 
 Rule<std::string> name_rule();
 Rule<std::string> host_rule();
 Rule<std::string> rest_rule();
-Rule<std::string> text_rule(std::size_t longest);
+Rule<std::string> text_rule(std::size_t max_size);
 Rule<std::string> file_rule();
 Rule<Secret> secret_rule();
 Rule<bool> bool_rule();
-Rule<bool> either_rule(const char* when_false, const char* when_true);
-Rule<Duration> duration_rule(Duration least, Duration most);
-Rule<Duration> seconds_rule(Duration least, Duration most);  // whole seconds
+Rule<bool> choice_rule(const char* when_false, const char* when_true);
+Rule<Duration> duration_rule(Duration min, Duration max);
+Rule<Duration> seconds_rule(Duration min, Duration max);  // whole seconds only
 Rule<std::optional<std::uint64_t>> size_limit_rule();
 Rule<std::vector<BindAddress>> bind_rule(bool unix_sockets, bool may_be_empty);
 Rule<std::vector<Network>> networks_rule();
 Rule<std::map<std::string, std::string>> tags_rule();
 
-// Shared by the numeric rules: a TOML integer within the limits, or a complaint.
-std::optional<std::int64_t> read_integer(const TomlValue& raw, std::int64_t least,
-                                         std::int64_t most, Reader& reader);
-// Shared by the word rules.
-std::optional<std::string> read_word(const TomlValue& raw, const std::vector<std::string>& words,
-                                     Reader& reader);
+// Shared by the numeric rules: a TOML integer within the limits, or an error.
+std::optional<std::int64_t> read_integer(const TomlValue& toml, std::int64_t min, std::int64_t max,
+                                         ReadContext& context);
+// Shared by the rules with a fixed list of values.
+std::optional<std::string> read_choice(const TomlValue& toml,
+                                       const std::vector<std::string>& choices,
+                                       ReadContext& context);
 std::string toml_string(std::string_view text);
 
 template <class T>
-Rule<T> number_rule(std::int64_t least, std::int64_t most) {
-  return {"number", std::to_string(least) + " to " + std::to_string(most),
-          [=](const TomlValue& raw, T& value, Reader& reader) {
-            const auto read = read_integer(raw, least, most, reader);
+Rule<T> number_rule(std::int64_t min, std::int64_t max) {
+  return {[=](const TomlValue& toml, T& value, ReadContext& context) {
+            const auto read = read_integer(toml, min, max, context);
             if (read) value = static_cast<T>(*read);
           },
           [](const T& value) { return std::to_string(value); }};
 }
 
 template <class E>
-Rule<E> word_rule() {
-  std::string allowed;
-  for (const std::string& each : all_names<E>()) {
-    allowed += (allowed.empty() ? "" : ", ") + toml_string(each);
-  }
-  return {"word", allowed,
-          [](const TomlValue& raw, E& value, Reader& reader) {
-            const auto read = read_word(raw, all_names<E>(), reader);
+Rule<E> enum_rule() {
+  return {[](const TomlValue& toml, E& value, ReadContext& context) {
+            const auto read = read_choice(toml, all_names<E>(), context);
             if (read) value = *from_string<E>(*read);
           },
           [](const E& value) { return toml_string(to_string(value)); }};

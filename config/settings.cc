@@ -49,12 +49,10 @@ Setting setting(const char* key, T S::*member, Rule<T> rule, const char* example
   Setting out;
   out.section = section_of<S>();
   out.key = key;
-  out.type = rule.type;
-  out.allowed = rule.allowed;
   out.example = example;
-  out.read = [member, read = rule.read](const TomlValue& raw, Config& config, std::size_t index,
-                                        Reader& reader) {
-    read(raw, part<S>(config, index).*member, reader);
+  out.read = [member, read = rule.read](const TomlValue& toml, Config& config, std::size_t index,
+                                        ReadContext& context) {
+    read(toml, part<S>(config, index).*member, context);
   };
   out.write = [member, write = rule.write](const Config& config, std::size_t index) {
     return write(part<S>(config, index).*member);
@@ -62,8 +60,8 @@ Setting setting(const char* key, T S::*member, Rule<T> rule, const char* example
   return out;
 }
 
-constexpr std::int64_t kMostSessions = 1'000'000;
-constexpr milliseconds kLeastWait{10};
+constexpr std::int64_t kMaxSessions = 1'000'000;
+constexpr milliseconds kMinTimeout{10};
 
 std::vector<Setting> node_settings() {
   using N = NodeConfig;
@@ -73,27 +71,25 @@ std::vector<Setting> node_settings() {
       setting("port", &N::port, number_rule<std::uint16_t>(1, 65535)),
       setting("rest", &N::rest, rest_rule()),
       setting("weight", &N::weight, number_rule<unsigned>(1, 256)),
-      setting("max_connections", &N::max_connections, number_rule<std::uint32_t>(0, kMostSessions)),
+      setting("max_connections", &N::max_connections, number_rule<std::uint32_t>(0, kMaxSessions)),
   };
 }
 
 std::vector<Setting> listen_settings() {
   using L = ListenConfig;
-  const auto count = [](std::int64_t least) {
-    return number_rule<std::uint32_t>(least, kMostSessions);
-  };
+  const auto count = [](std::int64_t min) { return number_rule<std::uint32_t>(min, kMaxSessions); };
   return {
       setting("name", &L::name, name_rule(), "\"read_write\""),
       setting("bind", &L::bind, bind_rule(true, false), "\"*:5000\""),
-      setting("to", &L::to, word_rule<Target>()),
+      setting("to", &L::to, enum_rule<Target>()),
       setting("tags", &L::tags, tags_rule()),
       setting("max_lag", &L::max_lag, size_limit_rule()),
-      setting("balance", &L::balance, word_rule<Balance>()),
-      setting("fallback", &L::fallback_to_primary, either_rule("none", "primary")),
+      setting("balance", &L::balance, enum_rule<Balance>()),
+      setting("fallback", &L::fallback_to_primary, choice_rule("none", "primary")),
 
       setting("hold", &L::hold, duration_rule(Duration(0), hours(1))),
       setting("hold_sessions", &L::hold_sessions, count(1)),
-      setting("when_no_node", &L::when_no_node, word_rule<WhenNoNode>()),
+      setting("when_no_node", &L::when_no_node, enum_rule<WhenNoNode>()),
       setting("drain_timeout", &L::drain_timeout, duration_rule(Duration(0), hours(24 * 30))),
       setting("logins_in_flight", &L::logins_in_flight, number_rule<std::uint32_t>(1, 10'000)),
 
@@ -103,16 +99,16 @@ std::vector<Setting> listen_settings() {
       setting("allow", &L::allow, networks_rule()),
       setting("deny", &L::deny, networks_rule()),
       setting("first_packet_timeout", &L::first_packet_timeout,
-              duration_rule(kLeastWait, minutes(10))),
-      setting("login_timeout", &L::login_timeout, duration_rule(kLeastWait, hours(1))),
-      setting("connect_timeout", &L::connect_timeout, duration_rule(kLeastWait, minutes(5))),
+              duration_rule(kMinTimeout, minutes(10))),
+      setting("login_timeout", &L::login_timeout, duration_rule(kMinTimeout, hours(1))),
+      setting("connect_timeout", &L::connect_timeout, duration_rule(kMinTimeout, minutes(5))),
 
-      setting("tls", &L::tls, word_rule<ClientTls>()),
+      setting("tls", &L::tls, enum_rule<ClientTls>()),
       setting("tls_certificate", &L::tls_certificate, file_rule()),
       setting("tls_key", &L::tls_key, file_rule()),
-      setting("tls_min_version", &L::tls_min_version, word_rule<TlsVersion>()),
+      setting("tls_min_version", &L::tls_min_version, enum_rule<TlsVersion>()),
       setting("tls_client_ca", &L::tls_client_ca, file_rule()),
-      setting("tls_client_certificate", &L::tls_client_certificate, word_rule<ClientCertificate>()),
+      setting("tls_client_certificate", &L::tls_client_certificate, enum_rule<ClientCertificate>()),
 
       setting("proxy_protocol_from", &L::proxy_protocol_from, networks_rule()),
       setting("client_in_application_name", &L::client_in_application_name, bool_rule()),
@@ -122,7 +118,7 @@ std::vector<Setting> listen_settings() {
 std::vector<Setting> node_tls_settings() {
   using T = NodeTlsConfig;
   return {
-      setting("mode", &T::mode, word_rule<NodeTls>()),
+      setting("mode", &T::mode, enum_rule<NodeTls>()),
       setting("ca", &T::ca, file_rule()),
       setting("certificate", &T::certificate, file_rule()),
       setting("key", &T::key, file_rule()),
@@ -132,9 +128,9 @@ std::vector<Setting> node_tls_settings() {
 std::vector<Setting> health_settings() {
   using H = HealthConfig;
   return {
-      setting("interval", &H::interval, duration_rule(kLeastWait, minutes(1))),
-      setting("hunt_interval", &H::hunt_interval, duration_rule(kLeastWait, minutes(1))),
-      setting("timeout", &H::timeout, duration_rule(kLeastWait, minutes(1))),
+      setting("interval", &H::interval, duration_rule(kMinTimeout, minutes(1))),
+      setting("hunt_interval", &H::hunt_interval, duration_rule(kMinTimeout, minutes(1))),
+      setting("timeout", &H::timeout, duration_rule(kMinTimeout, minutes(1))),
       setting("clock_margin", &H::clock_margin, duration_rule(Duration(0), minutes(1))),
       setting("ca", &H::ca, file_rule()),
       setting("verify", &H::verify, bool_rule()),
@@ -162,8 +158,8 @@ std::vector<Setting> other_settings() {
       setting("keepalive_probes", &V::keepalive_probes, number_rule<unsigned>(1, 127)),
       setting("user_timeout", &V::user_timeout, duration_rule(Duration(0), hours(24))),
 
-      setting("level", &LogConfig::level, word_rule<LogLevel>()),
-      setting("format", &LogConfig::format, word_rule<LogFormat>()),
+      setting("level", &LogConfig::level, enum_rule<LogLevel>()),
+      setting("format", &LogConfig::format, enum_rule<LogFormat>()),
       setting("sessions", &LogConfig::sessions, bool_rule()),
   };
 }

@@ -1,6 +1,6 @@
-// The one table that declares every setting: where it stands, what it may hold, how it is read and
-// written. Parsing, suggestions for unknown keys and the test of pgsteer.reference.toml all use it;
-// defaults are those of the structs in config.h. Immutable; any thread.
+// The table of all settings: section, key, and how to read and write each one. The parser, the
+// suggestions for unknown keys and the test of pgsteer.reference.toml use it. The defaults are in
+// the structs of config.h. Immutable; any thread.
 #pragma once
 
 #include <functional>
@@ -18,8 +18,8 @@ enum class Section : std::uint8_t { kNode, kListen, kNodeTls, kHealth, kStats, k
 
 struct SectionInfo {
   Section section;
-  const char* word;  // as in the file
-  bool many;         // [[word]], any number of times
+  const char* name;  // as in the file
+  bool repeated;     // [[name]], may occur more than once
 };
 
 // In the order of the reference file.
@@ -28,27 +28,24 @@ const std::vector<SectionInfo>& sections();
 struct Setting {
   Section section;
   std::string key;
-  std::string type;
-  std::string allowed;
-  std::string
-      example;  // `key = example` where the setting has to be written; empty: it may be left out
-  // `index` is the place of the [[node]] or [[listen]], otherwise unused.
-  std::function<void(const TomlValue&, Config&, std::size_t index, Reader&)> read;
-  std::function<std::string(const Config&, std::size_t index)> write;  // the value as in TOML
+  std::string example;  // a value for required settings; empty: the setting is optional
+  // `index` counts the [[node]] or [[listen]] entries; the other sections ignore it.
+  std::function<void(const TomlValue&, Config&, std::size_t index, ReadContext&)> read;
+  std::function<std::string(const Config&, std::size_t index)> write;  // as TOML
 
   bool required() const { return !example.empty(); }
 };
 
-// All of them, those of a section together.
+// All settings, grouped by section.
 const std::vector<Setting>& settings();
 
 // The keys of one section, in order.
 std::vector<std::string> keys_of(Section section);
 
-// A config of one node and one listener with every setting at its default.
+// A config with one node and one listener, every setting at its default.
 const Config& defaults();
 
-// A [[node]] or [[listen]] is made room for before its settings are read.
+// Appends an empty [[node]] or [[listen]], whose settings are then read.
 void add_entry(Config& config, Section section);
 
 }  // namespace pgsteer

@@ -7,10 +7,10 @@ namespace pgsteer {
 
 namespace {
 
-// Nobody mistypes more than this; it bounds the work on hostile keys.
-constexpr std::size_t kLongest = 64;
+// No name is longer than this. Bounds the work on hostile keys.
+constexpr std::size_t kMaxLength = 64;
 
-// Case, and - for _, are the commonest slips: they cost nothing here.
+// Wrong case, and - instead of _, are the most common typos: they count as no difference.
 std::string folded(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -19,13 +19,13 @@ std::string folded(std::string_view text) {
   return out;
 }
 
-std::string only_prefixed(std::string_view wrong, const std::vector<std::string>& known) {
+std::string unique_completion(std::string_view wrong, const std::vector<std::string>& known) {
   std::string found;
   if (wrong.size() < 3) return found;
-  for (const std::string& word : known) {
-    if (!word.starts_with(wrong)) continue;
+  for (const std::string& name : known) {
+    if (!name.starts_with(wrong)) continue;
     if (!found.empty()) return {};
-    found = word;
+    found = name;
   }
   return found;
 }
@@ -48,25 +48,25 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }
 
 std::string nearest(std::string_view wrong, const std::vector<std::string>& known) {
-  if (wrong.empty() || wrong.size() > kLongest) return {};
+  if (wrong.empty() || wrong.size() > kMaxLength) return {};
   const std::string typed = folded(wrong);
   std::string best;
   std::size_t best_distance = 0;
-  for (const std::string& word : known) {
-    const std::size_t distance = edit_distance(typed, word);
-    const std::size_t permitted = std::max<std::size_t>(1, word.size() / 3);
-    if (distance <= permitted && distance < word.size() &&
+  for (const std::string& name : known) {
+    const std::size_t distance = edit_distance(typed, name);
+    const std::size_t permitted = std::max<std::size_t>(1, name.size() / 3);
+    if (distance <= permitted && distance < name.size() &&
         (best.empty() || distance < best_distance)) {
-      best = word;
+      best = name;
       best_distance = distance;
     }
   }
-  return best.empty() ? only_prefixed(typed, known) : best;
+  return best.empty() ? unique_completion(typed, known) : best;
 }
 
-std::string join(const std::vector<std::string>& words) {
+std::string join(const std::vector<std::string>& items) {
   std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  for (const std::string& item : items) out += (out.empty() ? "" : ", ") + item;
   return out;
 }
 

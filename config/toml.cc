@@ -1,9 +1,8 @@
-// The one file that includes toml++.
+// The only file that includes toml++.
 //
-// toml++ 3.3.0 has assertions that a file can run into: a header such as "[=]" does. In a release
-// build they are promises to the compiler instead, so that the same file would be undefined
-// behaviour. Here they throw, in every build, and the file is refused like any other that is not
-// TOML.
+// Some files trigger assertions in toml++ 3.3.0: a header such as "[=]" does. In a release build
+// toml++ turns its assertions into promises to the compiler, so the same file would cause undefined
+// behaviour. Here they throw in every build, and pgsteer reports the file as invalid TOML.
 #undef NDEBUG
 
 #include <algorithm>
@@ -17,11 +16,11 @@ namespace pgsteer {
 
 namespace {
 
-struct Unexpected : std::logic_error {
+struct TomlAssertion : std::logic_error {
   using std::logic_error::logic_error;
 };
 
-[[noreturn]] void assertion_failed() { throw Unexpected("toml++ assertion"); }
+[[noreturn]] void assertion_failed() { throw TomlAssertion("toml++ assertion"); }
 
 }  // namespace
 
@@ -39,53 +38,53 @@ namespace {
 
 static_assert(TOML_MAX_NESTED_VALUES == kMaxDepth);
 
-TomlValue raw_value(const toml::node& node);
+TomlValue convert(const toml::node& node);
 
-TomlValue raw_table(const toml::table& table) {
-  TomlValue raw;
+TomlValue convert_table(const toml::table& table) {
+  TomlValue value;
   for (const auto& [key, node] : table) {
-    raw.entries.push_back({std::string(key.str()), key.source().begin.line, raw_value(node)});
+    value.entries.push_back({std::string(key.str()), key.source().begin.line, convert(node)});
   }
-  // toml++ keeps keys in alphabetical order; faults and suggestions follow the file.
-  std::stable_sort(raw.entries.begin(), raw.entries.end(),
+  // toml++ sorts keys by name; diagnostics follow the order of the file.
+  std::stable_sort(value.entries.begin(), value.entries.end(),
                    [](const TomlEntry& a, const TomlEntry& b) { return a.line < b.line; });
-  return raw;
+  return value;
 }
 
-TomlValue raw_array(const toml::array& array) {
-  TomlValue raw;
-  raw.kind = TomlKind::kArray;
-  for (const toml::node& item : array) raw.items.push_back(raw_value(item));
-  return raw;
+TomlValue convert_array(const toml::array& array) {
+  TomlValue value;
+  value.kind = TomlKind::kArray;
+  for (const toml::node& item : array) value.items.push_back(convert(item));
+  return value;
 }
 
-TomlValue raw_value(const toml::node& node) {
-  TomlValue raw;
+TomlValue convert(const toml::node& node) {
+  TomlValue value;
   if (const toml::table* table = node.as_table()) {
-    raw = raw_table(*table);
+    value = convert_table(*table);
   } else if (const toml::array* array = node.as_array()) {
-    raw = raw_array(*array);
+    value = convert_array(*array);
   } else if (const auto* text = node.as_string()) {
-    raw.kind = TomlKind::kText;
-    raw.text = text->get();
+    value.kind = TomlKind::kText;
+    value.text = text->get();
   } else if (const auto* integer = node.as_integer()) {
-    raw.kind = TomlKind::kInteger;
-    raw.integer = integer->get();
+    value.kind = TomlKind::kInteger;
+    value.integer = integer->get();
   } else if (const auto* boolean = node.as_boolean()) {
-    raw.kind = TomlKind::kBoolean;
-    raw.boolean = boolean->get();
+    value.kind = TomlKind::kBoolean;
+    value.boolean = boolean->get();
   } else {
-    raw.kind = node.is_floating_point() ? TomlKind::kFraction : TomlKind::kTime;
+    value.kind = node.is_floating_point() ? TomlKind::kFraction : TomlKind::kTime;
   }
-  raw.line = node.source().begin.line;
-  return raw;
+  value.line = node.source().begin.line;
+  return value;
 }
 
-// Puts back what ascii_form() replaced.
-void restore(TomlValue& raw, char marker) {
-  raw.text = original(raw.text, marker);
-  for (TomlValue& item : raw.items) restore(item, marker);
-  for (TomlEntry& entry : raw.entries) {
+// Restores the characters that ascii_form() replaced.
+void restore(TomlValue& value, char marker) {
+  value.text = original(value.text, marker);
+  for (TomlValue& item : value.items) restore(item, marker);
+  for (TomlEntry& entry : value.entries) {
     entry.key = original(entry.key, marker);
     restore(entry.value, marker);
   }
@@ -122,28 +121,28 @@ const char* TomlValue::kind_name() const {
 
 TomlDocument read_toml(std::string_view toml) {
   TomlDocument document;
-  const auto refuse = [&](unsigned line, std::string why) {
+  const auto fail = [&](unsigned line, std::string message) {
     document.ok = false;
     document.error_line = line;
-    document.error = std::move(why);
+    document.error = std::move(message);
   };
   const AsciiForm form = ascii_form(toml);
   if (form.error_line > 0) {
-    refuse(form.error_line, form.error);
+    fail(form.error_line, form.error);
     return document;
   }
   try {
-    document.root = raw_table(toml::parse(form.text));
+    document.root = convert_table(toml::parse(form.text));
     if (form.marker != 0) restore(document.root, form.marker);
   } catch (const toml::parse_error& error) {
-    const std::string_view why = error.description();
+    const std::string_view message = error.description();
     const bool foreign =
-        form.marker != 0 && why.find(std::string{'\'', form.marker, '\''}) != why.npos;
-    refuse(error.source().begin.line,
-           foreign ? "a character outside of ASCII may stand in strings and comments only"
-                   : std::string(why));
-  } catch (const Unexpected&) {
-    refuse(bad_header(toml), "a table is written [name], with a name of letters, digits, _ and -");
+        form.marker != 0 && message.find(std::string{'\'', form.marker, '\''}) != message.npos;
+    fail(error.source().begin.line,
+         foreign ? "non-ASCII characters are allowed in strings and comments only"
+                 : std::string(message));
+  } catch (const TomlAssertion&) {
+    fail(bad_header(toml), "invalid table header; write [name] with letters, digits, _ and -");
   }
   return document;
 }

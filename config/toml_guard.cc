@@ -18,7 +18,7 @@ bool begins_key(char c) {
 
 bool ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
 
-// Does an escape such as \u007e in the text stand for this character?
+// True if the text has an escape such as \u007e that means this character.
 bool escaped(std::string_view text, char marker) {
   const auto value = static_cast<unsigned char>(marker);
   for (std::size_t at = text.find("00"); at != std::string_view::npos;
@@ -33,7 +33,7 @@ bool escaped(std::string_view text, char marker) {
   return false;
 }
 
-// A character that means nothing in TOML and is nowhere in the text; 0: all are taken.
+// A character without a meaning in TOML that does not occur in the text; 0 if all of them do.
 char free_marker(std::string_view text) {
   for (const char marker : std::string_view("~^`|@!$%&*;?<>()/")) {
     if (text.find(marker) == std::string_view::npos && !escaped(text, marker)) return marker;
@@ -41,7 +41,7 @@ char free_marker(std::string_view text) {
   return 0;
 }
 
-// The length of the character that `text` begins with, 0 if it is not UTF-8.
+// The length in bytes of the first character of `text`, 0 if it is not UTF-8.
 std::size_t character(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint32_t>(text[i] & 0xff); };
   const std::uint32_t lead = byte(0);
@@ -72,7 +72,8 @@ AsciiForm ascii_form(std::string_view toml) {
   form.marker = free_marker(toml);
   if (form.marker == 0) {
     form.error_line = 1;
-    form.error = "cannot be read: it has characters outside of ASCII and all of ~^`|@!$%&*;?<>()/";
+    form.error =
+        "pgsteer cannot read a file that has non-ASCII characters and all of ~^`|@!$%&*;?<>()/";
     return form;
   }
   for (std::size_t at = 0; at < toml.size();) {
@@ -80,7 +81,7 @@ AsciiForm ascii_form(std::string_view toml) {
     if (size == 0) {
       const auto lines = std::count(form.text.begin(), form.text.end(), '\n');
       form.error_line = 1 + static_cast<unsigned>(lines);
-      form.error = "not UTF-8; save the file in that encoding";
+      form.error = "not UTF-8; save the file as UTF-8";
       return form;
     }
     for (const std::size_t end = at + size; at < end; ++at) {
@@ -102,7 +103,7 @@ std::string original(std::string_view text, char marker) {
       out.push_back(text[at]);
       continue;
     }
-    // Nothing else puts a marker there, so two digits follow.
+    // Only ascii_form() writes the marker, so two digits follow.
     const std::size_t high = kDigits.find(text[at + 1]), low = kDigits.find(text[at + 2]);
     out.push_back(static_cast<char>((high << 4 | low) & 0xff));
     at += 2;

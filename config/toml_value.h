@@ -1,5 +1,5 @@
-// A TOML document as a plain tree that remembers its lines, so that only toml.cc has to include
-// toml++ (it costs more to compile than the rest of config together). Values; any thread.
+// A TOML document as a plain tree with line numbers. It keeps toml++ out of every file but toml.cc:
+// toml++ takes longer to compile than the rest of config. Plain values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct TomlValue {
   std::vector<TomlValue> items;    // kArray
   std::vector<TomlEntry> entries;  // kTable, in order of line
 
-  const TomlEntry* find(std::string_view key) const;  // null: not there
+  const TomlEntry* find(std::string_view key) const;  // null if absent
   const char* kind_name() const;                      // "a string", "a whole number", ...
 };
 
@@ -35,15 +35,14 @@ struct TomlEntry {
 struct TomlDocument {
   TomlValue root;
   bool ok = true;
-  unsigned error_line = 0;  // unless ok
+  unsigned error_line = 0;  // if not ok
   std::string error;
 };
 
-// Arrays and tables may be nested this deep; a config needs 3.
+// The limit for nested arrays and tables. A config needs 3 levels.
 inline constexpr std::size_t kMaxDepth = 32;
 
-// A document that is not TOML comes back with the first error; TOML defines no way to go on after
-// it.
+// Stops at the first syntax error: TOML defines no way to continue after one.
 TomlDocument read_toml(std::string_view toml);
 
 }  // namespace pgsteer

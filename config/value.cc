@@ -23,8 +23,8 @@ constexpr std::array<Unit, 5> kTimeUnits{
 constexpr std::array<Unit, 5> kSizeUnits{
     {{"B", 1}, {"kB", 1ULL << 10}, {"MB", 1ULL << 20}, {"GB", 1ULL << 30}, {"TB", 1ULL << 40}}};
 
-// What people write for the units above.
-constexpr std::array<std::pair<const char*, const char*>, 13> kTimeSlips{{{"m", "min"},
+// Common misspellings of the units above.
+constexpr std::array<std::pair<const char*, const char*>, 13> kTimeTypos{{{"m", "min"},
                                                                           {"mins", "min"},
                                                                           {"minute", "min"},
                                                                           {"minutes", "min"},
@@ -38,8 +38,8 @@ constexpr std::array<std::pair<const char*, const char*>, 13> kTimeSlips{{{"m", 
                                                                           {"day", "d"},
                                                                           {"days", "d"}}};
 
-// Half of what 64 bits hold, so that sums cannot overflow either.
-constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max() / 2;
+// Half of the signed range, so that the sum of two values cannot overflow either.
+constexpr std::uint64_t kMaxNumber = std::numeric_limits<std::int64_t>::max() / 2;
 
 struct Split {
   std::uint64_t number = 0;
@@ -56,7 +56,7 @@ Split split(std::string_view text) {
 }
 
 template <std::size_t N>
-std::string names(const std::array<Unit, N>& units) {
+std::string unit_names(const std::array<Unit, N>& units) {
   std::string out;
   for (const Unit& unit : units) out += (out.empty() ? "" : ", ") + std::string(unit.name);
   return out;
@@ -76,40 +76,41 @@ ParseResult<std::uint64_t> read_units(std::string_view text, const std::array<Un
   using R = ParseResult<std::uint64_t>;
   const Split parts = split(text);
   if (!parts.ok) {
-    return R::bad(in_quotes(text) + " is not a whole number with a unit; write for example \"" +
-                  example + "\" (units: " + names(units) + ")");
+    return R::failure(in_quotes(text) + " is not a whole number with a unit; write for example \"" +
+                      example + "\" (units: " + unit_names(units) + ")");
   }
   if (parts.unit.empty()) {
-    if (parts.number == 0) return R::good(0);
-    return R::bad(in_quotes(text) + " has no unit; write for example \"" + example +
-                  "\" (units: " + names(units) + ")");
+    if (parts.number == 0) return R::ok(0);
+    return R::failure(in_quotes(text) + " has no unit; write for example \"" + example +
+                      "\" (units: " + unit_names(units) + ")");
   }
   for (const Unit& unit : units) {
     if (parts.unit != unit.name) continue;
-    if (parts.number > kMost / unit.factor) return R::bad(in_quotes(text) + " is too large");
-    return R::good(parts.number * unit.factor);
+    if (parts.number > kMaxNumber / unit.factor)
+      return R::failure(in_quotes(text) + " is too large");
+    return R::ok(parts.number * unit.factor);
   }
-  std::string why = in_quotes(text) + " has an unknown unit";
+  std::string error = in_quotes(text) + " has an unknown unit";
   if (parts.unit.starts_with('.') || parts.unit.starts_with(',')) {
-    why = in_quotes(text) + " is a fraction; write a whole number of a smaller unit";
+    error = in_quotes(text) + " is a fraction; write a whole number with a smaller unit";
   }
   const std::string number = std::to_string(parts.number);
   for (const Unit& unit : units) {
     if (lower(parts.unit) == lower(unit.name)) {
-      why += ": case matters, write \"" + number + unit.name + "\"";
+      error += ": case matters, write \"" + number + unit.name + "\"";
     }
   }
-  for (const auto& [slip, meant] : kTimeSlips) {
-    if (parts.unit != slip) continue;
+  for (const auto& [typo, meant] : kTimeTypos) {
+    if (parts.unit != typo) continue;
     for (const Unit& unit : units) {
-      if (std::string_view(meant) == unit.name) why += ": write \"" + number + meant + "\"";
+      if (std::string_view(meant) == unit.name) error += ": write \"" + number + meant + "\"";
     }
   }
-  return R::bad(why + " (units: " + names(units) + ")");
+  return R::failure(error + " (units: " + unit_names(units) + ")");
 }
 
 template <std::size_t N>
-std::string written(std::uint64_t number, const std::array<Unit, N>& units) {
+std::string with_unit(std::uint64_t number, const std::array<Unit, N>& units) {
   if (number == 0) return "0";
   const Unit* best = &units.front();
   for (const Unit& unit : units) {
@@ -122,8 +123,8 @@ std::string written(std::uint64_t number, const std::array<Unit, N>& units) {
 
 ParseResult<Duration> read_duration(std::string_view text) {
   const ParseResult<std::uint64_t> read = read_units(text, kTimeUnits, "10s");
-  if (!read.value) return ParseResult<Duration>::bad(read.wrong);
-  return ParseResult<Duration>::good(Duration(static_cast<Duration::rep>(*read.value)));
+  if (!read.value) return ParseResult<Duration>::failure(read.error);
+  return ParseResult<Duration>::ok(Duration(static_cast<Duration::rep>(*read.value)));
 }
 
 ParseResult<std::uint64_t> read_size(std::string_view text) {
@@ -131,18 +132,18 @@ ParseResult<std::uint64_t> read_size(std::string_view text) {
 }
 
 std::string duration_text(Duration duration) {
-  return written(static_cast<std::uint64_t>(duration.count()), kTimeUnits);
+  return with_unit(static_cast<std::uint64_t>(duration.count()), kTimeUnits);
 }
 
-std::string size_text(std::uint64_t bytes) { return written(bytes, kSizeUnits); }
+std::string size_text(std::uint64_t bytes) { return with_unit(bytes, kSizeUnits); }
 
 std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kShown = 80;
+  constexpr std::size_t kMaxShown = 80;
   std::string out = "\"";
-  for (const char c : text.substr(0, kShown)) {
+  for (const char c : text.substr(0, kMaxShown)) {
     out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c);
   }
-  return out + (text.size() > kShown ? "...\"" : "\"");
+  return out + (text.size() > kMaxShown ? "...\"" : "\"");
 }
 
 }  // namespace pgsteer

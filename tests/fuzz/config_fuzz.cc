@@ -11,13 +11,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const pgsteer::Parsed parsed = pgsteer::parse_text(text, "fuzz.toml");
   unsigned line = 0;
-  for (const pgsteer::Diagnostic& fault : parsed.diagnostics) {
-    if (fault.message.empty() || fault.line < line) std::abort();
-    if (fault.text().find('\n') != std::string::npos) std::abort();
-    line = fault.line;
+  for (const pgsteer::Diagnostic& diagnostic : parsed.diagnostics) {
+    if (diagnostic.message.empty() || diagnostic.line < line) std::abort();
+    if (diagnostic.text().find('\n') != std::string::npos) std::abort();
+    line = diagnostic.line;
   }
   if (!parsed.ok()) return 0;
-  // What is accepted can be run: something to listen on, something to lead to, all of it printable.
+  // An accepted config can be run: it has a listener and a node, and every setting can be printed.
   if (parsed.config.nodes.empty() || parsed.config.listen.empty()) std::abort();
   for (const pgsteer::ListenConfig& listen : parsed.config.listen) {
     if (listen.name.empty() || listen.bind.empty()) std::abort();

@@ -25,7 +25,7 @@ TEST(ConfigBind, ReadsEveryForm) {
   };
   for (const auto& [text, host, port] : cases) {
     const auto read = read_bind(text);
-    ASSERT_TRUE(read.value) << text << ": " << read.wrong;
+    ASSERT_TRUE(read.value) << text << ": " << read.error;
     EXPECT_EQ(read.value->host, host);
     EXPECT_EQ(read.value->port, port);
     EXPECT_EQ(read.value->text, text);
@@ -47,10 +47,10 @@ TEST(ConfigBind, RefusesEverythingElse) {
       {"5000", "has no port"},
       {"10.0.0.1", "has no port"},
       {"[::1]", "has no port"},
-      {"::1", "in brackets"},
-      {"::1:5000", "in brackets"},
-      {"[::1:5000", "in brackets"},
-      {"[::1]5000", "in brackets"},
+      {"::1", "needs brackets"},
+      {"::1:5000", "needs brackets"},
+      {"[::1:5000", "needs brackets"},
+      {"[::1]5000", "needs brackets"},
       {"10.0.0.1:", "is not a port"},
       {"10.0.0.1:x", "is not a port"},
       {"10.0.0.1:-1", "is not a port"},
@@ -71,11 +71,11 @@ TEST(ConfigBind, RefusesEverythingElse) {
   for (const auto& [text, wrong] : cases) {
     const auto read = read_bind(text);
     EXPECT_FALSE(read.value) << text;
-    EXPECT_NE(read.wrong.find(wrong), std::string::npos) << text << ": " << read.wrong;
+    EXPECT_NE(read.error.find(wrong), std::string::npos) << text << ": " << read.error;
   }
 }
 
-TEST(ConfigBind, KnowsWhichAddressesExcludeEachOther) {
+TEST(ConfigBind, KnowsWhichAddressesConflict) {
   const std::vector<std::tuple<std::string, std::string, bool>> cases{
       {"10.0.0.1:5000", "10.0.0.1:5000", true},
       {"10.0.0.1:5000", "10.0.0.1:5001", false},
@@ -137,7 +137,7 @@ TEST(ConfigNetwork, ContainsWhatItShould) {
   };
   for (const auto& [network, address, expected] : cases) {
     const auto read = read_network(network);
-    ASSERT_TRUE(read.value) << network << ": " << read.wrong;
+    ASSERT_TRUE(read.value) << network << ": " << read.error;
     EXPECT_EQ(read.value->contains(bytes(address)), expected) << network << " " << address;
     EXPECT_EQ(read.value->text, network);
   }
@@ -168,14 +168,14 @@ TEST(ConfigNetwork, RefusesEverythingElse) {
   for (const auto& [text, wrong] : cases) {
     const auto read = read_network(text);
     EXPECT_FALSE(read.value) << text;
-    EXPECT_NE(read.wrong.find(wrong), std::string::npos) << text << ": " << read.wrong;
+    EXPECT_NE(read.error.find(wrong), std::string::npos) << text << ": " << read.error;
   }
 }
 
 TEST(ConfigHost, TakesNamesAndAddresses) {
   for (const char* text :
        {"pg-1", "pg_1.example.org", "10.0.0.1", "::1", "fd00::1", "localhost", "4pg", "pg."}) {
-    EXPECT_TRUE(read_host(text).value) << text << ": " << read_host(text).wrong;
+    EXPECT_TRUE(read_host(text).value) << text << ": " << read_host(text).error;
   }
 }
 
@@ -195,7 +195,7 @@ TEST(ConfigHost, RefusesWhatBelongsElsewhere) {
   for (const auto& [text, wrong] : cases) {
     const auto read = read_host(text);
     EXPECT_FALSE(read.value) << text;
-    EXPECT_NE(read.wrong.find(wrong), std::string::npos) << text << ": " << read.wrong;
+    EXPECT_NE(read.error.find(wrong), std::string::npos) << text << ": " << read.error;
   }
 }
 
@@ -222,18 +222,18 @@ TEST(ConfigRest, RefusesEverythingElse) {
       {"http://pg-1:8008//", "has a path"},
       {"http://pg-1:8008?x", "has a path"},
       {"http://me:secret@pg-1:8008", "under [health]"},
-      {"http://::1:8008", "in brackets"},
+      {"http://::1:8008", "needs brackets"},
       {"http://[pg-1]:8008", "is neither"},
       {"http://[10.0.0.1]:8008", "is neither"},
-      {"http://[::1:8008", "in brackets"},
+      {"http://[::1:8008", "needs brackets"},
       {"http://p g:8008", "is neither"},
   };
   for (const auto& [text, wrong] : cases) {
     const auto read = read_rest_url(text);
     EXPECT_FALSE(read.value) << text;
-    EXPECT_NE(read.wrong.find(wrong), std::string::npos) << text << ": " << read.wrong;
+    EXPECT_NE(read.error.find(wrong), std::string::npos) << text << ": " << read.error;
   }
-  EXPECT_EQ(read_rest_url("http://me:secret@pg-1:8008").wrong.find("secret"), std::string::npos);
+  EXPECT_EQ(read_rest_url("http://me:secret@pg-1:8008").error.find("secret"), std::string::npos);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Settings that contradict each other, and combinations that hurt. Each case gives a config, the
-// line and key of what is said about it, and a part of the message.
+// Settings that contradict each other, and combinations that cause trouble. Each case has a config,
+// the line and key of the diagnostic, and a part of its message.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -31,14 +31,15 @@ class ConfigCheck : public testing::Test {
 
   static std::string texts(const Parsed& parsed) {
     std::string out;
-    for (const Diagnostic& fault : parsed.diagnostics) {
-      out += std::to_string(fault.line) + ": " + fault.key + ": " +
-             (fault.warning ? "warning: " : "") + fault.message + "\n";
+    for (const Diagnostic& diagnostic : parsed.diagnostics) {
+      out += std::to_string(diagnostic.line) + ": " + diagnostic.key + ": " +
+             (diagnostic.warning ? "warning: " : "") + diagnostic.message + "\n";
     }
     return out;
   }
 
-  // Exactly one fault (or warning) is found, and its "LINE: KEY: MESSAGE" begins or goes on so.
+  // Expects exactly one error or warning. Its "LINE: KEY: MESSAGE" begins with `start` and contains
+  // `part`.
   void expect_one(const std::string& toml, const std::string& start,
                   const std::string& part) const {
     const Parsed parsed = parse(toml);
@@ -65,52 +66,52 @@ class ConfigCheck : public testing::Test {
 
 TEST_F(ConfigCheck, TwoNodesOfOneName) {
   expect_one(node_ + "[[node]]\nname = \"pg-1\"\nhost = \"10.0.0.2\"\n" + write_,
-             "5: node[1].name: ", "is also that of node[0].name (line 2)");
+             "5: node[1].name: ", "is already used by node[0].name (line 2)");
 }
 
 TEST_F(ConfigCheck, OneNodeWrittenTwice) {
   expect_one(node_ + "[[node]]\nname = \"pg-2\"\nhost = \"10.0.0.1\"\n" + write_,
-             "6: node[1].host: ", "each node is written once");
+             "6: node[1].host: ", "list each node once");
 }
 
 TEST_F(ConfigCheck, TwoNodesOnOneHostNeedTheirOwnPatroni) {
   const std::string second = "[[node]]\nname = \"pg-2\"\nhost = \"10.0.0.1\"\nport = 5433\n";
-  expect_one(node_ + second + write_, "4: node[1].rest: ", "write its URL");
+  expect_one(node_ + second + write_, "4: node[1].rest: ", "set rest to its URL");
   expect_clean(node_ + second + "rest = \"http://10.0.0.1:8009\"\n" + write_);
 }
 
 TEST_F(ConfigCheck, TwoListenersOfOneName) {
   expect_one(base_ + "[[listen]]\nname = \"rw\"\nbind = \"127.0.0.1:5001\"\n",
-             "8: listen[1].name: ", "is also that of listen[0].name (line 5)");
+             "8: listen[1].name: ", "is already used by listen[0].name (line 5)");
 }
 
-TEST_F(ConfigCheck, BindsThatExcludeEachOther) {
+TEST_F(ConfigCheck, BindsThatConflict) {
   const std::string second = "[[listen]]\nname = \"ro\"\nto = \"replica\"\nbind = ";
   for (const char* bind : {"\"127.0.0.1:5000\"", "\"*:5000\"", "\":5000\"", "\"0.0.0.0:5000\"",
                            "[\"127.0.0.1:5001\", \"0.0.0.0:5000\"]"}) {
     expect_one(base_ + second + bind + "\n", "10: listen[1].bind: ",
-               "cannot be bound beside \"127.0.0.1:5000\" of listen[0].bind (line 6)");
+               "cannot be bound together with \"127.0.0.1:5000\" of listen[0].bind (line 6)");
   }
   expect_clean(base_ + second + "[\"[::]:5000\", \"127.0.0.2:5000\"]\n");
 }
 
 TEST_F(ConfigCheck, BindTwiceInOneListener) {
   expect_one(node_ + "[[listen]]\nname = \"rw\"\nbind = [\"*:5000\", \"[::1]:5000\"]\n",
-             "6: listen[0].bind: ", "\"[::1]:5000\" cannot be bound beside \"*:5000\"");
+             "6: listen[0].bind: ", "\"[::1]:5000\" cannot be bound together with \"*:5000\"");
 }
 
-TEST_F(ConfigCheck, BindOfThePageInTheWay) {
+TEST_F(ConfigCheck, BindOfThePageConflicts) {
   expect_one(base_ + "[stats]\nbind = \"*:5000\"\n", "8: stats.bind: ",
-             "\"*:5000\" cannot be bound beside \"127.0.0.1:5000\" of listen[0].bind");
+             "\"*:5000\" cannot be bound together with \"127.0.0.1:5000\" of listen[0].bind");
 }
 
 TEST_F(ConfigCheck, TwoListenersOnOneUnixSocket) {
   expect_one(node_ + "[[listen]]\nname = \"a\"\nbind = \"/run/a\"\n" +
                  "[[listen]]\nname = \"b\"\nbind = \"/run/a\"\n",
-             "9: listen[1].bind: ", "cannot be bound beside \"/run/a\"");
+             "9: listen[1].bind: ", "cannot be bound together with \"/run/a\"");
 }
 
-TEST_F(ConfigCheck, PortZeroNeverExcludes) {
+TEST_F(ConfigCheck, PortZeroNeverConflicts) {
   expect_clean(node_ + "[[listen]]\nname = \"a\"\nbind = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n");
 }
 
@@ -126,10 +127,10 @@ TEST_F(ConfigCheck, TerminateWithoutCertificateOrKey) {
 }
 
 TEST_F(ConfigCheck, ClientCertificatesWithoutTheirCa) {
-  for (const char* word : {"optional", "required"}) {
-    const std::string asks = "tls_client_certificate = \"" + std::string(word) + "\"\n";
+  for (const char* mode : {"optional", "required"}) {
+    const std::string asks = "tls_client_certificate = \"" + std::string(mode) + "\"\n";
     expect_one(base_ + terminate_ + asks, "4: listen[0].tls_client_ca: ",
-               "is missing; tls_client_certificate = \"" + std::string(word) + "\" needs the CA");
+               "is missing; tls_client_certificate = \"" + std::string(mode) + "\" needs the CA");
     expect_clean(base_ + terminate_ + asks + "tls_client_ca = \"ca\"\n");
   }
   expect_one(base_ + terminate_ + "tls_client_ca = \"ca\"\n",
@@ -156,7 +157,7 @@ TEST_F(ConfigCheck, NodeTlsBreaksChannelBindingOfTerminatedClients) {
   expect_clean(base_ + terminate_ + "[node_tls]\nmode = \"off\"\n");
 }
 
-TEST_F(ConfigCheck, NodeTlsWithNobodyWhoTerminates) {
+TEST_F(ConfigCheck, NodeTlsWithoutATerminatingListener) {
   expect_one(base_ + "[node_tls]\nmode = \"require\"\n", "8: node_tls.mode: warning: has no effect",
              "no listener has tls = \"terminate\"");
 }
@@ -167,7 +168,7 @@ TEST_F(ConfigCheck, NodeTlsNeedsItsFilesAndUsesThem) {
                 .find("node_tls.ca: is missing; mode = \"verify-ca\" needs the CA"),
             std::string::npos);
   EXPECT_NE(texts(parse(section + "mode = \"require\"\ncertificate = \"crt\"\n"))
-                .find("node_tls.key: is missing; certificate and key go together"),
+                .find("node_tls.key: is missing; set both certificate and key, or neither"),
             std::string::npos);
   EXPECT_NE(texts(parse(section + "mode = \"require\"\nkey = \"key\"\n"))
                 .find("node_tls.certificate: is missing"),
@@ -184,12 +185,12 @@ TEST_F(ConfigCheck, SettingsForReadsOnAPrimaryListener) {
                            "drain_timeout = \"1s\""}) {
     const std::string key = std::string(line).substr(0, std::string(line).find(' '));
     expect_one(base_ + line + "\n", "7: listen[0]." + key + ": warning: has no effect",
-               "there is one primary");
+               "has no effect with to = \"primary\"");
   }
   expect_clean(node_ + read_ + "max_lag = \"1MB\"\nbalance = \"random\"\nfallback = \"primary\"\n");
   expect_one(node_ + "[[listen]]\nname = \"a\"\nbind = \"*:5001\"\nto = \"any\"\n" +
                  "fallback = \"primary\"\n",
-             "8: listen[0].fallback: warning: ", "includes the primary already");
+             "8: listen[0].fallback: warning: ", "already includes the primary");
 }
 
 TEST_F(ConfigCheck, HoldThatOutlastsDrivers) {
@@ -209,7 +210,7 @@ TEST_F(ConfigCheck, ClientLimitAboveTheLimit) {
   expect_clean(base_ + "max_connections = 5\nmax_connections_per_client = 5\n");
 }
 
-TEST_F(ConfigCheck, HuntingSlowerThanTheSteadyPace) {
+TEST_F(ConfigCheck, HuntIntervalAboveInterval) {
   expect_one(base_ + "[health]\nhunt_interval = \"2s\"\n",
              "8: health.hunt_interval: ", "hunt_interval (2s) is longer than interval (1s)");
   expect_one(base_ + "[health]\ninterval = \"50ms\"\n",
@@ -227,7 +228,7 @@ TEST_F(ConfigCheck, ChecksThatOutlastTheLease) {
 
 TEST_F(ConfigCheck, BasicAuthenticationIsUserAndPassword) {
   expect_one(base_ + "[health]\npassword = \"hidden\"\n", "7: health.user: is missing",
-             "a password goes with a user");
+             "a password needs a user");
   expect_clean(base_ + "[health]\nuser = \"me\"\npassword = \"x\"\n");
 }
 
@@ -240,22 +241,22 @@ TEST_F(ConfigCheck, HealthTlsWithoutHttps) {
   expect_clean(https + "[health]\nca = \"ca\"\n" + pair);
   expect_one(https + "[health]\nca = \"ca\"\nverify = false\n",
              "9: health.ca: warning: ", "verify is false");
-  expect_one(https + "[health]\ncertificate = \"crt\"\n", "8: health.key: ", "go together");
+  expect_one(https + "[health]\ncertificate = \"crt\"\n", "8: health.key: ", "or neither");
 }
 
-// A value that is wrong by itself is not compared with others: one slip, one message.
-TEST_F(ConfigCheck, OneSlipIsOneMessage) {
+// An invalid value is not compared with other settings: one mistake, one message.
+TEST_F(ConfigCheck, OneMistakeGivesOneMessage) {
   expect_one(base_ + "[health]\ninterval = \"50sec\"\nhunt_interval = \"2s\"\n",
              "8: health.interval: ", "write \"50s\"");
   expect_one(base_ + "hold = \"20x\"\nlogin_timeout = \"2s\"\n", "7: listen[0].hold: ", "unit");
   expect_one(base_ + "tls = \"terminat\"\ntls_certificate = \"crt\"\ntls_key = \"key\"\n",
              "7: listen[0].tls: ", "did you mean \"terminate\"?");
   expect_one(node_ + "[[node]]\nname = \"pg-2\"\nhost = \"10.0.0.1:5432\"\n" + write_,
-             "6: node[1].host: ", "has a port in it");
+             "6: node[1].host: ", "contains a port");
 }
 
 template <class E>
-void expect_words() {
+void expect_names() {
   std::set<std::string> seen;
   for (const auto& [value, name] : EnumNames<E>::kAll) {
     EXPECT_STREQ(to_string(value), name);
@@ -265,16 +266,16 @@ void expect_words() {
   EXPECT_FALSE(from_string<E>("") || from_string<E>("?"));
 }
 
-TEST(ConfigWords, EveryEnumeratorHasOneWordBothWays) {
-  expect_words<Target>();
-  expect_words<Balance>();
-  expect_words<WhenNoNode>();
-  expect_words<ClientTls>();
-  expect_words<ClientCertificate>();
-  expect_words<NodeTls>();
-  expect_words<TlsVersion>();
-  expect_words<LogFormat>();
-  expect_words<LogLevel>();
+TEST(ConfigEnumNames, EveryEnumeratorHasOneNameBothWays) {
+  expect_names<Target>();
+  expect_names<Balance>();
+  expect_names<WhenNoNode>();
+  expect_names<ClientTls>();
+  expect_names<ClientCertificate>();
+  expect_names<NodeTls>();
+  expect_names<TlsVersion>();
+  expect_names<LogFormat>();
+  expect_names<LogLevel>();
 }
 
 }  // namespace

@@ -22,11 +22,11 @@ Parsed parse(const std::string& toml) { return parse_text(toml, "pgsteer.toml");
 
 std::string texts(const Parsed& parsed) {
   std::string out;
-  for (const Diagnostic& fault : parsed.diagnostics) out += fault.text() + "\n";
+  for (const Diagnostic& diagnostic : parsed.diagnostics) out += diagnostic.text() + "\n";
   return out;
 }
 
-// Exactly one fault, and its text holds `expected`.
+// Expects exactly one diagnostic, with `expected` in its text.
 void expect_one(const std::string& toml, const std::string& expected) {
   const Parsed parsed = parse(toml);
   EXPECT_FALSE(parsed.ok()) << toml;
@@ -92,9 +92,9 @@ workers = 2
   EXPECT_EQ(config.server.workers, 2U);
 }
 
-// One value that is not the default for each setting that can be tried without files. It must be
-// taken over, and into no other setting.
-TEST(ConfigParse, EverySettingIsTakenOver) {
+// For each setting that needs no file, a value other than the default: it must end up in this
+// setting and in no other.
+TEST(ConfigParse, EverySettingIsRead) {
   const std::vector<std::tuple<std::string, std::string, std::string>> cases{
       {"node", "port", "1"},
       {"node", "rest", "\"http://x:1\""},
@@ -160,7 +160,7 @@ TEST(ConfigParse, EverySettingIsTakenOver) {
   }
 }
 
-TEST(ConfigParse, ReportsAllFaultsAtOnceInOrderOfLine) {
+TEST(ConfigParse, ReportsAllErrorsAtOnceInOrderOfLine) {
   const Parsed parsed = parse(
       "[[listen]]\n"            // 1: no bind
       "name = \"rw\"\n"         // 2
@@ -173,7 +173,8 @@ TEST(ConfigParse, ReportsAllFaultsAtOnceInOrderOfLine) {
       "[log]\n"                 // 9
       "sessions = \"yes\"\n");  // 10
   std::vector<std::pair<unsigned, std::string>> got;
-  for (const Diagnostic& fault : parsed.diagnostics) got.emplace_back(fault.line, fault.key);
+  for (const Diagnostic& diagnostic : parsed.diagnostics)
+    got.emplace_back(diagnostic.line, diagnostic.key);
   const std::vector<std::pair<unsigned, std::string>> wanted{
       {1, "listen[0].bind"}, {3, "listen[0].to"}, {4, "listen[0].hold"}, {5, "helth"},
       {6, "node[0].name"},   {7, "node[0].host"}, {8, "node[0].prot"},   {10, "log.sessions"},
@@ -181,7 +182,7 @@ TEST(ConfigParse, ReportsAllFaultsAtOnceInOrderOfLine) {
   EXPECT_EQ(got, wanted) << texts(parsed);
 }
 
-TEST(ConfigParse, FaultTextHasFileLineKeyAndMessage) {
+TEST(ConfigParse, DiagnosticTextHasFileLineKeyAndMessage) {
   const Parsed parsed = parse(std::string(kNode) + kListen + "[log]\nlevel = \"loud\"\n");
   EXPECT_EQ(texts(parsed),
             "pgsteer.toml:9: log.level: \"loud\" is unknown; allowed: trace, debug, info, warn, "
@@ -200,7 +201,7 @@ TEST(ConfigParse, UnknownKeysComeWithASuggestion) {
   expect_one(base + "[servr]\n", "is unknown (did you mean \"server\"?)");
   expect_one("[[listener]]\n" + base, "is unknown (did you mean \"listen\"?)");
   expect_one("workers = 1\n" + base, "is unknown here (it belongs under [server])");
-  expect_one("zebra = 1\n" + base, "the file consists of [[node]], [[listen]], [node_tls]");
+  expect_one("zebra = 1\n" + base, "known sections: [[node]], [[listen]], [node_tls]");
 }
 
 TEST(ConfigParse, MissingParts) {
@@ -270,7 +271,7 @@ TEST(ConfigParse, ValuesOutOfRangeSayTheRange) {
       {"[server]\nworkers = 257", "allowed: 0 to 256"},
       {"[server]\nkeepalive_probes = 128", "allowed: 1 to 127"},
       {"[stats]\nthreads = 0", "allowed: 1 to 64"},
-      {"[stats]\nbind = \"/run/pgsteer/http\"", "served over TCP only"},
+      {"[stats]\nbind = \"/run/pgsteer/http\"", "only TCP is supported here"},
       {"[health]\nuser = \"a\\u0007\"", "control characters"},
   };
   for (const auto& [line, wrong] : cases) expect_one(base + line + "\n", wrong);
@@ -288,7 +289,8 @@ TEST(ConfigParse, ZeroNeedsNoUnitAndNoQuotes) {
 TEST(ConfigParse, NamesAreFitForLogsAndLabels) {
   for (const std::string& name :
        std::vector<std::string>{"", "a b", "a\\\"b", "ä", "a/b", std::string(64, 'x')}) {
-    expect_one("[[node]]\nname = \"" + name + "\"\nhost = \"a\"\n" + kListen, "is not a name");
+    expect_one("[[node]]\nname = \"" + name + "\"\nhost = \"a\"\n" + kListen,
+               "is not a valid name");
   }
   expect_clean("[[node]]\nname = \"Pg_1.eu-west\"\nhost = \"a\"\n" + std::string(kListen));
 }
@@ -311,8 +313,8 @@ TEST(ConfigParse, ArraysAndEntriesAreBounded) {
 TEST(ConfigParse, NotTomlGivesTheLineAndAHint) {
   const std::string base = std::string(kNode) + kListen;
   expect_one(base + "hold = 10s\n", "pgsteer.toml:8: not valid TOML");
-  expect_one(base + "hold = 10s # ten\n", "go in quotes: \"10s\"");
-  expect_one(base + "balance = random\n", "go in quotes: \"random\"");
+  expect_one(base + "hold = 10s # ten\n", "in quotes: \"10s\"");
+  expect_one(base + "balance = random\n", "in quotes: \"random\"");
   expect_one(base + "hold = \"10s\n", "pgsteer.toml:8: not valid TOML");
   expect_one(base + "hold\n", "pgsteer.toml:8: not valid TOML");
   expect_one(base + "[log\n", "pgsteer.toml:8: not valid TOML");
@@ -321,7 +323,7 @@ TEST(ConfigParse, NotTomlGivesTheLineAndAHint) {
   expect_one("a = " + std::string(5'000, '['), "not valid TOML");
 }
 
-// toml++ 3.3.0 runs into an assertion of its own here.
+// These trigger an assertion in toml++ 3.3.0.
 TEST(ConfigParse, HeaderWithoutANameIsNotToml) {
   for (const char* header : {"[=]", "[[=]]", "[ .a]", "[,", "[[ *"}) {
     expect_one("\n" + std::string(kNode) + kListen + header + "\n",
@@ -329,18 +331,18 @@ TEST(ConfigParse, HeaderWithoutANameIsNotToml) {
   }
 }
 
-// toml++ 3.3.0 takes some of these for white space, and on others its behaviour is undefined.
-TEST(ConfigParse, CharactersOutsideOfAsciiStandInStringsAndCommentsOnly) {
+// toml++ 3.3.0 treats some of these as white space; others cause undefined behaviour.
+TEST(ConfigParse, NonAsciiCharactersOnlyInStringsAndComments) {
   const std::string base = std::string(kNode) + kListen;
   for (const char* stray : {"\u00a0", "\ufecf[log]", "\u200b = 1", "h\u00f6ld = \"1s\"", "[\ufb26]",
                             "hold = \"1s\" \u00e4", "hold = 0\"\u00e4\"", "tags = [9{b=\"\u00e4"}) {
     expect_one(base + stray + "\n", "pgsteer.toml:8: not valid TOML: ");
   }
-  expect_one(base + "h\u00f6ld = 1\n", "a character outside of ASCII may stand in strings");
+  expect_one(base + "h\u00f6ld = 1\n", "non-ASCII characters are allowed in strings");
   expect_clean("\xef\xbb\xbf# \u26a0\ufe0f \"\n" + base + "tags = { a = \"\u00e4\" }\n");
 }
 
-TEST(ConfigParse, CharactersOutsideOfAsciiAreKept) {
+TEST(ConfigParse, NonAsciiCharactersAreKept) {
   const Parsed parsed = parse(std::string(kNode) + kListen +
                               "tags = { a = \"\\\"\ufecf~\", b = '\ufe0f\\', \"\u00e4\" = "
                               "\"\"\"\u00e4\n\"\u20ac\"\"\"\"\", "
@@ -358,15 +360,15 @@ TEST(ConfigParse, WhatIsNotUtf8IsNotToml) {
                             "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xe2\x82"}) {
     expect_one("\n# " + std::string(bytes), "pgsteer.toml:2: not valid TOML: not UTF-8");
   }
-  expect_one("# \u00e4 ~^`|@!$%&*;?<>()/", "has characters outside of ASCII and all of");
+  expect_one("# \u00e4 ~^`|@!$%&*;?<>()/", "has non-ASCII characters and all of");
 }
 
 TEST(ConfigParse, MessagesStayOnOneLineWhateverTheFileHolds) {
   const Parsed parsed = parse("\"a\\nb\\u001b\" = 1\n[log]\n\"\\n\\n\" = 1\nlevel = \"x\\ny\"\n");
   EXPECT_GE(parsed.diagnostics.size(), 3U);
-  for (const Diagnostic& fault : parsed.diagnostics) {
-    EXPECT_EQ(fault.text().find('\n'), std::string::npos) << fault.text();
-    EXPECT_EQ(fault.text().find('\x1b'), std::string::npos) << fault.text();
+  for (const Diagnostic& diagnostic : parsed.diagnostics) {
+    EXPECT_EQ(diagnostic.text().find('\n'), std::string::npos) << diagnostic.text();
+    EXPECT_EQ(diagnostic.text().find('\x1b'), std::string::npos) << diagnostic.text();
   }
 }
 
@@ -436,14 +438,14 @@ TEST_F(ConfigFiles, PasswordComesFromTheFirstLineOfItsFile) {
   EXPECT_NE(both.find("keep one of the two"), std::string::npos) << both;
   EXPECT_EQ(both.find("hidden"), std::string::npos) << both;
   const std::string unquoted = texts(parse_file(write("d.toml", base + "password = hidden\n")));
-  EXPECT_NE(unquoted.find("go in quotes"), std::string::npos) << unquoted;
+  EXPECT_NE(unquoted.find("in quotes"), std::string::npos) << unquoted;
   EXPECT_EQ(unquoted.find("hidden"), std::string::npos) << unquoted;
   EXPECT_NE(texts(parse_file(write("c.toml", base + "password_file = \"blank\"\n")))
                 .find("the first line of the file must be the password"),
             std::string::npos);
 }
 
-TEST_F(ConfigFiles, AConfigThatIsNoFileIsOneFault) {
+TEST_F(ConfigFiles, AFileThatCannotBeReadIsOneError) {
   for (const std::string& path :
        {(directory_ / "absent.toml").string(), directory_.string(), std::string("/dev/zero"),
         write("large.toml", std::string(2'000'000, '#'))}) {

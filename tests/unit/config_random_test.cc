@@ -1,5 +1,5 @@
-// No input may crash the parser, hang it, or be refused without a word. The fuzzer's corpus is run
-// whole, and the same seeded mutations of it each time; tests/fuzz/config_fuzz.cc goes further.
+// No input may crash the parser, hang it, or be refused without a message. Runs the whole corpus of
+// the fuzzer and the same seeded mutations of it each time; tests/fuzz/config_fuzz.cc goes further.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -34,11 +34,11 @@ std::vector<std::string> corpus() {
 void expect_sound(const std::string& toml) {
   const Parsed parsed = parse_text(toml, "random.toml");
   unsigned line = 0;
-  for (const Diagnostic& fault : parsed.diagnostics) {
-    EXPECT_FALSE(fault.message.empty());
-    EXPECT_EQ(fault.text().find('\n'), std::string::npos) << fault.text();
-    EXPECT_LE(line, fault.line) << fault.text();
-    line = fault.line;
+  for (const Diagnostic& diagnostic : parsed.diagnostics) {
+    EXPECT_FALSE(diagnostic.message.empty());
+    EXPECT_EQ(diagnostic.text().find('\n'), std::string::npos) << diagnostic.text();
+    EXPECT_LE(line, diagnostic.line) << diagnostic.text();
+    line = diagnostic.line;
   }
   if (!parsed.ok()) return;
   ASSERT_FALSE(parsed.config.nodes.empty() || parsed.config.listen.empty());
@@ -46,21 +46,22 @@ void expect_sound(const std::string& toml) {
 }
 
 std::string mutated(std::string text, const std::vector<std::string>& texts, std::mt19937& random) {
-  const auto below = [&](std::size_t most) {
-    return most == 0 ? 0 : std::uniform_int_distribution<std::size_t>(0, most - 1)(random);
+  const auto below = [&](std::size_t limit) {
+    return limit == 0 ? 0 : std::uniform_int_distribution<std::size_t>(0, limit - 1)(random);
   };
-  static const std::string kTelling = "\"'[]{}=.,#\\\n 0159kMsx:/*-+_\xc3\xff\x00";
+  static const std::string kCharacters =
+      "\"'[]{}=.,#\\\n 0159kMsx:/*-+_\xc3\xff" + std::string(1, '\0');
   for (std::size_t changes = 1 + below(6); changes > 0; --changes) {
     const std::size_t at = below(text.size());
     switch (below(4)) {
       case 0:
-        text.insert(at, 1, kTelling[below(kTelling.size())]);
+        text.insert(at, 1, kCharacters[below(kCharacters.size())]);
         break;
       case 1:
         text.erase(at, 1 + below(20));
         break;
       case 2:
-        if (!text.empty()) text[at] = kTelling[below(kTelling.size())];
+        if (!text.empty()) text[at] = kCharacters[below(kCharacters.size())];
         break;
       default: {
         const std::string& other = texts[below(texts.size())];

@@ -1,5 +1,5 @@
-// config/pgsteer.reference.toml says the truth: it parses, shows the defaults, and names every
-// setting there is and none that there is not.
+// config/pgsteer.reference.toml is correct: it parses, shows the defaults, and lists every setting
+// and no other.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,7 +30,7 @@ std::string reference_text() {
   return text.str();
 }
 
-// "[listen] hold" for each line `hold = ...` of the file, with what stands to the right.
+// "[listen] hold" for each line `hold = ...` of the file, with its value.
 std::map<std::string, std::string> written_settings(const std::string& text) {
   static const std::regex section(R"(^\[+(\w+)\]+$)"), setting(R"(^(\w+) = (.*)$)");
   std::map<std::string, std::string> found;
@@ -48,22 +48,22 @@ std::map<std::string, std::string> written_settings(const std::string& text) {
 
 std::string title(const Setting& setting) {
   for (const SectionInfo& info : sections()) {
-    if (info.section == setting.section) return "[" + std::string(info.word) + "] " + setting.key;
+    if (info.section == setting.section) return "[" + std::string(info.name) + "] " + setting.key;
   }
   return "?";
 }
 
-TEST(ConfigReference, ParsesWithoutAFaultOrAWarning) {
+TEST(ConfigReference, ParsesWithoutErrorsOrWarnings) {
   const Parsed parsed = parse_file(reference_path());
-  for (const Diagnostic& fault : parsed.diagnostics) ADD_FAILURE() << fault.text();
+  for (const Diagnostic& diagnostic : parsed.diagnostics) ADD_FAILURE() << diagnostic.text();
   EXPECT_TRUE(parsed.ok());
 }
 
-TEST(ConfigReference, TheExamplesParseWithoutAFaultOrAWarning) {
+TEST(ConfigReference, TheExamplesParseWithoutErrorsOrWarnings) {
   const auto top = std::filesystem::path(__FILE__).parent_path() / "../..";
   for (const char* example : {"deploy/pgsteer.toml", "deploy/container/pgsteer.toml"}) {
     const Parsed parsed = parse_file((top / example).string());
-    for (const Diagnostic& fault : parsed.diagnostics) ADD_FAILURE() << fault.text();
+    for (const Diagnostic& diagnostic : parsed.diagnostics) ADD_FAILURE() << diagnostic.text();
     EXPECT_EQ(parsed.config.nodes.size(), 3U) << example;
   }
 }
@@ -88,8 +88,8 @@ TEST(ConfigReference, ShowsTheDefaultsOfTheStructs) {
   }
 }
 
-// The same as the test above, but of what stands in the file: a value that is read and then dropped
-// would pass that one.
+// Like the test above, but compares the text of the file: the test above would not notice a value
+// that is read and then dropped.
 TEST(ConfigReference, WritesEachDefaultAsThePrinterDoes) {
   const auto written = written_settings(reference_text());
   for (const Setting& each : settings()) {
@@ -99,7 +99,7 @@ TEST(ConfigReference, WritesEachDefaultAsThePrinterDoes) {
   }
 }
 
-TEST(ConfigReference, EqualsAConfigWithNothingButWhatIsRequired) {
+TEST(ConfigReference, EqualsAConfigWithOnlyTheRequiredSettings) {
   const Parsed full = parse_file(reference_path());
   const Parsed bare = parse_text(
       "[[node]]\nname = \"pg-1\"\nhost = \"10.0.0.1\"\n"

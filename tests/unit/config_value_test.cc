@@ -17,7 +17,7 @@ TEST(ConfigDuration, ReadsEachUnit) {
   };
   for (const auto& [text, milliseconds] : cases) {
     const auto read = read_duration(text);
-    ASSERT_TRUE(read.value) << text << ": " << read.wrong;
+    ASSERT_TRUE(read.value) << text << ": " << read.error;
     EXPECT_EQ(read.value->count(), milliseconds) << text;
   }
 }
@@ -49,7 +49,7 @@ TEST(ConfigDuration, RefusesEverythingElseAndSaysWhatIsAllowed) {
   for (const auto& [text, wrong] : cases) {
     const auto read = read_duration(text);
     EXPECT_FALSE(read.value) << text;
-    EXPECT_NE(read.wrong.find(wrong), std::string::npos) << text << ": " << read.wrong;
+    EXPECT_NE(read.error.find(wrong), std::string::npos) << text << ": " << read.error;
   }
 }
 
@@ -65,7 +65,7 @@ TEST(ConfigSize, ReadsPostgresUnits) {
   };
   for (const auto& [text, bytes] : cases) {
     const auto read = read_size(text);
-    ASSERT_TRUE(read.value) << text << ": " << read.wrong;
+    ASSERT_TRUE(read.value) << text << ": " << read.error;
     EXPECT_EQ(*read.value, bytes) << text;
   }
 }
@@ -75,16 +75,16 @@ TEST(ConfigSize, CaseMattersAndTheMessageSaysSo) {
            {"16mb", "16MB"}, {"16Mb", "16MB"}, {"1KB", "1kB"}, {"1gb", "1GB"}, {"8b", "8B"}}) {
     const auto read = read_size(text);
     EXPECT_FALSE(read.value) << text;
-    EXPECT_NE(read.wrong.find("case matters, write \"" + meant + "\""), std::string::npos)
-        << read.wrong;
+    EXPECT_NE(read.error.find("case matters, write \"" + meant + "\""), std::string::npos)
+        << read.error;
   }
 }
 
 TEST(ConfigSize, RefusesNoUnitForeignUnitAndOverflow) {
-  EXPECT_NE(read_size("16").wrong.find("has no unit"), std::string::npos);
-  EXPECT_NE(read_size("16MiB").wrong.find("unknown unit"), std::string::npos);
-  EXPECT_NE(read_size("16M").wrong.find("unknown unit"), std::string::npos);
-  EXPECT_NE(read_size("9223372036854775807TB").wrong.find("too large"), std::string::npos);
+  EXPECT_NE(read_size("16").error.find("has no unit"), std::string::npos);
+  EXPECT_NE(read_size("16MiB").error.find("unknown unit"), std::string::npos);
+  EXPECT_NE(read_size("16M").error.find("unknown unit"), std::string::npos);
+  EXPECT_NE(read_size("9223372036854775807TB").error.find("too large"), std::string::npos);
   EXPECT_FALSE(read_size("").value);
 }
 
@@ -106,7 +106,7 @@ TEST(ConfigValue, QuotedTextStaysOnOneLineAndShort) {
   EXPECT_LT(in_quotes(std::string(10'000, 'x')).size(), 100U);
 }
 
-TEST(ConfigSuggest, DistanceCountsSlips) {
+TEST(ConfigSuggest, DistanceCountsTypos) {
   EXPECT_EQ(edit_distance("", ""), 0U);
   EXPECT_EQ(edit_distance("", "abc"), 3U);
   EXPECT_EQ(edit_distance("wieght", "weight"), 1U);
