@@ -81,7 +81,9 @@ SessionLinks Server::links() {
     });
   };
   links.ask_key = [this](std::size_t worker, std::uint64_t session, std::uint32_t pid,
-                         std::vector<std::byte> key) { search_key(worker, session, pid, key); };
+                         const std::vector<std::byte>& key) {
+    search_key(worker, session, pid, key);
+  };
   return links;
 }
 

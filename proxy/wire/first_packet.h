@@ -29,9 +29,9 @@ constexpr std::uint32_t kCancelRequestCode = protocol_version(1234, 5678);
 constexpr std::uint32_t kSslRequestCode = protocol_version(1234, 5679);
 constexpr std::uint32_t kGssRequestCode = protocol_version(1234, 5680);
 // The complete SSLRequest: length and code.
-constexpr std::array<std::byte, 8> kSslRequestPacket{std::byte{0},    std::byte{0},    std::byte{0},
-                                               std::byte{8},    std::byte{0x04}, std::byte{0xd2},
-                                               std::byte{0x16}, std::byte{0x2f}};
+constexpr std::array<std::byte, 8> kSslRequestPacket{
+    std::byte{0},    std::byte{0},    std::byte{0},    std::byte{8},
+    std::byte{0x04}, std::byte{0xd2}, std::byte{0x16}, std::byte{0x2f}};
 
 enum class PacketKind : std::uint8_t {
   kNeedMore,       // a valid but incomplete packet

@@ -26,7 +26,7 @@ class Simulation {
 
  private:
   void learn(Evidence evidence);
-  void think(std::vector<Evidence> evidence);
+  void think(const std::vector<Evidence>& evidence);
   void carry_out(const Request& request);
   void follow(const Decision& decision);
   void tell(const std::string& text) const;
