@@ -6,6 +6,7 @@ The cluster uses 127.0.0.20 to .23 and separate ports, so that a demo can run at
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -34,9 +35,25 @@ def program():
     pytest.exit("no pgsteer to test: build it, or set PGSTEER to its path", returncode=2)
 
 
+LOCKS = {}  # by directory; held until this process ends
+
+
+def wait_for_other_runs(root):
+    """Two runs at the same time would share the directory, the addresses and the ports."""
+    if root in LOCKS:
+        return
+    lock = LOCKS[root] = os.open(f"{root}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"waiting for another run of these tests, which holds {root}.lock", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
 def boot(name, **settings):
     """A cluster whose directory is the same in every run, so a run can remove what a killed one left."""
     root = os.path.join(tempfile.gettempdir(), f"pgsteer-tests-{os.getuid()}-{name}")
+    wait_for_other_runs(root)
     if os.path.lexists(root):
         assert os.lstat(root).st_uid == os.getuid() and not os.path.islink(root), f"{root} belongs to another user"
         Processes(root).kill_all()

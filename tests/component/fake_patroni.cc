@@ -15,16 +15,24 @@ namespace {
 
 using std::chrono::steady_clock;
 
-int listen_on(std::uint16_t port) {
-  int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  int on = 1;
+int bind_to_port(std::uint16_t port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(port);
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(fd, 64) != 0) {
+  if (::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    ::close(fd);
+    throw std::runtime_error("FakePatroni: cannot bind");
+  }
+  return fd;
+}
+
+int listen_on(std::uint16_t port) {
+  const int fd = bind_to_port(port);
+  if (::listen(fd, 64) != 0) {
     ::close(fd);
     throw std::runtime_error("FakePatroni: cannot listen");
   }
@@ -32,7 +40,7 @@ int listen_on(std::uint16_t port) {
 }
 
 std::string http_date() {
-  std::time_t now = std::time(nullptr);
+  const std::time_t now = std::time(nullptr);
   std::tm parts{};
   gmtime_r(&now, &parts);
   char text[64];
@@ -55,7 +63,7 @@ std::string replica_xlog(std::uint64_t replayed) {
 void send_all(int fd, const std::string& text) {
   std::size_t sent = 0;
   while (sent < text.size()) {
-    auto n = ::send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+    const auto n = ::send(fd, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
     if (n <= 0) return;  // the kernel's buffer holds more than any peer here reads
     sent += static_cast<std::size_t>(n);
   }
@@ -64,11 +72,12 @@ void send_all(int fd, const std::string& text) {
 }  // namespace
 
 FakePatroni::FakePatroni() {
-  listen_fd_ = listen_on(0);
+  reserved_fd_ = bind_to_port(0);
   sockaddr_in address{};
   socklen_t size = sizeof address;
-  ::getsockname(listen_fd_, reinterpret_cast<sockaddr*>(&address), &size);
+  ::getsockname(reserved_fd_, reinterpret_cast<sockaddr*>(&address), &size);
   port_ = ntohs(address.sin_port);
+  listen_fd_ = listen_on(port_);
   if (::pipe(wake_) != 0) throw std::runtime_error("FakePatroni: no pipe");
   set("/config", {Mode::kAnswer, 200, R"({"ttl":30,"loop_wait":10,"retry_timeout":10})", {}});
   set("/cluster", {Mode::kAnswer, 200, R"({"members":[]})", {}});
@@ -78,16 +87,17 @@ FakePatroni::FakePatroni() {
 
 FakePatroni::~FakePatroni() {
   stopping_ = true;
-  [[maybe_unused]] auto n = ::write(wake_[1], "x", 1);
+  [[maybe_unused]] const auto n = ::write(wake_[1], "x", 1);
   thread_.join();
   for (Connection& c : connections_) ::close(c.fd);
   if (listen_fd_ >= 0) ::close(listen_fd_);
+  ::close(reserved_fd_);
   ::close(wake_[0]);
   ::close(wake_[1]);
 }
 
 void FakePatroni::set(const std::string& path, Behaviour behaviour) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   behaviours_[path] = std::move(behaviour);
 }
 
@@ -107,41 +117,41 @@ void FakePatroni::promote(unsigned timeline) {
 }
 
 void FakePatroni::set_mode(Mode mode) {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   for (auto& [path, behaviour] : behaviours_) behaviour.mode = mode;
 }
 
 void FakePatroni::refuse() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   want_listening_ = false;
   if (listen_fd_ >= 0) ::shutdown(listen_fd_, SHUT_RDWR);  // refuses from here on
-  [[maybe_unused]] auto n = ::write(wake_[1], "x", 1);
+  [[maybe_unused]] const auto n = ::write(wake_[1], "x", 1);
 }
 
 void FakePatroni::accept() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   want_listening_ = true;
-  [[maybe_unused]] auto n = ::write(wake_[1], "x", 1);
+  [[maybe_unused]] const auto n = ::write(wake_[1], "x", 1);
 }
 
 unsigned FakePatroni::asked(const std::string& path) const {
-  std::lock_guard lock(mutex_);
-  auto it = asked_.find(path);
+  const std::lock_guard lock(mutex_);
+  const auto it = asked_.find(path);
   return it == asked_.end() ? 0 : it->second;
 }
 
 unsigned FakePatroni::most_in_flight() const {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   return most_in_flight_;
 }
 
 std::string FakePatroni::last_request() const {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   return last_request_;
 }
 
 void FakePatroni::listen_again() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   if (!want_listening_ && listen_fd_ >= 0) {
     ::close(listen_fd_);
     listen_fd_ = -1;
@@ -151,9 +161,9 @@ void FakePatroni::listen_again() {
 }
 
 void FakePatroni::take_connection() {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   if (listen_fd_ < 0) return;
-  int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int fd = ::accept4(listen_fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) return;
   Connection c;
   c.fd = fd;
@@ -164,15 +174,15 @@ void FakePatroni::take_connection() {
 // False once the peer has gone.
 bool FakePatroni::read_request(Connection& c) {
   char buffer[4096];
-  auto n = ::recv(c.fd, buffer, sizeof buffer, 0);
+  const auto n = ::recv(c.fd, buffer, sizeof buffer, 0);
   if (n == 0) return false;
   if (n < 0) return errno == EAGAIN;
   if (c.complete) return true;
   c.request.append(buffer, static_cast<std::size_t>(n));
   if (c.request.find("\r\n\r\n") == std::string::npos) return true;
-  auto from = c.request.find(' ') + 1;
-  std::string path = c.request.substr(from, c.request.find(' ', from) - from);
-  std::lock_guard lock(mutex_);
+  const auto from = c.request.find(' ') + 1;
+  const std::string path = c.request.substr(from, c.request.find(' ', from) - from);
+  const std::lock_guard lock(mutex_);
   last_request_ = c.request;
   ++asked_[path];
   c.complete = true;
@@ -183,9 +193,9 @@ bool FakePatroni::read_request(Connection& c) {
 
 void FakePatroni::reply(Connection& c) {
   const Behaviour& b = c.behaviour;
-  std::string head = "HTTP/1.0 " + std::to_string(b.status) +
-                     " X\r\nServer: BaseHTTP/0.6 Python/3.11.2\r\nDate: " + http_date() +
-                     "\r\nContent-Type: application/json\r\n\r\n";
+  const std::string head = "HTTP/1.0 " + std::to_string(b.status) +
+                           " X\r\nServer: BaseHTTP/0.6 Python/3.11.2\r\nDate: " + http_date() +
+                           "\r\nContent-Type: application/json\r\n\r\n";
   c.replied = true;
   switch (b.mode) {
     case Mode::kAnswer:
@@ -218,17 +228,18 @@ void FakePatroni::run() {
     for (const Connection& c : connections_) {
       fds.push_back({c.fd, POLLIN, 0});
       if (!c.complete || c.replied) continue;
-      auto left = std::chrono::ceil<std::chrono::milliseconds>(c.due - steady_clock::now()).count();
-      int wait = static_cast<int>(std::max<long>(left, 0));
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(c.due - steady_clock::now()).count();
+      const int wait = static_cast<int>(std::max<long>(left, 0));
       timeout = timeout < 0 ? wait : std::min(timeout, wait);
     }
     ::poll(fds.data(), fds.size(), timeout);
     char drained[64];
     if (fds[0].revents) [[maybe_unused]]
-      auto n = ::read(wake_[0], drained, sizeof drained);
+      const auto n = ::read(wake_[0], drained, sizeof drained);
     for (std::size_t i = 0; i < connections_.size(); ++i) {
       Connection& c = connections_[i];
-      bool gone = fds[i + 2].revents && !read_request(c);
+      const bool gone = fds[i + 2].revents && !read_request(c);
       if (!gone && c.complete && !c.replied && steady_clock::now() >= c.due) reply(c);
       if (!gone) continue;
       ::close(c.fd);

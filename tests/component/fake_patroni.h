@@ -71,6 +71,7 @@ class FakePatroni {
   void listen_again();
 
   std::uint16_t port_ = 0;
+  int reserved_fd_ = -1;  // bound, never listens: keeps the port while listen_fd_ is closed
   int listen_fd_ = -1;
   int wake_[2] = {-1, -1};
 

@@ -144,7 +144,7 @@ TEST_P(ProxyHold, AClientThatLeavesWhileHeldIsNoticedAtOnce) {
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 2; }));
   leaves.close();
   resets.reset();
-  EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 2s));
+  EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 5s));  // hold is 9 s
   EXPECT_EQ(proxy.ended("client_left"), 2U);
   proxy.primary(0);
   EXPECT_TRUE(proxy.session().open());
@@ -162,7 +162,7 @@ TEST_P(ProxyHold, AClientThatLeavesAfterItsClientHelloIsNoticedAtOnce) {
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
   client.send("\x16\x03\x01 and so on");
   client.close();
-  EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 2s));
+  EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 5s));  // hold is 9 s
 }
 
 TEST(ProxyRelease, HeldClientsAreReleasedInOrderAFewAtATime) {
@@ -301,7 +301,7 @@ TEST_P(ProxyHold, TheSecondAddressOfANodeIsTriedToo) {
 
 TEST_P(ProxyHold, AConnectThatTimesOutTriesTheNextReplica) {
   ProxyFixture proxy(3, workers());
-  proxy.ro().connect_timeout = 50ms;
+  proxy.ro().connect_timeout = 200ms;  // enough for the other replica on a busy machine
   const StuckPort stuck;
   proxy.draft.nodes[1].addresses = {stuck.address()};
   proxy.start();
@@ -409,15 +409,12 @@ TEST_P(ProxyHold, AStandbyBehindThePrimaryListenerIsSuspected) {
 
 // A balancer, or a client with several hosts, skips a closed port.
 TEST(ProxyClosedPort, ClosesWhileThereIsNoNodeAndOpensAgain) {
-  std::uint16_t port = 0;
-  {
-    FakePostgres free_port;
-    port = free_port.port();
-  }
+  FakePostgres reserved;  // keeps the port from others, but does not listen
+  reserved.refuse();
   ProxyFixture proxy(1);
   proxy.rw().hold = 20ms;
   proxy.rw().when_no_node = WhenNoNode::kClose;
-  proxy.rw().bind[0].port = port;
+  proxy.rw().bind[0].port = reserved.port();
   proxy.start();
   proxy.primary(0);
   ASSERT_TRUE(proxy.session().open());

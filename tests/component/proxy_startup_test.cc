@@ -23,9 +23,10 @@ class ProxyStartup : public testing::Test {
     proxy.primary(0);
   }
   // Nothing is left of earlier connections, and others are served.
+  // Tries again: a busy machine may need longer for a login than the short timeouts here.
   void expect_unharmed() {
     EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }));
-    EXPECT_EQ(proxy.session().query("name"), "pg-1");
+    EXPECT_TRUE(eventually([&] { return proxy.session().query("name") == "pg-1"; }));
   }
 
   ProxyFixture proxy{1};
@@ -187,7 +188,7 @@ TEST_F(ProxyStartup, EndlessSslRequestsAreRefused) {
 }
 
 TEST_F(ProxyStartup, ALoginThatTimesOutIsEnded) {
-  proxy.rw().login_timeout = 50ms;
+  proxy.rw().login_timeout = 300ms;  // enough for the first answer on a busy machine
   proxy.node(0).set({.login = FakePostgres::Login::kHeldBack});
   begin();
   ProxyClient client = proxy.connect();
@@ -299,7 +300,7 @@ TEST_F(ProxyStartup, ASilentConnectionUsesASlotOnlyWhileItIsOpen) {
 TEST_F(ProxyStartup, EachClientAddressHasItsOwnLimit) {
   proxy.rw().max_connections_per_client = 1;
   begin();
-  ProxyClient one = proxy.session();
+  const ProxyClient one = proxy.session();
   ProxyClient two = proxy.connect();
   two.send_startup();
   EXPECT_TRUE(two.ended_with("53300"));
@@ -311,7 +312,7 @@ TEST_F(ProxyStartup, EachClientAddressHasItsOwnLimit) {
 TEST_F(ProxyStartup, AClientOfAFullNodeGets53300) {
   proxy.config.nodes[0].max_connections = 1;
   begin();
-  ProxyClient one = proxy.session();
+  const ProxyClient one = proxy.session();
   ProxyClient two = proxy.connect();
   two.send_startup();
   EXPECT_TRUE(two.ended_with("53300"));
@@ -403,7 +404,7 @@ TEST_F(ProxyStartup, SilentConnectionsAreLimitedAndOthersServed) {
   EXPECT_EQ(silent.back().closed(0ms), WireEnd::Closed::kNotYet);  // the newest is open
   const auto start = steady_clock::now();
   EXPECT_EQ(proxy.session().query("name"), "pg-1");
-  EXPECT_LT(steady_clock::now() - start, 1s);
+  EXPECT_LT(steady_clock::now() - start, 5s);  // half of the time that the others may stay
 }
 
 TEST_F(ProxyStartup, WithoutDescriptorsAcceptingPausesAndRecovers) {
@@ -420,8 +421,11 @@ TEST_F(ProxyStartup, WithoutDescriptorsAcceptingPausesAndRecovers) {
     ASSERT_TRUE(eventually([&] { return proxy.server->traffic().accept_errors > 0; }));
     // The acceptor must pause: the kernel reports the same pending connection again and again.
     const std::uint64_t errors = proxy.server->traffic().accept_errors;
+    const auto begun = steady_clock::now();
     EXPECT_EQ(waiting.back().closed(150ms), WireEnd::Closed::kNotYet);
-    EXPECT_LE(proxy.server->traffic().accept_errors, errors + 3);
+    const std::uint64_t more = proxy.server->traffic().accept_errors - errors;
+    const auto pauses = static_cast<std::uint64_t>((steady_clock::now() - begun) / 100ms);
+    EXPECT_LE(more, pauses + 2);
   }
   for (ProxyClient& client : waiting) EXPECT_TRUE(client.log_in());
 }

@@ -93,7 +93,7 @@ TEST_P(ProxyStop, HeldClientsAreRejected) {
 
 // The client does not read the error; its session is closed all the same.
 TEST_P(ProxyStop, AClientThatDoesNotCloseDoesNotDelayIt) {
-  ProxyClient client = proxy.session();
+  const ProxyClient client = proxy.session();
   begin_to_stop(10s);
   EXPECT_TRUE(eventually([&] { return stopped.load(); }, 3s));
 }

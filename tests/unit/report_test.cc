@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kDate = "Mon, 04 May 2026 08:13:53 GMT";
 
 std::string fixture(const std::string& name) {
-  auto path = std::filesystem::path(__FILE__).parent_path() / "../fixtures/patroni" / name;
+  const auto path = std::filesystem::path(__FILE__).parent_path() / "../fixtures/patroni" / name;
   std::ifstream in(path);
   EXPECT_TRUE(in) << path;
   std::ostringstream text;
@@ -27,7 +27,7 @@ Report read(int status, const std::string& name) {
 }
 
 TEST(Report, LeaderOf302) {
-  Report r = read(200, "3.0.2-leader.json");
+  const Report r = read(200, "3.0.2-leader.json");
   EXPECT_TRUE(r.leads());
   EXPECT_EQ(r.role, Role::kPrimary);  // "master"
   EXPECT_EQ(r.state, State::kRunning);
@@ -44,7 +44,7 @@ TEST(Report, LeaderOf302) {
 }
 
 TEST(Report, ReplicaOf302) {
-  Report r = read(503, "3.0.2-replica.json");
+  const Report r = read(503, "3.0.2-replica.json");
   EXPECT_TRUE(r.answered());
   EXPECT_FALSE(r.lease);
   EXPECT_FALSE(r.writable());
@@ -62,7 +62,7 @@ TEST(Report, TheSameBodyWithAnotherStatusIsAnotherLease) {
 }
 
 TEST(Report, CrashedLeaderHasTheLeaseAndIsNotWritable) {
-  Report r = read(200, "3.0.2-crashed-leader.json");
+  const Report r = read(200, "3.0.2-crashed-leader.json");
   EXPECT_TRUE(r.lease);
   EXPECT_FALSE(r.writable());
   EXPECT_FALSE(r.odd());
@@ -70,16 +70,16 @@ TEST(Report, CrashedLeaderHasTheLeaseAndIsNotWritable) {
 }
 
 TEST(Report, FailedQueryIsOdd) {
-  Report r = read(200, "3.0.2-query-failed.json");
+  const Report r = read(200, "3.0.2-query-failed.json");
   EXPECT_TRUE(r.odd());
   EXPECT_TRUE(r.cluster_unlocked);
 }
 
 TEST(Report, LeaderAndReplicaOf33) {
-  Report leader = read(200, "3.3-leader.json");
+  const Report leader = read(200, "3.3-leader.json");
   EXPECT_TRUE(leader.leads());
   EXPECT_EQ(leader.patroni_name, "pg-1");
-  Report replica = read(503, "3.3-replica.json");
+  const Report replica = read(503, "3.3-replica.json");
   EXPECT_TRUE(replica.tells_replication_state);
   EXPECT_EQ(replica.replication_state, "streaming");
   EXPECT_TRUE(replica.sync);
@@ -87,14 +87,14 @@ TEST(Report, LeaderAndReplicaOf33) {
 }
 
 TEST(Report, LeaderOf40InFailsafeMode) {
-  Report r = read(200, "4.0-leader.json");
+  const Report r = read(200, "4.0-leader.json");
   EXPECT_TRUE(r.leads());  // "primary"
   EXPECT_TRUE(r.failsafe);
   EXPECT_TRUE(r.cluster_unlocked);
 }
 
 TEST(Report, PromotingHasTheLeaseInRecovery) {
-  Report r = read(200, "4.0-promoting.json");
+  const Report r = read(200, "4.0-promoting.json");
   EXPECT_TRUE(r.lease);
   EXPECT_TRUE(r.in_recovery());
   EXPECT_FALSE(r.leads());
@@ -102,17 +102,17 @@ TEST(Report, PromotingHasTheLeaseInRecovery) {
 }
 
 TEST(Report, StandbyLeaderOf40) {
-  Report r = read(200, "4.0-standby-leader.json");
+  const Report r = read(200, "4.0-standby-leader.json");
   EXPECT_EQ(r.role, Role::kStandbyLeader);
   EXPECT_FALSE(r.leads());
 }
 
 TEST(Report, PausedClusterOf41) {
-  Report leader = read(200, "4.1-leader.json");
+  const Report leader = read(200, "4.1-leader.json");
   EXPECT_TRUE(leader.leads());
   EXPECT_TRUE(leader.pause);
   EXPECT_EQ(leader.tags.at("failover_priority"), "2");
-  Report replica = read(503, "4.1-replica.json");
+  const Report replica = read(503, "4.1-replica.json");
   EXPECT_EQ(replica.timeline, 0u) << "null";
   EXPECT_EQ(replica.replication_state, "in archive recovery");
 }
@@ -136,7 +136,8 @@ TEST(Report, EveryStateOfPatroniIsKnown) {
                              {"creating replica", State::kBootstrap},
                              {"starting after custom bootstrap", State::kStarting},
                              {"something new", State::kOther}}) {
-    Report r = parse_report(503, std::string(R"({"role":"replica","state":")") + text + "\"}", "");
+    const Report r =
+        parse_report(503, std::string(R"({"role":"replica","state":")") + text + "\"}", "");
     EXPECT_EQ(r.state, state) << text;
     EXPECT_EQ(r.state_word, text);
   }
@@ -147,7 +148,8 @@ TEST(Report, InMemoryRolesAreKnown) {
                             {"demoted", Role::kDemoted},
                             {"uninitialized", Role::kUninitialized},
                             {"other", Role::kUnknown}}) {
-    Report r = parse_report(503, std::string(R"({"state":"stopped","role":")") + text + "\"}", "");
+    const Report r =
+        parse_report(503, std::string(R"({"state":"stopped","role":")") + text + "\"}", "");
     EXPECT_EQ(r.role, role) << text;
   }
 }
@@ -164,10 +166,10 @@ TEST(Report, WhatIsNotPatroniIsMalformed) {
 }
 
 TEST(Report, FieldsOfTheWrongTypeAreMissingFields) {
-  Report r = parse_report(200, R"({"state":7,"role":null,"xlog":"x","timeline":"3","tags":[],
+  const Report r = parse_report(200, R"({"state":7,"role":null,"xlog":"x","timeline":"3","tags":[],
       "patroni":4,"pause":"yes","dcs_last_seen":"soon","database_system_identifier":true,
       "server_version":-1,"sync_standby":1})",
-                          "garbage");
+                                "garbage");
   EXPECT_TRUE(r.answered());
   EXPECT_FALSE(r.leads());
   EXPECT_TRUE(r.odd());
@@ -179,9 +181,9 @@ TEST(Report, FieldsOfTheWrongTypeAreMissingFields) {
 }
 
 TEST(Report, NumbersOutOfRangeAreMissing) {
-  Report r = parse_report(200, R"({"state":"running","role":"primary","timeline":99999999999,
+  const Report r = parse_report(200, R"({"state":"running","role":"primary","timeline":99999999999,
       "xlog":{"location":-5},"dcs_last_seen":-1,"server_version":99999999999})",
-                          "");
+                                "");
   EXPECT_EQ(r.timeline, 0u);
   EXPECT_FALSE(r.location);
   EXPECT_FALSE(r.dcs_last_seen);
@@ -189,9 +191,9 @@ TEST(Report, NumbersOutOfRangeAreMissing) {
 }
 
 TEST(Report, NullPositionsAreNoPositions) {
-  Report r = parse_report(503, R"({"state":"running","role":"replica",
+  const Report r = parse_report(503, R"({"state":"running","role":"replica",
       "xlog":{"replayed_location":null,"received_location":null}})",
-                          "");
+                                "");
   EXPECT_FALSE(r.in_recovery());
   EXPECT_TRUE(r.odd());
 }
@@ -199,12 +201,13 @@ TEST(Report, NullPositionsAreNoPositions) {
 TEST(Report, DeepNestingIsSurvived) {
   std::string deep(60'000, '[');
   EXPECT_EQ(parse_report(200, deep, "").outcome, Outcome::kMalformed);
-  std::string nested = "{\"state\":" + std::string(20'000, '[') + std::string(20'000, ']') + "}";
+  const std::string nested =
+      "{\"state\":" + std::string(20'000, '[') + std::string(20'000, ']') + "}";
   EXPECT_TRUE(parse_report(200, nested, "").answered());
 }
 
 TEST(Report, EveryPrefixAndManyMutationsAreSurvived) {
-  std::string body = fixture("3.3-replica.json");
+  const std::string body = fixture("3.3-replica.json");
   for (std::size_t n = 0; n < body.size() - 2; ++n) {
     EXPECT_EQ(parse_report(200, body.substr(0, n), kDate).outcome, Outcome::kMalformed) << n;
   }
@@ -212,7 +215,7 @@ TEST(Report, EveryPrefixAndManyMutationsAreSurvived) {
   for (int i = 0; i < 5'000; ++i) {
     std::string mutant = body;
     for (int k = 0; k < 4; ++k) mutant[random() % mutant.size()] = static_cast<char>(random());
-    Report r = parse_report(200, mutant, kDate);
+    const Report r = parse_report(200, mutant, kDate);
     EXPECT_FALSE(r.leads());
     parse_config_reply(200, mutant);
     parse_cluster_reply(200, mutant);
@@ -231,7 +234,7 @@ TEST(HttpDate, IsReadAndRefused) {
 }
 
 TEST(ConfigReply, GivesTheTimes) {
-  auto times = parse_config_reply(200, fixture("3.0.2-config.json"));
+  const auto times = parse_config_reply(200, fixture("3.0.2-config.json"));
   ASSERT_TRUE(times);
   EXPECT_EQ(times->ttl, std::chrono::seconds(20));
   EXPECT_EQ(times->loop_wait, std::chrono::seconds(2));
@@ -241,7 +244,8 @@ TEST(ConfigReply, GivesTheTimes) {
 }
 
 TEST(ConfigReply, UnsetMeansPatronisDefault) {
-  auto times = parse_config_reply(200, R"({"failsafe_mode":true,"standby_cluster":{"host":"x"}})");
+  const auto times =
+      parse_config_reply(200, R"({"failsafe_mode":true,"standby_cluster":{"host":"x"}})");
   ASSERT_TRUE(times);
   EXPECT_EQ(times->ttl, std::chrono::seconds(30));
   EXPECT_EQ(times->loop_wait, std::chrono::seconds(10));
@@ -259,13 +263,13 @@ TEST(ConfigReply, AnythingElseIsRefused) {
 }
 
 TEST(ClusterReply, NamesTheLeader) {
-  auto old = parse_cluster_reply(200, fixture("3.0.2-cluster.json"));
+  const auto old = parse_cluster_reply(200, fixture("3.0.2-cluster.json"));
   ASSERT_TRUE(old && old->leader);
   EXPECT_EQ(old->leader->name, "pg-1");
   EXPECT_EQ(old->leader->host, "10.131.0.37");
   EXPECT_EQ(old->leader->port, 5432);
   EXPECT_FALSE(old->pause);
-  auto recent = parse_cluster_reply(200, fixture("4.1-cluster.json"));
+  const auto recent = parse_cluster_reply(200, fixture("4.1-cluster.json"));
   ASSERT_TRUE(recent && recent->leader);
   EXPECT_EQ(recent->leader->api_url, "https://[fd00::1]:8008/patroni");
   EXPECT_EQ(recent->members.size(), 2u);
@@ -273,7 +277,8 @@ TEST(ClusterReply, NamesTheLeader) {
 }
 
 TEST(ClusterReply, WithoutALeaderKeyThereIsNone) {
-  auto report = parse_cluster_reply(200, R"({"members":[{"name":"a","role":"replica"},7,null]})");
+  const auto report =
+      parse_cluster_reply(200, R"({"members":[{"name":"a","role":"replica"},7,null]})");
   ASSERT_TRUE(report);
   EXPECT_FALSE(report->leader);
   EXPECT_FALSE(parse_cluster_reply(200, "{}"));
