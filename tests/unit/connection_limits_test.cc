@@ -126,8 +126,8 @@ TEST(ConnectionLimits, SweepingOldClientsKeepsTheCounts) {
     for (int i = 0; i < 200; ++i) {
       const ClientAddress from =
           client(static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(round));
-      EXPECT_EQ(limits.admit(peer, now), EndReason::kNone);
-      limits.leave(peer);
+      EXPECT_EQ(limits.admit(from, now), EndReason::kNone);
+      limits.leave(from);
     }
   }
   EXPECT_EQ(limits.admit(client(1, 255), now), EndReason::kTooManyPerClient);
