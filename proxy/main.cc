@@ -109,7 +109,7 @@ class Program {
   void announce() const {
     for (const ListenConfig& listen : config_.listen) {
       for (const BindAddress& bind : listen.bind) {
-        spdlog::info("listener {} on {} leads to: {}", listen.name, bind.text,
+        spdlog::info("listener {} on {} routes to: {}", listen.name, bind.text,
                      to_string(listen.to));
       }
     }

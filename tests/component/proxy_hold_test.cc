@@ -437,7 +437,7 @@ TEST(ProxyClosedPort, TriesAgainUntilAPortThatWasTakenIsFree) {
   proxy.rw().when_no_node = WhenNoNode::kClose;
   proxy.rw().bind[0].port = port;
   proxy.start();
-  proxy.nobody();
+  proxy.no_primary();
   ASSERT_TRUE(eventually([&] { return !proxy.traffic().open; }));
   UniqueFd taker = open_listen_socket(proxy.rw().bind[0]);
   proxy.primary(0);
