@@ -134,12 +134,13 @@ void Checker::Loop::take_inbox(Instant now) {
   for (const WorkerReport& report : reports) {
     record_.observe(report);
     if (report.cut == 0) continue;
-    event("warn",
+    event(Severity::kWarn,
           "ended " + std::to_string(report.cut) + " sessions (" + std::to_string(report.cut_told) +
               " were told why): role_lost",
           WallTime::clock::now());
   }
-  for (const std::string& line : record_.tick(now)) event("info", line, WallTime::clock::now());
+  for (const std::string& line : record_.tick(now))
+    event(Severity::kInfo, line, WallTime::clock::now());
 }
 
 void Checker::Loop::take_replies() {
@@ -229,12 +230,12 @@ void Checker::Loop::unresolved(const Request& request, Instant since, Instant no
 void Checker::Loop::tell(const Transition& transition, Instant now) {
   WallTime wall = WallTime::clock::now();
   record_.observe(transition, now, wall);
-  event(transition.level, transition.text, wall);
+  event(transition.severity, transition.text, wall);
 }
 
-void Checker::Loop::event(const char* level, const std::string& text, WallTime at) {
-  spdlog::log(spdlog::level::from_str(level), "{}", text);
-  if (output_.event) output_.event(EventView{at, level, text});
+void Checker::Loop::event(Severity severity, const std::string& text, WallTime at) {
+  spdlog::log(spdlog::level::from_str(to_string(severity)), "{}", text);
+  if (output_.event) output_.event(EventView{at, to_string(severity), text});
 }
 
 void Checker::Loop::show(Instant now) {

@@ -48,7 +48,7 @@ class Checker::Loop {
   void begin_waiting(Instant now);
   void unresolved(const Request& request, Instant since, Instant now);
   void tell(const Transition& transition, Instant now);
-  void event(const char* level, const std::string& text, WallTime at);
+  void event(Severity severity, const std::string& text, WallTime at);
   void show(Instant now);
   void sleep(Instant until);
 

@@ -47,7 +47,7 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
   view.address = n.addresses.empty() ? "" : n.addresses.front().text();
   view.host = host_port(c.host, c.port);
   view.rest = rest_url(c);
-  view.role = n.role_word;
+  view.role = to_string(n.role);
   view.role_since = at_wall(n.role_since, now, wall);
   view.tls = to_string(n.tls);
   view.weight = c.weight;

@@ -57,10 +57,11 @@ void publish(Judging& j) {
 void compare_alarms(Judging& j) {
   auto& old = j.s.alarms;
   for (const auto& [subject, text] : j.alarms) {
-    if (!old.contains(subject)) j.tell(TransitionKind::kAlarm, "error", text);
+    if (!old.contains(subject)) j.tell(TransitionKind::kAlarm, Severity::kError, text);
   }
   for (const auto& [subject, text] : old) {
-    if (!j.alarms.contains(subject)) j.tell(TransitionKind::kAlarmOver, "info", "over: " + text);
+    if (!j.alarms.contains(subject))
+      j.tell(TransitionKind::kAlarmOver, Severity::kInfo, "over: " + text);
   }
   old = j.alarms;
 }

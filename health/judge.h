@@ -23,7 +23,9 @@
 #include <vector>
 
 #include "config/config.h"
+#include "health/node_role.h"
 #include "health/report.h"
+#include "health/severity.h"
 #include "health/topology.h"
 
 namespace pgsteer {
@@ -103,8 +105,8 @@ enum class TransitionKind : std::uint8_t {
 struct Transition {
   Instant at;
   TransitionKind kind = TransitionKind::kCluster;
-  const char* level = "info";  // info, warn, error
-  std::string text;            // one sentence with the figures
+  Severity severity = Severity::kInfo;
+  std::string text;  // one sentence with the figures
   std::optional<std::size_t> node;
   std::uint64_t generation = 0;  // the generation that carries it; 0: none was published
   bool by_judge = false;         // a doubt that the evidence itself gives, not a session
@@ -181,9 +183,11 @@ struct NodeState {
   std::string lost_why;
   std::optional<Instant> primary_since;
 
-  // For the page.
-  std::string role_word = "unknown";
+  // As judge describes it: part of some decisions, and what observers see.
+  NodeRole role = NodeRole::kUnknown;
   Instant role_since{};
+
+  // For observers alone.
   std::uint64_t check_history = 0;
   unsigned checks_kept = 0;
   std::uint64_t checks_total = 0;

@@ -81,7 +81,7 @@ void take(Judging& j, const ConfigEvidence& e) {
   }
   j.s.config_due = j.now + std::chrono::seconds(30);
   if (!j.s.dcs_known || !(j.s.dcs == *e.times)) {
-    j.tell(TransitionKind::kCluster, "info",
+    j.tell(TransitionKind::kCluster, Severity::kInfo,
            "Patroni's configuration: ttl " + seconds_text(e.times->ttl) + ", loop_wait " +
                seconds_text(e.times->loop_wait) + ", retry_timeout " +
                seconds_text(e.times->retry_timeout));
@@ -127,7 +127,7 @@ void take(Judging& j, const AddressEvidence& e) {
   n.resolve_failed = e.addresses.empty();
   if (e.addresses.empty() || e.addresses == n.addresses) return;  // an old address beats none
   if (!n.addresses.empty()) {
-    j.tell(TransitionKind::kNode, "info",
+    j.tell(TransitionKind::kNode, Severity::kInfo,
            j.name(e.node) + " resolves to " + e.addresses.front().text() + " now", e.node);
     n.tls = TlsAnswer::kUnknown;
     n.tls_asked_before = false;
@@ -146,26 +146,26 @@ void take(Judging& j, const SuspicionEvidence& e) {
   if (d.kind == SuspicionKind::kInHotStandby && n.failures > 0) n.hot_standby = true;
 }
 
-std::string role_of(const Judging& j, std::size_t i) {
+NodeRole role_of(const Judging& j, std::size_t i) {
   const NodeState& n = j.s.nodes[i];
-  if (foreign(j.s, n)) return "foreign";
-  if (!n.tried) return "unknown";
+  if (foreign(j.s, n)) return NodeRole::kForeign;
+  if (!n.tried) return NodeRole::kUnknown;
   if (n.failures > 0 || !n.report) {
-    if (n.report && n.failures < 2) return n.role_word;  // one failure changes nobody's role
+    if (n.report && n.failures < 2) return n.role;  // one failure changes nobody's role
     bool gone =
         n.database == DatabaseAnswer::kRefused || n.database == DatabaseAnswer::kUnreachable;
-    return gone ? "down" : "silent";
+    return gone ? NodeRole::kDown : NodeRole::kSilent;
   }
   const Report& r = *n.report;
-  if (r.leads()) return "primary";
-  if (r.odd() && n.odd_replies < 3 && n.role_word != "unknown") return n.role_word;
-  if (r.lease && (r.role == Role::kStandbyLeader)) return "standby_leader";
-  if (r.lease && r.in_recovery()) return "promoting";
-  if (r.writable()) return "primary";
-  if (r.role == Role::kStandbyLeader && r.in_recovery()) return "standby_leader";
-  if (r.in_recovery()) return n.sync ? "sync_replica" : "replica";
-  if (r.odd()) return "unknown";
-  return "stopped";
+  if (r.leads()) return NodeRole::kPrimary;
+  if (r.odd() && n.odd_replies < 3 && n.role != NodeRole::kUnknown) return n.role;
+  if (r.lease && (r.role == Role::kStandbyLeader)) return NodeRole::kStandbyLeader;
+  if (r.lease && r.in_recovery()) return NodeRole::kPromoting;
+  if (r.writable()) return NodeRole::kPrimary;
+  if (r.role == Role::kStandbyLeader && r.in_recovery()) return NodeRole::kStandbyLeader;
+  if (r.in_recovery()) return n.sync ? NodeRole::kSyncReplica : NodeRole::kReplica;
+  if (r.odd()) return NodeRole::kUnknown;
+  return NodeRole::kStopped;
 }
 
 }  // namespace
@@ -186,15 +186,15 @@ void ingest(Judging& j, const Evidence& evidence) {
 void describe_nodes(Judging& j) {
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     NodeState& n = j.node(i);
-    std::string role = role_of(j, i);
-    if (role == n.role_word) continue;
-    bool bad = role == "down" || role == "silent" || role == "foreign";
+    NodeRole role = role_of(j, i);
+    if (role == n.role) continue;
+    bool bad = role == NodeRole::kDown || role == NodeRole::kSilent || role == NodeRole::kForeign;
     std::string detail = n.attempt.answered() ? n.attempt.state_word : n.attempt.detail;
-    j.tell(TransitionKind::kNode, bad ? "warn" : "info",
-           j.name(i) + " is " + role + ", was " + n.role_word +
+    j.tell(TransitionKind::kNode, bad ? Severity::kWarn : Severity::kInfo,
+           j.name(i) + " is " + to_string(role) + ", was " + to_string(n.role) +
                (detail.empty() ? "" : " (" + detail + ")"),
            i);
-    n.role_word = std::move(role);
+    n.role = role;
     n.role_since = j.now;
     // News is a reason to look closely again, even if nothing was found for a long time.
     if (j.s.hunting) j.s.hunting_since = j.now;
@@ -213,7 +213,7 @@ bool open_doubt(Judging& j, std::size_t node, const std::string& text) {
   s.doubt_until = j.now + std::chrono::seconds(1);
   s.doubt_window = j.now;
   if (s.futile_doubts < 10) ++s.futile_doubts;
-  j.tell(TransitionKind::kSuspicion, "info", text, node);
+  j.tell(TransitionKind::kSuspicion, Severity::kInfo, text, node);
   return true;
 }
 

@@ -33,15 +33,15 @@ struct Judging {
 
   NodeState& node(std::size_t i) { return s.nodes[i]; }
   const std::string& name(std::size_t i) const { return config.nodes[i].name; }
-  void tell(TransitionKind kind, const char* level, std::string text,
+  void tell(TransitionKind kind, Severity severity, std::string text,
             std::optional<std::size_t> about = std::nullopt) {
-    out.transitions.push_back({now, kind, level, std::move(text), about, 0, false, false});
+    out.transitions.push_back({now, kind, severity, std::move(text), about, 0, false, false});
   }
 };
 
 // judge_ingest.cc: evidence into facts.
 void ingest(Judging& j, const Evidence& evidence);
-void describe_nodes(Judging& j);  // role words for the page, with a line for each change
+void describe_nodes(Judging& j);  // gives each node its role; a line for each change
 bool open_doubt(Judging& j, std::size_t node, const std::string& text);  // false: not listened to
 
 // judge_primary.cc: who may be written to.

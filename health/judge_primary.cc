@@ -70,8 +70,8 @@ void lose(Judging& j, Reason reason, const std::string& why) {
   n.lost = reason;
   n.lost_why = why;
   n.primary_since.reset();
-  j.tell(TransitionKind::kLost, "warn", j.name(h.node) + " is no longer the primary: " + why,
-         h.node);
+  j.tell(TransitionKind::kLost, Severity::kWarn,
+         j.name(h.node) + " is no longer the primary: " + why, h.node);
   j.s.holder.reset();
   j.s.witness = {};
 }
@@ -95,7 +95,7 @@ void adopt(Judging& j, std::size_t i) {
   } else if (timeline != 0) {
     s.went_back.clear();
   }
-  j.tell(TransitionKind::kNewPrimary, "info", j.name(i) + " is the primary: it " + why, i);
+  j.tell(TransitionKind::kNewPrimary, Severity::kInfo, j.name(i) + " is the primary: it " + why, i);
 }
 
 // What a node that holds the lease, or had it last, says of itself in an answer.
@@ -155,11 +155,12 @@ void weigh_holder(Judging& j) {
   Belief belief = doubtful(j, i) ? believe_unproven(j, i) : hear_holder(j, i);
   CurrentPrimary& h = *j.s.holder;
   if (h.proven && belief.verdict.reason != Reason::kPrimary) {
-    j.tell(TransitionKind::kSuspicion, "info", j.name(i) + ": " + belief.verdict.why, i);
+    j.tell(TransitionKind::kSuspicion, Severity::kInfo, j.name(i) + ": " + belief.verdict.why, i);
     j.out.transitions.back().by_judge = true;
   }
   if (!h.proven && belief.verdict.reason == Reason::kPrimary) {
-    j.tell(TransitionKind::kSuspicionOver, "info", j.name(i) + " " + belief.verdict.why, i);
+    j.tell(TransitionKind::kSuspicionOver, Severity::kInfo, j.name(i) + " " + belief.verdict.why,
+           i);
   }
   if (belief.lost) {
     lose(j, belief.verdict.reason, belief.verdict.why);
@@ -170,11 +171,11 @@ void weigh_holder(Judging& j) {
   h.verdict = belief.verdict;
   h.proven = belief.verdict.reason == Reason::kPrimary;
   if (admitted && !admits) {
-    j.tell(TransitionKind::kHeld, "warn", j.name(i) + " takes no new sessions: " + h.verdict.why,
-           i);
+    j.tell(TransitionKind::kHeld, Severity::kWarn,
+           j.name(i) + " takes no new sessions: " + h.verdict.why, i);
   } else if (!admitted && admits) {
-    j.tell(TransitionKind::kResumed, "info", j.name(i) + " takes sessions again: " + h.verdict.why,
-           i);
+    j.tell(TransitionKind::kResumed, Severity::kInfo,
+           j.name(i) + " takes sessions again: " + h.verdict.why, i);
   }
 }
 
@@ -271,7 +272,7 @@ std::string explain_none(const Judging& j) {
                               ? " leads a standby cluster, which is read-only"
                               : " is being promoted");
     }
-    text += (i == 0 ? "" : ", ") + j.name(i) + " is " + n.role_word;
+    text += (i == 0 ? "" : ", ") + j.name(i) + " is " + to_string(n.role);
   }
   return "no node has the leader lease: " + text;
 }
@@ -334,7 +335,7 @@ Verdict primary_verdict(const Judging& j, std::size_t i) {
   }
   if (n.lost != Reason::kNotPrimary) return {Admission::kCut, n.lost, n.lost_why};
   if (!fresh(n)) {
-    return {Admission::kCut, n.role_word == "down" ? Reason::kDown : Reason::kSilent,
+    return {Admission::kCut, n.role == NodeRole::kDown ? Reason::kDown : Reason::kSilent,
             "Patroni does not answer: " + n.attempt.detail};
   }
   return {Admission::kCut, Reason::kNotPrimary, std::string("role ") + to_string(r.role)};

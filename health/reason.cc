@@ -2,6 +2,9 @@
 
 #include <array>
 
+#include "health/node_role.h"
+#include "health/severity.h"
+
 namespace pgsteer {
 namespace {
 
@@ -55,6 +58,44 @@ const char* to_string(Admission admission) {
       return "drain";
     case Admission::kCut:
       return "cut";
+  }
+  return "?";
+}
+
+const char* to_string(Severity severity) {
+  switch (severity) {
+    case Severity::kInfo:
+      return "info";
+    case Severity::kWarn:
+      return "warn";
+    case Severity::kError:
+      return "error";
+  }
+  return "?";
+}
+
+const char* to_string(NodeRole role) {
+  switch (role) {
+    case NodeRole::kPrimary:
+      return "primary";
+    case NodeRole::kPromoting:
+      return "promoting";
+    case NodeRole::kReplica:
+      return "replica";
+    case NodeRole::kSyncReplica:
+      return "sync_replica";
+    case NodeRole::kStandbyLeader:
+      return "standby_leader";
+    case NodeRole::kStopped:
+      return "stopped";
+    case NodeRole::kSilent:
+      return "silent";
+    case NodeRole::kDown:
+      return "down";
+    case NodeRole::kForeign:
+      return "foreign";
+    case NodeRole::kUnknown:
+      return "unknown";
   }
   return "?";
 }

@@ -40,6 +40,18 @@ TEST(Words, OtherEnumsHaveOneEach) {
   EXPECT_FALSE(outcomes.contains("?"));
 }
 
+TEST(Words, SeveritiesAndRolesKeepTheirWords) {
+  EXPECT_STREQ(to_string(Severity::kInfo), "info");
+  EXPECT_STREQ(to_string(Severity::kWarn), "warn");
+  EXPECT_STREQ(to_string(Severity::kError), "error");
+  const std::vector<std::string> expected = {
+      "primary", "promoting", "replica", "sync_replica", "standby_leader",
+      "stopped", "silent",    "down",    "foreign",      "unknown"};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(to_string(static_cast<NodeRole>(i)), expected[i]);
+  }
+}
+
 TEST(AddressText, ShowsBothFamilies) {
   Address a;
   EXPECT_EQ(a.text(), "");
