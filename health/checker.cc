@@ -27,7 +27,7 @@ constexpr std::size_t kMaxSuspicions = 256;
 Checker::Loop::Loop(const Config& config, CheckerOutput output)
     : config_(config),
       output_(std::move(output)),
-      probes_(config.health),
+      rest_client_(config.health),
       state_(initial_state(config, std::random_device{}())),
       record_(config) {
   for (const NodeConfig& node : config.nodes) nodes_.push_back({rest_endpoint(node), {}, false});
@@ -41,7 +41,7 @@ void Checker::Loop::start() {
 
 void Checker::Loop::stop() {
   stopping_ = true;
-  probes_.wake();
+  rest_client_.wake();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -50,7 +50,7 @@ void Checker::Loop::suspect(const Suspicion& suspicion) {
     std::lock_guard lock(mutex_);
     if (suspicions_.size() < kMaxSuspicions) suspicions_.push_back(suspicion);
   }
-  probes_.wake();
+  rest_client_.wake();
 }
 
 void Checker::Loop::report(const WorkerReport& report) {
@@ -58,7 +58,7 @@ void Checker::Loop::report(const WorkerReport& report) {
     std::lock_guard lock(mutex_);
     reports_.push_back(report);
   }
-  probes_.wake();
+  rest_client_.wake();
 }
 
 void Checker::Loop::run() {
@@ -101,7 +101,7 @@ void Checker::Loop::look_up_names() {
   }
   if (names.empty()) return;
   resolver_ = std::make_unique<Resolver>(std::vector<std::string>(names.begin(), names.end()),
-                                         kNamePeriod, [this] { probes_.wake(); });
+                                         kNamePeriod, [this] { rest_client_.wake(); });
 }
 
 void Checker::Loop::take_names(Instant) {
@@ -144,14 +144,14 @@ void Checker::Loop::take_inbox(Instant now) {
 }
 
 void Checker::Loop::take_replies() {
-  for (RestReply& reply : probes_.collect()) {
+  for (RestReply& reply : rest_client_.collect()) {
     bool answered = reply.outcome == Outcome::kAnswered;
     spdlog::debug("check of {}: {} in {:.1f} ms", config_.nodes[reply.node].name, reply.detail,
                   std::chrono::duration<double, std::milli>(reply.received - reply.sent).count());
-    if (reply.ask == ProbeKind::kConfig) {
+    if (reply.kind == ProbeKind::kConfig) {
       auto times = answered ? parse_config_reply(reply.status, reply.body) : std::nullopt;
       evidence_.push_back(ConfigEvidence{reply.node, reply.sent, reply.received, times});
-    } else if (reply.ask == ProbeKind::kCluster) {
+    } else if (reply.kind == ProbeKind::kCluster) {
       auto report = answered ? parse_cluster_reply(reply.status, reply.body) : std::nullopt;
       evidence_.push_back(ClusterEvidence{reply.node, reply.sent, reply.received, report});
     } else {
@@ -186,9 +186,10 @@ void Checker::Loop::carry_out(const Decision& decision, Instant now) {
 }
 
 void Checker::Loop::begin(const Request& request, Instant now) {
-  if (request.ask == ProbeKind::kDatabase || request.ask == ProbeKind::kTls) {
-    checks_.push_back(std::make_unique<PortCheck>(
-        request.node, request.ask, state_.nodes[request.node].addresses, now, now + kPortDeadline));
+  if (request.kind == ProbeKind::kDatabase || request.kind == ProbeKind::kTls) {
+    checks_.push_back(std::make_unique<PortCheck>(request.node, request.kind,
+                                                  state_.nodes[request.node].addresses, now,
+                                                  now + kPortDeadline));
     return;
   }
   const Node& node = nodes_[request.node];
@@ -197,7 +198,7 @@ void Checker::Loop::begin(const Request& request, Instant now) {
   } else if (node.rest_addresses.empty()) {
     unresolved(request, now, now);
   } else {
-    probes_.begin(request.node, request.ask, node.rest, node.rest_addresses);
+    rest_client_.begin(request.node, request.kind, node.rest, node.rest_addresses);
   }
 }
 
@@ -215,9 +216,9 @@ void Checker::Loop::begin_waiting(Instant now) {
 }
 
 void Checker::Loop::unresolved(const Request& request, Instant since, Instant now) {
-  if (request.ask == ProbeKind::kConfig) {
+  if (request.kind == ProbeKind::kConfig) {
     evidence_.push_back(ConfigEvidence{request.node, since, now, std::nullopt});
-  } else if (request.ask == ProbeKind::kCluster) {
+  } else if (request.kind == ProbeKind::kCluster) {
     evidence_.push_back(ClusterEvidence{request.node, since, now, std::nullopt});
   } else {
     round_moved_ = true;
@@ -257,7 +258,7 @@ void Checker::Loop::sleep(Instant until) {
   }
   for (const Waiting& w : waiting_) until = std::min(until, w.since + config_.health.timeout);
   auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
-  probes_.wait(sockets, std::max(left, milliseconds(0)));
+  rest_client_.wait(sockets, std::max(left, milliseconds(0)));
 }
 
 Checker::Checker(const Config& config, CheckerOutput output)

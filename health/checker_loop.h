@@ -9,8 +9,8 @@
 #include "health/checker.h"
 #include "health/failover_record.h"
 #include "health/judge.h"
+#include "health/patroni/rest_client.h"
 #include "health/port_check.h"
-#include "health/probe.h"
 #include "health/resolver.h"
 
 namespace pgsteer {
@@ -62,7 +62,7 @@ class Checker::Loop {
   std::atomic<bool> stopping_ = false;
 
   // The checker thread's own.
-  Probes probes_;
+  RestClient rest_client_;
   std::vector<Node> nodes_;
   std::vector<std::unique_ptr<PortCheck>> checks_;
   std::vector<Waiting> waiting_;
@@ -70,7 +70,7 @@ class Checker::Loop {
   bool round_moved_ = false;  // a probe has ended since the last view
   JudgeState state_;
   FailoverRecord record_;
-  std::unique_ptr<Resolver> resolver_;  // calls into probes_: goes first
+  std::unique_ptr<Resolver> resolver_;  // calls into rest_client_: goes first
   std::thread thread_;
 };
 

@@ -89,20 +89,4 @@ Decision judge(const Config& config, JudgeState& state, const std::vector<Eviden
   return std::move(j.out);
 }
 
-const char* to_string(DatabaseAnswer answer) {
-  switch (answer) {
-    case DatabaseAnswer::kUnknown:
-      return "unknown";
-    case DatabaseAnswer::kAnswers:
-      return "yes";
-    case DatabaseAnswer::kRefused:
-      return "refused";
-    case DatabaseAnswer::kUnreachable:
-      return "unreachable";
-    case DatabaseAnswer::kHung:
-      return "silent";
-  }
-  return "?";
-}
-
 }  // namespace pgsteer

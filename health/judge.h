@@ -23,71 +23,12 @@
 #include <vector>
 
 #include "config/config.h"
+#include "health/evidence.h"
 #include "health/node_role.h"
-#include "health/report.h"
 #include "health/severity.h"
 #include "health/topology.h"
 
 namespace pgsteer {
-
-using Instant = std::chrono::steady_clock::time_point;
-
-// What judge wants to know. The first three go to the REST API and share its one slot per node.
-enum class ProbeKind : std::uint8_t {
-  kLeader,    // GET /leader
-  kConfig,    // GET /config
-  kCluster,   // GET /cluster, as second witness
-  kDatabase,  // does PostgreSQL's port answer?
-  kTls,       // SSLRequest to PostgreSQL's port
-};
-
-struct Request {
-  std::size_t node = 0;
-  ProbeKind ask = ProbeKind::kLeader;
-  friend bool operator==(const Request&, const Request&) = default;
-};
-
-// How PostgreSQL's port behaves. Answering means that a live postmaster handled the connection;
-// it may still refuse a login.
-enum class DatabaseAnswer : std::uint8_t { kUnknown, kAnswers, kRefused, kUnreachable, kHung };
-const char* to_string(DatabaseAnswer);
-
-// One thing learnt. `sent` is when the driver began, `received` when it ended; received <= now.
-struct LeaderEvidence {
-  std::size_t node = 0;
-  Instant sent, received;
-  Report report;
-};
-struct ConfigEvidence {
-  std::size_t node = 0;
-  Instant sent, received;
-  std::optional<DcsTimes> times;  // empty: it failed
-};
-struct ClusterEvidence {
-  std::size_t node = 0;
-  Instant sent, received;
-  std::optional<ClusterReport> report;  // empty: it failed
-};
-struct DatabaseEvidence {
-  std::size_t node = 0;
-  Instant sent, received;
-  DatabaseAnswer answer = DatabaseAnswer::kUnknown;
-};
-struct TlsEvidence {
-  std::size_t node = 0;
-  TlsAnswer answer = TlsAnswer::kUnknown;
-};
-// Unasked: names resolve again and again. Empty: the name does not resolve (now).
-struct AddressEvidence {
-  std::size_t node = 0;
-  std::vector<Address> addresses;
-};
-// Unasked: the data plane stumbled.
-struct SuspicionEvidence {
-  Suspicion doubt;
-};
-using Evidence = std::variant<LeaderEvidence, ConfigEvidence, ClusterEvidence, DatabaseEvidence,
-                              TlsEvidence, AddressEvidence, SuspicionEvidence>;
 
 // What changed, for the log, the page and the failover record.
 enum class TransitionKind : std::uint8_t {
@@ -133,7 +74,7 @@ struct NodeState {
 
   // The REST slot.
   bool rest_in_flight = false;
-  ProbeKind rest_ask = ProbeKind::kLeader;
+  ProbeKind rest_kind = ProbeKind::kLeader;
   Instant rest_since{};
   std::uint64_t rest_round = 0;
   Instant last_leader_ask{};

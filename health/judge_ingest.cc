@@ -1,6 +1,4 @@
 // Evidence into facts: what was learnt of each node, before anything is decided.
-#include <cstdio>
-
 #include "health/judge_parts.h"
 #include "health/reason.h"
 
@@ -136,7 +134,7 @@ void take(Judging& j, const AddressEvidence& e) {
 }
 
 void take(Judging& j, const SuspicionEvidence& e) {
-  const Suspicion& d = e.doubt;
+  const Suspicion& d = e.suspicion;
   NodeState& n = j.node(d.node);
   bool heard = open_doubt(
       j, d.node, "a session found " + j.name(d.node) + " in trouble: " + to_string(d.kind));
@@ -175,7 +173,7 @@ void ingest(Judging& j, const Evidence& evidence) {
       [&](const auto& e) {
         using E = std::decay_t<decltype(e)>;
         if constexpr (std::is_same_v<E, SuspicionEvidence>) {
-          if (e.doubt.node < j.s.nodes.size()) take(j, e);
+          if (e.suspicion.node < j.s.nodes.size()) take(j, e);
         } else {
           if (e.node < j.s.nodes.size()) take(j, e);
         }
@@ -233,27 +231,7 @@ bool turned_away(const NodeState& n, Instant now) {
 }
 
 bool late(const NodeState& n, Instant now) {
-  return n.rest_in_flight && n.rest_ask == ProbeKind::kLeader && now - n.rest_since >= kLate;
-}
-
-std::string seconds_text(std::chrono::steady_clock::duration d) {
-  double seconds = std::chrono::duration<double>(d).count();
-  char text[32];
-  std::snprintf(text, sizeof text, "%.1f s", seconds);
-  return text;
-}
-
-std::string bytes_text(std::uint64_t bytes) {
-  static constexpr const char* kUnits[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
-  double value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit < 5) {
-    value /= 1024;
-    ++unit;
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
-  return text;
+  return n.rest_in_flight && n.rest_kind == ProbeKind::kLeader && now - n.rest_since >= kLate;
 }
 
 }  // namespace pgsteer

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "health/judge.h"
+#include "health/text.h"
 
 namespace pgsteer {
 
@@ -68,11 +69,9 @@ void plan(Judging& j);
 
 // Shared small questions.
 bool foreign(const JudgeState& s, const NodeState& n);
-bool fresh(const NodeState& n);                                   // its last attempt was answered
-bool claims(const JudgeState& s, const NodeState& n);             // fresh, lease, writable, ours
-bool turned_away(const NodeState& n, Instant now);                // a session, just now
-bool late(const NodeState& n, Instant now);                       // being asked, and slow to answer
-std::string seconds_text(std::chrono::steady_clock::duration d);  // "1.2 s"
-std::string bytes_text(std::uint64_t bytes);                      // "1.2 MB"
+bool fresh(const NodeState& n);                        // its last attempt was answered
+bool claims(const JudgeState& s, const NodeState& n);  // fresh, lease, writable, ours
+bool turned_away(const NodeState& n, Instant now);     // a session, just now
+bool late(const NodeState& n, Instant now);            // being asked, and slow to answer
 
 }  // namespace pgsteer

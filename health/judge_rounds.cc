@@ -84,7 +84,7 @@ struct Planner {
       n.tls_asked = j.now;
     } else {
       n.rest_in_flight = true;
-      n.rest_ask = what;
+      n.rest_kind = what;
       n.rest_since = j.now;
       n.rest_round = j.s.round;
       if (what == ProbeKind::kLeader) n.last_leader_ask = j.now;
@@ -229,7 +229,7 @@ void plan(Judging& j) {
   p.wake_at(s.doubt_until);
   if (s.holder) {
     const NodeState& n = s.nodes[s.holder->node];
-    if (n.rest_in_flight && n.rest_ask == ProbeKind::kLeader) p.wake_at(n.rest_since + kLate);
+    if (n.rest_in_flight && n.rest_kind == ProbeKind::kLeader) p.wake_at(n.rest_since + kLate);
     if (!s.holder->proven || n.rest_in_flight)
       p.wake_at(fence_deadline(j.config, s, s.holder->node));
     if (n.turned_away) p.wake_at(*n.turned_away + kTurnedAway);

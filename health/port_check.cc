@@ -10,9 +10,9 @@
 
 namespace pgsteer {
 
-PortCheck::PortCheck(std::size_t node, ProbeKind ask, std::vector<Address> addresses, Instant now,
+PortCheck::PortCheck(std::size_t node, ProbeKind kind, std::vector<Address> addresses, Instant now,
                      Instant deadline)
-    : node_(node), ask_(ask), addresses_(std::move(addresses)), began_(now), deadline_(deadline) {
+    : node_(node), kind_(kind), addresses_(std::move(addresses)), began_(now), deadline_(deadline) {
   std::reverse(addresses_.begin(), addresses_.end());
   connect_next();
 }
@@ -57,7 +57,7 @@ void PortCheck::finish_connect() {
     return connect_next();
   }
   connected_ = true;
-  if (ask_ == ProbeKind::kDatabase) {
+  if (kind_ == ProbeKind::kDatabase) {
     ::shutdown(fd_, SHUT_WR);
     return;
   }
@@ -85,7 +85,7 @@ std::optional<Evidence> PortCheck::step(Instant now) {
     end(connected_ ? DatabaseAnswer::kHung : DatabaseAnswer::kUnreachable, TlsAnswer::kUnknown);
   }
   if (!over_) return std::nullopt;
-  if (ask_ == ProbeKind::kTls) return TlsEvidence{node_, tls_};
+  if (kind_ == ProbeKind::kTls) return TlsEvidence{node_, tls_};
   return DatabaseEvidence{node_, began_, now, answer_};
 }
 

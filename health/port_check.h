@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "health/judge.h"
+#include "health/evidence.h"
 
 namespace pgsteer {
 
@@ -17,7 +17,7 @@ class PortCheck {
   // well. A postmaster that lives does so without a line in its log (an end of file before the
   // first byte is not worth one, postmaster.c ProcessStartupPacket); a stopped or frozen one never
   // does. ProbeKind::kTls: sends an SSLRequest and reads the one byte of the answer.
-  PortCheck(std::size_t node, ProbeKind ask, std::vector<Address> addresses, Instant now,
+  PortCheck(std::size_t node, ProbeKind kind, std::vector<Address> addresses, Instant now,
             Instant deadline);
   ~PortCheck();
   PortCheck(const PortCheck&) = delete;
@@ -38,7 +38,7 @@ class PortCheck {
   void end(DatabaseAnswer answer, TlsAnswer tls);
 
   std::size_t node_;
-  ProbeKind ask_;
+  ProbeKind kind_;
   std::vector<Address> addresses_;  // still to be tried, last one first
   Instant began_;
   Instant deadline_;

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "health/evidence.h"
 #include "health/node_role.h"
 #include "health/severity.h"
 
@@ -108,6 +109,22 @@ const char* to_string(TlsAnswer answer) {
       return "yes";
     case TlsAnswer::kNo:
       return "no";
+  }
+  return "?";
+}
+
+const char* to_string(DatabaseAnswer answer) {
+  switch (answer) {
+    case DatabaseAnswer::kUnknown:
+      return "unknown";
+    case DatabaseAnswer::kAnswers:
+      return "yes";
+    case DatabaseAnswer::kRefused:
+      return "refused";
+    case DatabaseAnswer::kUnreachable:
+      return "unreachable";
+    case DatabaseAnswer::kHung:
+      return "silent";
   }
   return "?";
 }

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "health/report.h"
+#include "health/patroni/report.h"
 #include "tests/fuzz/expect.h"
 
 namespace {

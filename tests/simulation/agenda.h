@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "health/judge.h"
+#include "health/evidence.h"
 #include "tests/simulation/dice.h"
 
 namespace pgsteer {

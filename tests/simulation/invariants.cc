@@ -33,10 +33,10 @@ void Invariants::fail(std::string text) {
 }
 
 void Invariants::asked(const Request& request, Instant due_at_most) {
-  if (request.ask == ProbeKind::kDatabase || request.ask == ProbeKind::kTls) return;
+  if (request.kind == ProbeKind::kDatabase || request.kind == ProbeKind::kTls) return;
   Watch& w = watch_[request.node];
   w.slot_free = due_at_most;
-  if (request.ask != ProbeKind::kLeader) w.other_ask = agenda_.now();
+  if (request.kind != ProbeKind::kLeader) w.other_ask = agenda_.now();
 }
 
 void Invariants::answered(const Evidence& evidence, const ModelNode& node) {

@@ -21,6 +21,7 @@
 //              tells: whoever took the key has to say so, and to be asked
 #pragma once
 
+#include "health/judge.h"
 #include "tests/simulation/model_sessions.h"
 
 namespace pgsteer {

@@ -3,6 +3,7 @@
 // what the cluster's truth was while it lived. One owner, one thread.
 #pragma once
 
+#include "config/config.h"
 #include "tests/simulation/model_cluster.h"
 
 namespace pgsteer {

@@ -163,12 +163,12 @@ void Simulation::follow(const Decision& decision) {
 void Simulation::carry_out(const Request& request) {
   ++requests_;
   std::size_t node = request.node;
-  bool rest = of_rest(request.ask);
+  bool rest = of_rest(request.kind);
   if (rest && ++in_flight_[node] > 1) {
     invariants_.violation = "two requests at a time to " + model_name(node);
   }
   invariants_.asked(request, agenda_.now() + config_.health.timeout);
-  cluster_.ask(node, request.ask, config_.health.timeout, [this, node, rest](Evidence e) {
+  cluster_.ask(node, request.kind, config_.health.timeout, [this, node, rest](Evidence e) {
     if (rest) --in_flight_[node];
     learn(std::move(e));
   });

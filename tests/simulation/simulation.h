@@ -2,6 +2,7 @@
 // follows from the seed. One owner, one thread.
 #pragma once
 
+#include "health/judge.h"
 #include "tests/simulation/invariants.h"
 
 namespace pgsteer {

@@ -236,15 +236,15 @@ class ScriptedCluster {
   void carry_out(const Request& request) {
     std::size_t i = request.node;
     ScriptedNode& n = nodes[i];
-    n.asked.push_back(request.ask);
+    n.asked.push_back(request.kind);
     n.asked_at.push_back(now);
     Instant sent = now;
-    bool rest = request.ask != ProbeKind::kDatabase && request.ask != ProbeKind::kTls;
+    bool rest = request.kind != ProbeKind::kDatabase && request.kind != ProbeKind::kTls;
     Instant due = now + (rest ? n.latency : milliseconds(1));
     bool answers = n.outcome == Outcome::kAnswered;
     pending.push_back(
         {due, [this, i, request, sent, due, answers]() -> Evidence {
-           switch (request.ask) {
+           switch (request.kind) {
              case ProbeKind::kLeader:
                return LeaderEvidence{i, sent, due, reply_of(i, due)};
              case ProbeKind::kConfig:

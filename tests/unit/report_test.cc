@@ -1,5 +1,5 @@
 // Reading Patroni's replies: every version's bodies, and everything that a peer may send instead.
-#include "health/report.h"
+#include "health/patroni/report.h"
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kDate = "Mon, 04 May 2026 08:13:53 GMT";
 
 std::string fixture(const std::string& name) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../fixtures/patroni" / name;
+  auto path = std::filesystem::path(PGSTEER_FIXTURES) / "patroni" / name;
   std::ifstream in(path);
   EXPECT_TRUE(in) << path;
   std::ostringstream text;

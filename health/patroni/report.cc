@@ -1,4 +1,4 @@
-#include "health/report.h"
+#include "health/patroni/report.h"
 
 #include <array>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "health/probe.h"
+#include "health/patroni/rest_client.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "config/address.h"
-#include "health/judge_parts.h"
+#include "health/text.h"
 
 namespace pgsteer {
 namespace {
@@ -19,8 +19,8 @@ struct ListFree {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-const char* path_of(ProbeKind ask) {
-  switch (ask) {
+const char* path_of(ProbeKind kind) {
+  switch (kind) {
     case ProbeKind::kConfig:
       return "/config";
     case ProbeKind::kCluster:
@@ -45,7 +45,7 @@ std::string bare(const Address& address) {
 
 }  // namespace
 
-struct Probes::Transfer {
+struct RestClient::Transfer {
   RestReply reply;
   std::unique_ptr<curl_slist, ListFree> resolve;
   std::unique_ptr<CURL, EasyFree> easy;
@@ -72,23 +72,23 @@ RestEndpoint rest_endpoint(const NodeConfig& node) {
   return endpoint;
 }
 
-Probes::Probes(const HealthConfig& config) : config_(config) {
+RestClient::RestClient(const HealthConfig& config) : config_(config) {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   multi_.reset(curl_multi_init());
   if (!multi_) throw std::runtime_error("libcurl: no multi handle");
 }
 
-Probes::~Probes() {
+RestClient::~RestClient() {
   for (auto& transfer : transfers_) curl_multi_remove_handle(multi_.get(), transfer->easy.get());
 }
 
-void Probes::begin(std::size_t node, ProbeKind ask, const RestEndpoint& endpoint,
-                   const std::vector<Address>& addresses) {
+void RestClient::begin(std::size_t node, ProbeKind kind, const RestEndpoint& endpoint,
+                       const std::vector<Address>& addresses) {
   auto transfer = std::make_unique<Transfer>();
   Transfer& t = *transfer;
   t.reply.node = node;
-  t.reply.ask = ask;
+  t.reply.kind = kind;
   t.easy.reset(curl_easy_init());
   CURL* easy = t.easy.get();
   if (!easy) throw std::bad_alloc();
@@ -97,7 +97,7 @@ void Probes::begin(std::size_t node, ProbeKind ask, const RestEndpoint& endpoint
   if (endpoint.host.find(':') == std::string::npos)
     t.resolve.reset(curl_slist_append(nullptr, entry.c_str()));
   curl_easy_setopt(easy, CURLOPT_RESOLVE, t.resolve.get());
-  curl_easy_setopt(easy, CURLOPT_URL, (endpoint.base + path_of(ask)).c_str());
+  curl_easy_setopt(easy, CURLOPT_URL, (endpoint.base + path_of(kind)).c_str());
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_0));
   curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
@@ -127,7 +127,7 @@ void Probes::begin(std::size_t node, ProbeKind ask, const RestEndpoint& endpoint
   transfers_.push_back(std::move(transfer));
 }
 
-void Probes::wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout) {
+void RestClient::wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout) {
   int running = 0;
   curl_multi_perform(multi_.get(), &running);
   // A transfer that has just ended must be collected, not slept on.
@@ -137,7 +137,7 @@ void Probes::wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds time
   curl_multi_perform(multi_.get(), &running);
 }
 
-void Probes::wake() { curl_multi_wakeup(multi_.get()); }
+void RestClient::wake() { curl_multi_wakeup(multi_.get()); }
 
 namespace {
 
@@ -190,7 +190,7 @@ void conclude(CURL* easy, CURLcode code, const char* error, std::chrono::millise
 
 }  // namespace
 
-std::vector<RestReply> Probes::collect() {
+std::vector<RestReply> RestClient::collect() {
   std::vector<RestReply> replies;
   int left = 0;
   while (CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "config/config.h"
-#include "health/judge.h"
+#include "health/evidence.h"
 
 namespace pgsteer {
 
@@ -25,7 +25,7 @@ RestEndpoint rest_endpoint(const NodeConfig& node);
 
 struct RestReply {
   std::size_t node = 0;
-  ProbeKind ask = ProbeKind::kLeader;
+  ProbeKind kind = ProbeKind::kLeader;
   Instant sent, received;
   Outcome outcome = Outcome::kMalformed;
   std::string detail;  // for a person
@@ -37,13 +37,13 @@ struct RestReply {
 // The largest reply that is read; a real one has a few kB at most.
 inline constexpr std::size_t kMostBody = 64 * 1024;
 
-class Probes {
+class RestClient {
  public:
-  explicit Probes(const HealthConfig& config);
-  ~Probes();
+  explicit RestClient(const HealthConfig& config);
+  ~RestClient();
 
   // `addresses`: what the endpoint's host resolves to.
-  void begin(std::size_t node, ProbeKind ask, const RestEndpoint& endpoint,
+  void begin(std::size_t node, ProbeKind kind, const RestEndpoint& endpoint,
              const std::vector<Address>& addresses);
   // Sleeps until a request or one of `sockets` makes progress, wake() is called or `timeout`
   // passes.
