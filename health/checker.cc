@@ -179,8 +179,8 @@ void Checker::Loop::carry_out(const Decision& decision, Instant now) {
     output_.topology(std::make_shared<const Topology>(*decision.topology));
   }
   for (const Request& request : decision.requests) begin(request, now);
-  for (const Transition& transition : decision.transitions) tell(transition, now);
-  if (resolver_ && state_.hunting) resolver_->refresh();
+  for (const Transition& transition : decision.transitions) announce(transition, now);
+  if (resolver_ && state_.rounds.hunting) resolver_->refresh();
   if (decision.topology || !decision.transitions.empty() || round_moved_) show(now);
   round_moved_ = false;
 }
@@ -228,7 +228,7 @@ void Checker::Loop::unresolved(const Request& request, Instant since, Instant no
   }
 }
 
-void Checker::Loop::tell(const Transition& transition, Instant now) {
+void Checker::Loop::announce(const Transition& transition, Instant now) {
   WallTime wall = WallTime::clock::now();
   record_.observe(transition, now, wall);
   event(transition.severity, transition.text, wall);

@@ -47,7 +47,7 @@ class Checker::Loop {
   void begin(const Request& request, Instant now);
   void begin_waiting(Instant now);
   void unresolved(const Request& request, Instant since, Instant now);
-  void tell(const Transition& transition, Instant now);
+  void announce(const Transition& transition, Instant now);
   void event(Severity severity, const std::string& text, WallTime at);
   void show(Instant now);
   void sleep(Instant until);

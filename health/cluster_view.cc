@@ -1,7 +1,7 @@
 #include "health/cluster_view.h"
 
 #include "config/address.h"
-#include "health/judge_parts.h"
+#include "health/judge_state.h"
 #include "health/reason.h"
 
 namespace pgsteer {
@@ -14,28 +14,28 @@ WallTime at_wall(Instant then, Instant now, WallTime wall) {
 }
 
 void show_checks(const NodeState& n, Instant now, WallTime wall, NodeView& view) {
-  view.check_history = n.check_history;
-  view.checks_kept = n.checks_kept;
-  view.checks_total = n.checks_total;
-  view.checks_failed = n.checks_failed;
-  view.last_check = at_wall(n.last_check, now, wall);
-  view.last_check_seconds = std::chrono::duration<double>(n.last_check_took).count();
-  view.last_check_result = n.tried ? n.attempt.detail : "";
+  view.check_history = n.checks.passed;
+  view.checks_kept = n.checks.kept;
+  view.checks_total = n.checks.total;
+  view.checks_failed = n.checks.failed;
+  view.last_check = at_wall(n.checks.last, now, wall);
+  view.last_check_seconds = std::chrono::duration<double>(n.checks.last_took).count();
+  view.last_check_result = n.rest.tried ? n.rest.attempt.detail : "";
 }
 
 void show_report(const JudgeState& s, const NodeState& n, NodeView& view) {
-  if (!n.report) return;
-  const Report& r = *n.report;
+  if (!n.rest.report) return;
+  const Report& r = *n.rest.report;
   view.state = r.state_word;
-  view.lease = fresh(n) && r.lease;
+  view.lease = is_fresh(n) && r.lease;
   view.timeline = r.timeline;
   view.lsn = r.location ? *r.location : r.replayed.value_or(0);
   view.replication_state = r.replication_state;
   view.server_version = r.server_version;
   view.patroni_version = r.patroni_version;
   view.tags.assign(r.tags.begin(), r.tags.end());
-  bool holder = s.holder && &s.nodes[s.holder->node] == &n;
-  if (!holder && n.lag && r.in_recovery()) view.lag = n.lag;
+  bool primary = s.primary && &s.nodes[s.primary->node] == &n;
+  if (!primary && n.replica.lag && r.in_recovery()) view.lag = n.replica.lag;
 }
 
 NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Instant now,
@@ -49,11 +49,11 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
   view.rest = rest_url(c);
   view.role = to_string(n.role);
   view.role_since = at_wall(n.role_since, now, wall);
-  view.tls = to_string(n.tls);
+  view.tls = to_string(n.tls.answer);
   view.weight = c.weight;
   // While Patroni answers, its own query is the proof that PostgreSQL does.
-  bool queried = fresh(n) && (n.report->location || n.report->replayed);
-  view.database_answers = queried ? "yes" : to_string(n.database);
+  bool queried = is_fresh(n) && (n.rest.report->location || n.rest.report->replayed);
+  view.database_answers = queried ? "yes" : to_string(n.database.answer);
   show_checks(n, now, wall, view);
   show_report(s, n, view);
   for (std::size_t l = 0; l < s.published.pools.size(); ++l) {
@@ -72,31 +72,31 @@ ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now,
   view.system_identifier = s.system_identifier;
   view.no_primary_why = s.no_primary_why;
   view.first_round_done = s.first_round_done;
-  view.hunting = s.hunting;
-  if (s.holder) {
-    view.primary = config.nodes[s.holder->node].name;
-    view.primary_since = at_wall(s.holder->since, now, wall);
-    view.timeline = s.holder->timeline;
-    if (!s.holder->proven && s.first_round_done &&
-        s.holder->verdict.reason != Reason::kMaintenance) {
-      Instant fence = fence_deadline(config, s, s.holder->node);
+  view.hunting = s.rounds.hunting;
+  if (s.primary) {
+    view.primary = config.nodes[s.primary->node].name;
+    view.primary_since = at_wall(s.primary->since, now, wall);
+    view.timeline = s.primary->timeline;
+    if (!s.primary->proven && s.first_round_done &&
+        s.primary->verdict.reason != Reason::kMaintenance) {
+      Instant fence = fence_deadline(config, s, s.primary->node);
       view.fence_seconds = std::max(0.0, std::chrono::duration<double>(fence - now).count());
     }
   }
   bool any = false;
   bool all_unlocked = true;
   for (const NodeState& n : s.nodes) {
-    if (n.report && view.scope.empty()) view.scope = n.report->scope;
-    if (!fresh(n) || foreign(s, n)) continue;
+    if (n.rest.report && view.scope.empty()) view.scope = n.rest.report->scope;
+    if (!is_fresh(n) || is_foreign(s, n)) continue;
     any = true;
-    view.paused |= n.report->pause;
-    view.failsafe |= n.report->failsafe;
-    all_unlocked &= n.report->cluster_unlocked;
+    view.paused |= n.rest.report->pause;
+    view.failsafe |= n.rest.report->failsafe;
+    all_unlocked &= n.rest.report->cluster_unlocked;
   }
   // Every member without a view of the store, the leader included: the store is out of reach. When
   // only the key is missing, nobody leads.
-  view.dcs_ok = !(any && all_unlocked && s.holder && s.holder->proven) && !view.failsafe;
-  for (const auto& [subject, text] : s.alarms) view.alarms.push_back(text);
+  view.dcs_ok = !(any && all_unlocked && s.primary && s.primary->proven) && !view.failsafe;
+  for (const auto& [key, text] : s.alarms) view.alarms.push_back(text);
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     view.nodes.push_back(show_node(config, s, i, now, wall));
   }

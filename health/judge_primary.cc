@@ -1,12 +1,12 @@
-// Who may be written to: the rows of the evidence table that concern the primary.
+// Which node takes writes: the rows of the evidence table that concern the primary.
 //
-// There is at most one holder: the node last proven to be the primary. It stays until something
-// proves that it is not (it says so itself, another one leads on a higher timeline, its fence
-// deadline passes). Only then, or from the start, another node is adopted.
+// There is at most one current primary: the node last proven to be it. It stays until something
+// proves that it is not (it says so itself, another node leads on a higher timeline, its fence
+// deadline passes). Only then, or from the start, another node becomes it.
 #include <algorithm>
 #include <map>
 
-#include "health/judge_parts.h"
+#include "health/judge_context.h"
 
 namespace pgsteer {
 namespace {
@@ -15,260 +15,287 @@ std::string on_timeline(std::uint32_t timeline) {
   return "timeline " + (timeline == 0 ? std::string("unknown") : std::to_string(timeline));
 }
 
-// Once the first round is in, the identifier that most nodes show is the cluster's; if as many show
-// another one, the one whose node leads.
-void learn_identity(Judging& j) {
+// Once the first round is in, the identifier that most nodes show is the cluster's. If two are
+// shown equally often, the one whose node leads wins.
+void learn_identity(JudgeContext& j) {
   JudgeState& s = j.s;
   if (!s.system_identifier.empty() || !s.first_round_done) return;
   std::map<std::string, unsigned> votes;
   for (const NodeState& n : s.nodes) {
-    if (!fresh(n) || n.report->system_identifier.empty()) continue;
-    votes[n.report->system_identifier] += n.report->leads() ? 3 : 2;
+    if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
+    votes[n.rest.report->system_identifier] += n.rest.report->leads() ? 3 : 2;
   }
   if (votes.empty()) return;
-  auto best = std::max_element(votes.begin(), votes.end(),
-                               [](const auto& a, const auto& b) { return a.second < b.second; });
-  auto ties = std::count_if(votes.begin(), votes.end(),
-                            [&](const auto& v) { return v.second == best->second; });
+  const auto best = std::max_element(
+      votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto ties = std::count_if(votes.begin(), votes.end(),
+                                  [&](const auto& v) { return v.second == best->second; });
   if (ties > 1) {
-    j.alarms["identity"] =
+    j.alarms[AlarmKey{AlarmKind::kIdentity}] =
         "the configured nodes belong to different clusters, and none is the majority";
     return;
   }
   s.system_identifier = best->first;
 }
 
-void note_timelines(Judging& j) {
+void note_timelines(JudgeContext& j) {
+  TimelineState& timelines = j.s.timelines;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.s.nodes[i];
-    if (foreign(j.s, n)) {
-      j.alarms["foreign " + j.name(i)] =
+    if (is_foreign(j.s, n)) {
+      j.alarms[AlarmKey{AlarmKind::kForeign, i}] =
           j.name(i) + " belongs to another cluster: its system identifier is " +
-          n.report->system_identifier + ", ours is " + j.s.system_identifier;
-    } else if (fresh(n) && n.report->timeline > j.s.highest_timeline) {
-      j.s.highest_timeline = n.report->timeline;
-      j.s.highest_node = j.name(i);
+          n.rest.report->system_identifier + ", ours is " + j.s.system_identifier;
+    } else if (is_fresh(n) && n.rest.report->timeline > timelines.highest) {
+      timelines.highest = n.rest.report->timeline;
+      timelines.highest_node = j.name(i);
     }
   }
 }
 
 // Another node that has shown a timeline above `timeline` within the last seconds.
-std::optional<std::size_t> higher_in_sight(const Judging& j, std::size_t except,
+std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t except,
                                            std::uint32_t timeline) {
   if (timeline == 0) return std::nullopt;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.s.nodes[i];
-    if (i == except || !n.report || foreign(j.s, n) || n.report->timeline <= timeline) continue;
-    if (fresh(n) || j.now - n.report_received <= kInSight) return i;
+    if (i == except || !n.rest.report || is_foreign(j.s, n)) continue;
+    if (n.rest.report->timeline <= timeline) continue;
+    if (is_fresh(n) || j.now - n.rest.report_received <= kTimelineFresh) return i;
   }
   return std::nullopt;
 }
 
-void lose(Judging& j, Reason reason, const std::string& why) {
-  CurrentPrimary& h = *j.s.holder;
-  NodeState& n = j.node(h.node);
-  n.lost = reason;
-  n.lost_why = why;
-  n.primary_since.reset();
-  j.tell(TransitionKind::kLost, Severity::kWarn,
-         j.name(h.node) + " is no longer the primary: " + why, h.node);
-  j.s.holder.reset();
-  j.s.witness = {};
+void drop_primary(JudgeContext& j, Reason reason, const std::string& why) {
+  const std::size_t i = j.s.primary->node;
+  j.node(i).primary = {std::nullopt, reason, why};
+  j.announce(TransitionKind::kLost, Severity::kWarn,
+             j.name(i) + " is no longer the primary: " + why, i);
+  j.s.primary.reset();
+  j.s.witness.answer.reset();
 }
 
-void adopt(Judging& j, std::size_t i) {
+void adopt_primary(JudgeContext& j, std::size_t i) {
   JudgeState& s = j.s;
   NodeState& n = j.node(i);
-  std::uint32_t timeline = n.report->timeline;
-  std::string why = "has the lease and takes writes on " + on_timeline(timeline);
-  s.holder = CurrentPrimary{i, timeline, j.now, {Admission::kAdmit, Reason::kPrimary, why}, true};
-  s.witness = {};
-  s.futile_doubts = 0;
-  n.lost = Reason::kNotPrimary;
-  n.lost_why.clear();
-  n.primary_since = j.now;
-  if (s.system_identifier.empty()) s.system_identifier = n.report->system_identifier;
-  if (timeline != 0 && timeline < s.highest_timeline) {
-    s.went_back = j.name(i) + " leads on timeline " + std::to_string(timeline) + ", but " +
-                  s.highest_node + " had been on timeline " + std::to_string(s.highest_timeline) +
-                  ": what was written there is lost";
+  const std::uint32_t timeline = n.rest.report->timeline;
+  const std::string why = "has the lease and takes writes on " + on_timeline(timeline);
+  s.primary = CurrentPrimary{i, timeline, j.now, {Admission::kAdmit, Reason::kPrimary, why}, true};
+  s.witness.answer.reset();
+  s.suspicion.futile = 0;
+  n.primary = {j.now, Reason::kNotPrimary, ""};
+  if (s.system_identifier.empty()) s.system_identifier = n.rest.report->system_identifier;
+  if (timeline != 0 && timeline < s.timelines.highest) {
+    s.timelines.went_back = j.name(i) + " leads on timeline " + std::to_string(timeline) +
+                            ", but " + s.timelines.highest_node + " was on timeline " +
+                            std::to_string(s.timelines.highest) +
+                            " before: what was written there is lost";
   } else if (timeline != 0) {
-    s.went_back.clear();
+    s.timelines.went_back.clear();
   }
-  j.tell(TransitionKind::kNewPrimary, Severity::kInfo, j.name(i) + " is the primary: it " + why, i);
+  j.announce(TransitionKind::kNewPrimary, Severity::kInfo, j.name(i) + " is the primary: it " + why,
+             i);
 }
 
-// What a node that holds the lease, or had it last, says of itself in an answer.
-Belief hear_holder(Judging& j, std::size_t i) {
+// The current primary has answered with the lease, but does not lead as it should.
+Assessment assess_lease(const NodeState& n, const std::string& state) {
+  const Report& r = *n.rest.report;
+  if (r.role == Role::kStandbyLeader) {
+    return {
+        {Admission::kCut, Reason::kStandbyLeader, "leads a standby cluster, which is read-only"},
+        true};
+  }
+  if (r.in_recovery()) {
+    return {{Admission::kDrain, Reason::kPromoting, "has the lease and is still in recovery"},
+            false};
+  }
+  if (r.incomplete()) {
+    const bool again = n.rest.incomplete_replies > 1;
+    return {{again ? Admission::kDrain : Admission::kAdmit, Reason::kDegraded,
+             "has the lease, but Patroni's query of PostgreSQL fails"},
+            false};
+  }
+  return {{Admission::kDrain, Reason::kNotRunning, "has the lease, but PostgreSQL is " + state},
+          false};
+}
+
+// What the current primary's last answer says about it.
+Assessment assess_answer(const JudgeContext& j, std::size_t i) {
   const NodeState& n = j.s.nodes[i];
-  const Report& r = *n.report;
-  std::string state = r.state_word.empty() ? "unknown" : r.state_word;
-  if (foreign(j.s, n))
+  const Report& r = *n.rest.report;
+  const std::string state = r.state_word.empty() ? "unknown" : r.state_word;
+  if (is_foreign(j.s, n)) {
     return {{Admission::kCut, Reason::kForeign, "belongs to another cluster"}, true};
+  }
   if (r.leads()) {
     return {{Admission::kAdmit, Reason::kPrimary,
              "has the lease and takes writes on " + on_timeline(r.timeline)},
             false};
   }
-  if (r.lease && r.role == Role::kStandbyLeader) {
-    return {
-        {Admission::kCut, Reason::kStandbyLeader, "leads a standby cluster, which is read-only"},
-        true};
-  }
-  if (r.lease && r.in_recovery()) {
-    return {{Admission::kDrain, Reason::kPromoting, "has the lease and is still in recovery"},
-            false};
-  }
-  if (r.lease && r.odd()) {
-    bool again = n.odd_replies > 1;
-    return {{again ? Admission::kDrain : Admission::kAdmit, Reason::kDegraded,
-             "has the lease, but Patroni's query of PostgreSQL fails"},
-            false};
-  }
-  if (r.lease) {
-    return {{Admission::kDrain, Reason::kNotRunning, "has the lease, but PostgreSQL is " + state},
-            false};
-  }
-  bool in_memory =
+  if (r.lease) return assess_lease(n, state);
+  const bool in_memory =
       r.role == Role::kPrimary || r.role == Role::kPromoted || r.role == Role::kUnknown;
-  if (r.writable() || (r.odd() && in_memory && n.odd_replies < 2)) return believe_unproven(j, i);
+  if (r.writable() || (r.incomplete() && in_memory && n.rest.incomplete_replies < 2)) {
+    return assess_unproven(j, i);
+  }
   return {
       {Admission::kCut, Reason::kLostRole,
-       std::string("says itself that it does not lead: role ") + to_string(r.role) + ", " + state},
+       std::string("reports that it is not the leader: role ") + to_string(r.role) + ", " + state},
       true};
 }
 
-// Its last answer cannot be relied on: attempts since have failed, or one is late and there is more
-// against it, or it has turned a session away since that answer was asked for.
-bool doubtful(const Judging& j, std::size_t i) {
+// The last answer cannot be relied on: attempts since have failed, or one is late and PostgreSQL's
+// port or the fence deadline speaks against the node, too, or it has turned a session away since
+// the request for that answer was sent.
+bool is_unreliable(const JudgeContext& j, std::size_t i) {
   const NodeState& n = j.s.nodes[i];
-  if (n.failures > 0) return true;
-  if (turned_away(n, j.now) && *n.turned_away > n.report_sent && n.report->leads()) return true;
-  if (!late(n, j.now)) return false;
-  bool dead = n.database != DatabaseAnswer::kUnknown && n.database != DatabaseAnswer::kAnswers;
+  if (n.rest.failures > 0) return true;
+  if (turned_away(n, j.now) && *n.database.turned_away > n.rest.report_sent &&
+      n.rest.report->leads()) {
+    return true;
+  }
+  if (!is_late(n, j.now)) return false;
+  const bool dead = n.database.answer != DatabaseAnswer::kUnknown &&
+                    n.database.answer != DatabaseAnswer::kAnswers;
   return dead || j.now >= fence_deadline(j.config, j.s, i);
 }
 
-// The verdict on the holder, with a line when it begins or ends to be in doubt.
-void weigh_holder(Judging& j) {
-  std::size_t i = j.s.holder->node;
-  Belief belief = doubtful(j, i) ? believe_unproven(j, i) : hear_holder(j, i);
-  CurrentPrimary& h = *j.s.holder;
-  if (h.proven && belief.verdict.reason != Reason::kPrimary) {
-    j.tell(TransitionKind::kSuspicion, Severity::kInfo, j.name(i) + ": " + belief.verdict.why, i);
+// The verdict on the current primary, with an announcement when it changes.
+void assess_primary(JudgeContext& j) {
+  const std::size_t i = j.s.primary->node;
+  const auto [verdict, lost] = is_unreliable(j, i) ? assess_unproven(j, i) : assess_answer(j, i);
+  CurrentPrimary& p = *j.s.primary;
+  const bool proven = verdict.reason == Reason::kPrimary;
+  if (p.proven && !proven) {
+    j.announce(TransitionKind::kSuspicion, Severity::kInfo, j.name(i) + ": " + verdict.why, i);
     j.out.transitions.back().by_judge = true;
   }
-  if (!h.proven && belief.verdict.reason == Reason::kPrimary) {
-    j.tell(TransitionKind::kSuspicionOver, Severity::kInfo, j.name(i) + " " + belief.verdict.why,
-           i);
+  if (!p.proven && proven) {
+    j.announce(TransitionKind::kSuspicionOver, Severity::kInfo, j.name(i) + " " + verdict.why, i);
   }
-  if (belief.lost) {
-    lose(j, belief.verdict.reason, belief.verdict.why);
-    return;
-  }
-  bool admitted = h.verdict.admission == Admission::kAdmit;
-  bool admits = belief.verdict.admission == Admission::kAdmit;
-  h.verdict = belief.verdict;
-  h.proven = belief.verdict.reason == Reason::kPrimary;
+  if (lost) return drop_primary(j, verdict.reason, verdict.why);
+  const bool admitted = p.verdict.admission == Admission::kAdmit;
+  const bool admits = verdict.admission == Admission::kAdmit;
+  p.verdict = verdict;
+  p.proven = proven;
   if (admitted && !admits) {
-    j.tell(TransitionKind::kHeld, Severity::kWarn,
-           j.name(i) + " takes no new sessions: " + h.verdict.why, i);
+    j.announce(TransitionKind::kHeld, Severity::kWarn,
+               j.name(i) + " takes no new sessions: " + verdict.why, i);
   } else if (!admitted && admits) {
-    j.tell(TransitionKind::kResumed, Severity::kInfo,
-           j.name(i) + " takes sessions again: " + h.verdict.why, i);
+    j.announce(TransitionKind::kResumed, Severity::kInfo,
+               j.name(i) + " takes sessions again: " + verdict.why, i);
   }
 }
 
-// The holder leads on another timeline than before: between the two it was not the primary.
-void follow_timeline(Judging& j) {
-  CurrentPrimary& h = *j.s.holder;
-  const NodeState& n = j.s.nodes[h.node];
-  if (!h.proven || n.report->timeline == 0 || n.report->timeline == h.timeline) return;
-  std::size_t i = h.node;
-  if (n.report->timeline < h.timeline && h.timeline != 0) {
-    if (auto higher = higher_in_sight(j, i, n.report->timeline)) {
-      lose(j, Reason::kStaleTimeline,
-           "claims to lead on a timeline below that of " + j.name(*higher));
+// The current primary leads on another timeline than before: in between it was not the primary.
+void follow_timeline(JudgeContext& j) {
+  CurrentPrimary& p = *j.s.primary;
+  const std::size_t i = p.node;
+  const NodeState& n = j.s.nodes[i];
+  if (!p.proven || n.rest.report->timeline == 0 || n.rest.report->timeline == p.timeline) return;
+  if (n.rest.report->timeline < p.timeline && p.timeline != 0) {
+    if (const auto higher = higher_timeline(j, i, n.rest.report->timeline)) {
+      drop_primary(j, Reason::kStaleTimeline,
+                   "claims to lead on a timeline below that of " + j.name(*higher));
       return;
     }
   }
-  if (h.timeline == 0) {
-    h.timeline = n.report->timeline;
+  if (p.timeline == 0) {
+    p.timeline = n.rest.report->timeline;
     return;
   }
-  adopt(j, i);
+  adopt_primary(j, i);
   j.out.transitions.back().interrupts = true;
 }
 
-std::vector<std::size_t> claimants(const Judging& j) {
+std::vector<std::size_t> find_claimants(const JudgeContext& j) {
   std::vector<std::size_t> found;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
-    if (claims(j.s, j.s.nodes[i])) found.push_back(i);
+    if (claims_primary(j.s, j.s.nodes[i])) found.push_back(i);
   }
   return found;
 }
 
-void alarm_claimants(Judging& j, const std::vector<std::size_t>& found) {
-  if (found.size() < 2) return;
+void alarm_claimants(JudgeContext& j, const std::vector<std::size_t>& claimants) {
+  if (claimants.size() < 2) return;
   std::string text = "more than one node claims to be the primary:";
-  for (std::size_t i : found) {
-    text += " " + j.name(i) + " on " + on_timeline(j.s.nodes[i].report->timeline) + ",";
+  for (const std::size_t i : claimants) {
+    text += " " + j.name(i) + " on " + on_timeline(j.s.nodes[i].rest.report->timeline) + ",";
   }
-  text.back() = j.s.holder ? ';' : '.';
-  if (j.s.holder) text += " " + j.name(j.s.holder->node) + " stays";
-  j.alarms["claimants"] = text;
+  text.back() = j.s.primary ? ';' : '.';
+  if (j.s.primary) text += " " + j.name(j.s.primary->node) + " stays the primary";
+  j.alarms[AlarmKey{AlarmKind::kClaimants}] = text;
 }
 
-// The claimant on the highest timeline, if it is the only one there and nothing higher is in sight.
-// A claim that cannot be relied on any more does not count: what made a node lose its place would
-// otherwise be forgotten in the same breath.
-void choose(Judging& j, std::vector<std::size_t> found) {
-  std::erase_if(found, [&](std::size_t i) { return doubtful(j, i); });
-  if (found.empty()) return;
-  auto timeline = [&](std::size_t i) { return j.s.nodes[i].report->timeline; };
-  auto best = *std::max_element(found.begin(), found.end(), [&](std::size_t a, std::size_t b) {
-    return timeline(a) < timeline(b);
-  });
-  auto equals = std::count_if(found.begin(), found.end(),
-                              [&](std::size_t i) { return timeline(i) == timeline(best); });
-  if (equals > 1) return;  // the alarm tells
-  if (auto higher = higher_in_sight(j, best, timeline(best))) {
-    NodeState& n = j.node(best);
-    n.lost = Reason::kStaleTimeline;
-    n.lost_why = "claims to lead on timeline " + std::to_string(timeline(best)) + " while " +
-                 j.name(*higher) + " shows timeline " +
-                 std::to_string(j.s.nodes[*higher].report->timeline);
-    j.alarms["stale timeline"] = j.name(best) + " " + n.lost_why;
+// There is no current primary: the claimant on the highest timeline becomes it, if it is the only
+// one there and no node shows a higher one. A claim from an unreliable answer does not count: the
+// node might have lost its place a moment ago by the very fact that makes the answer unreliable.
+void choose_primary(JudgeContext& j, std::vector<std::size_t> claimants) {
+  std::erase_if(claimants, [&](std::size_t i) { return is_unreliable(j, i); });
+  if (claimants.empty()) return;
+  const auto timeline = [&](std::size_t i) { return j.s.nodes[i].rest.report->timeline; };
+  const auto best =
+      *std::max_element(claimants.begin(), claimants.end(),
+                        [&](std::size_t a, std::size_t b) { return timeline(a) < timeline(b); });
+  const auto equals = std::count_if(claimants.begin(), claimants.end(),
+                                    [&](std::size_t i) { return timeline(i) == timeline(best); });
+  if (equals > 1) return;  // alarm_claimants has raised the alarm
+  if (const auto higher = higher_timeline(j, best, timeline(best))) {
+    PrimaryState& state = j.node(best).primary;
+    state.lost = Reason::kStaleTimeline;
+    state.lost_why = "claims to lead on timeline " + std::to_string(timeline(best)) + " while " +
+                     j.name(*higher) + " shows timeline " +
+                     std::to_string(j.s.nodes[*higher].rest.report->timeline);
+    j.alarms[AlarmKey{AlarmKind::kStaleTimeline}] = j.name(best) + " " + state.lost_why;
     return;
   }
-  adopt(j, best);
+  adopt_primary(j, best);
 }
 
-void supersede(Judging& j, const std::vector<std::size_t>& found) {
-  const CurrentPrimary& h = *j.s.holder;
-  const NodeState& n = j.s.nodes[h.node];
-  std::uint32_t own = claims(j.s, n) ? std::max(h.timeline, n.report->timeline) : h.timeline;
-  for (std::size_t i : found) {
-    std::uint32_t timeline = j.s.nodes[i].report->timeline;
-    if (i == h.node || timeline <= own || own == 0) continue;
-    lose(j, Reason::kSuperseded,
-         j.name(i) + " leads on the higher timeline " + std::to_string(timeline));
+// Does another node lead on a higher timeline than the current primary?
+void check_superseded(JudgeContext& j, const std::vector<std::size_t>& claimants) {
+  const CurrentPrimary& p = *j.s.primary;
+  const NodeState& n = j.s.nodes[p.node];
+  const std::uint32_t own =
+      claims_primary(j.s, n) ? std::max(p.timeline, n.rest.report->timeline) : p.timeline;
+  for (const std::size_t i : claimants) {
+    const std::uint32_t timeline = j.s.nodes[i].rest.report->timeline;
+    if (i == p.node || timeline <= own || own == 0) continue;
+    drop_primary(j, Reason::kSuperseded,
+                 j.name(i) + " leads on the higher timeline " + std::to_string(timeline));
     return;
   }
 }
 
-std::string explain_none(const Judging& j) {
+void alarm_timelines(JudgeContext& j) {
+  JudgeState& s = j.s;
+  if (s.primary && s.primary->timeline >= s.timelines.highest) s.timelines.went_back.clear();
+  if (s.primary && s.primary->timeline != 0) {
+    if (const auto higher = higher_timeline(j, s.primary->node, s.primary->timeline)) {
+      j.alarms[AlarmKey{AlarmKind::kHigherTimeline}] =
+          j.name(*higher) + " shows timeline " +
+          std::to_string(s.nodes[*higher].rest.report->timeline) + ", above that of the primary " +
+          j.name(s.primary->node);
+    }
+  }
+  if (!s.timelines.went_back.empty()) {
+    j.alarms[AlarmKey{AlarmKind::kTimelineWentBack}] = s.timelines.went_back;
+  }
+}
+
+std::string explain_no_primary(const JudgeContext& j) {
   const JudgeState& s = j.s;
   if (!s.first_round_done) return "no node has been checked yet";
-  if (s.holder) return j.name(s.holder->node) + ": " + s.holder->verdict.why;
-  for (const char* subject : {"claimants", "stale timeline", "identity"}) {
-    if (auto it = j.alarms.find(subject); it != j.alarms.end()) return it->second;
+  if (s.primary) return j.name(s.primary->node) + ": " + s.primary->verdict.why;
+  for (const AlarmKind kind :
+       {AlarmKind::kClaimants, AlarmKind::kStaleTimeline, AlarmKind::kIdentity}) {
+    if (const auto it = j.alarms.find(AlarmKey{kind}); it != j.alarms.end()) return it->second;
   }
   std::string text;
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
-    if (fresh(n) && n.report->lease && n.report->in_recovery()) {
-      return j.name(i) + (n.report->role == Role::kStandbyLeader
+    if (is_fresh(n) && n.rest.report->lease && n.rest.report->in_recovery()) {
+      return j.name(i) + (n.rest.report->role == Role::kStandbyLeader
                               ? " leads a standby cluster, which is read-only"
                               : " is being promoted");
     }
@@ -277,68 +304,73 @@ std::string explain_none(const Judging& j) {
   return "no node has the leader lease: " + text;
 }
 
+// A fresh answer with the lease from a node that is not the current primary.
+std::optional<Verdict> verdict_with_lease(const NodeState& n) {
+  if (!is_fresh(n) || !n.rest.report->lease) return std::nullopt;
+  const Report& r = *n.rest.report;
+  if (r.role == Role::kStandbyLeader) {
+    return Verdict{Admission::kCut, Reason::kStandbyLeader,
+                   "leads a standby cluster, which is read-only"};
+  }
+  if (r.in_recovery()) {
+    return Verdict{Admission::kDrain, Reason::kPromoting, "has the lease and is being promoted"};
+  }
+  if (!r.writable()) {
+    return Verdict{Admission::kDrain, Reason::kNotRunning,
+                   "has the lease, but PostgreSQL is " + r.state_word};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-void judge_primary(Judging& j) {
+void judge_primary(JudgeContext& j) {
   JudgeState& s = j.s;
-  s.first_round_done = s.first_round_done || std::all_of(s.nodes.begin(), s.nodes.end(),
-                                                         [](const auto& n) { return n.tried; });
+  s.first_round_done =
+      s.first_round_done ||
+      std::all_of(s.nodes.begin(), s.nodes.end(), [](const NodeState& n) { return n.rest.tried; });
   learn_identity(j);
   note_timelines(j);
   if (s.first_round_done) {
-    auto found = claimants(j);
-    if (s.holder) supersede(j, found);
-    if (s.holder) weigh_holder(j);
-    if (s.holder) follow_timeline(j);
-    alarm_claimants(j, found);
-    if (!s.holder && !found.empty() &&
-        (!s.system_identifier.empty() || !j.alarms.contains("identity"))) {
-      choose(j, std::move(found));
-    }
-    if (s.holder && s.holder->timeline >= s.highest_timeline) s.went_back.clear();
-    if (s.holder && s.holder->timeline != 0) {
-      if (auto higher = higher_in_sight(j, s.holder->node, s.holder->timeline)) {
-        j.alarms["higher timeline"] = j.name(*higher) + " shows timeline " +
-                                      std::to_string(s.nodes[*higher].report->timeline) +
-                                      ", above that of the primary " + j.name(s.holder->node);
-      }
-    }
-    if (!s.went_back.empty()) j.alarms["timeline went back"] = s.went_back;
-    if (s.holder && !s.holder->proven) s.futile_doubts = 0;
+    const std::vector<std::size_t> claimants = find_claimants(j);
+    if (s.primary) check_superseded(j, claimants);
+    if (s.primary) assess_primary(j);
+    if (s.primary) follow_timeline(j);
+    alarm_claimants(j, claimants);
+    const bool identified =
+        !s.system_identifier.empty() || !j.alarms.contains(AlarmKey{AlarmKind::kIdentity});
+    if (!s.primary && identified) choose_primary(j, claimants);
+    alarm_timelines(j);
+    if (s.primary && !s.primary->proven) s.suspicion.futile = 0;
   }
-  bool admitted = s.holder && s.holder->verdict.admission == Admission::kAdmit;
-  s.no_primary_why = admitted ? "" : explain_none(j);
+  const bool admitted = s.primary && s.primary->verdict.admission == Admission::kAdmit;
+  s.no_primary_why = admitted ? "" : explain_no_primary(j);
 }
 
-Verdict primary_verdict(const Judging& j, std::size_t i) {
+Verdict primary_verdict(const JudgeContext& j, std::size_t i) {
   const JudgeState& s = j.s;
   const NodeState& n = s.nodes[i];
-  if (!s.first_round_done)
+  if (!s.first_round_done) {
     return {Admission::kDrain, Reason::kUnknown, "not all nodes have been checked yet"};
-  if (s.holder && s.holder->node == i) return s.holder->verdict;
-  if (foreign(s, n)) return {Admission::kCut, Reason::kForeign, "belongs to another cluster"};
+  }
+  if (j.is_primary(i)) return s.primary->verdict;
+  if (is_foreign(s, n)) return {Admission::kCut, Reason::kForeign, "belongs to another cluster"};
   if (n.addresses.empty() && n.resolve_failed) {
     return {Admission::kCut, Reason::kUnresolved, "its name does not resolve"};
   }
-  if (!n.report)
-    return {Admission::kCut, Reason::kUnknown, "has not answered yet: " + n.attempt.detail};
-  const Report& r = *n.report;
-  if (fresh(n) && r.lease && r.role == Role::kStandbyLeader) {
-    return {Admission::kCut, Reason::kStandbyLeader, "leads a standby cluster, which is read-only"};
+  if (!n.rest.report) {
+    return {Admission::kCut, Reason::kUnknown, "has not answered yet: " + n.rest.attempt.detail};
   }
-  if (fresh(n) && r.lease && r.in_recovery()) {
-    return {Admission::kDrain, Reason::kPromoting, "has the lease and is being promoted"};
+  if (auto verdict = verdict_with_lease(n)) return *verdict;
+  if (n.primary.lost != Reason::kNotPrimary) {
+    return {Admission::kCut, n.primary.lost, n.primary.lost_why};
   }
-  if (fresh(n) && r.lease && !r.writable()) {
-    return {Admission::kDrain, Reason::kNotRunning,
-            "has the lease, but PostgreSQL is " + r.state_word};
-  }
-  if (n.lost != Reason::kNotPrimary) return {Admission::kCut, n.lost, n.lost_why};
-  if (!fresh(n)) {
+  if (!is_fresh(n)) {
     return {Admission::kCut, n.role == NodeRole::kDown ? Reason::kDown : Reason::kSilent,
-            "Patroni does not answer: " + n.attempt.detail};
+            "Patroni does not answer: " + n.rest.attempt.detail};
   }
-  return {Admission::kCut, Reason::kNotPrimary, std::string("role ") + to_string(r.role)};
+  return {Admission::kCut, Reason::kNotPrimary,
+          std::string("role ") + to_string(n.rest.report->role)};
 }
 
 }  // namespace pgsteer

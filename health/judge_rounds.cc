@@ -1,8 +1,9 @@
-// What to ask next, and when. In the steady state one request per node and round, rounds at least
-// `interval` apart; while something is in doubt, rounds at `hunt_interval`, backing off.
+// What to request next, and when. Normally one request per node and round, and rounds at least
+// `interval` apart; while the primary is in question, rounds at `hunt_interval`, slowing down
+// later.
 #include <algorithm>
 
-#include "health/judge_parts.h"
+#include "health/judge_context.h"
 
 namespace pgsteer {
 namespace {
@@ -20,31 +21,32 @@ std::uint64_t next_random(std::uint64_t& state) {
 
 // Up to a tenth more than the interval, never less: several proxies drift apart, and no node is
 // asked more than once per interval.
-milliseconds jittered(Judging& j) {
-  auto interval = j.config.health.interval;
-  auto spread = static_cast<std::uint64_t>(interval.count() / 10 + 1);
+milliseconds jittered_interval(JudgeContext& j) {
+  const auto interval = j.config.health.interval;
+  const auto spread = static_cast<std::uint64_t>(interval.count() / 10 + 1);
   return interval + milliseconds(static_cast<std::int64_t>(next_random(j.s.random) % spread));
 }
 
-// Somebody leads and proves it: a primary, or the leader of a standby cluster.
-bool settled(const JudgeState& s) {
-  if (s.holder) return s.holder->proven;
-  return std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeState& n) {
-    return fresh(n) && n.report->lease && n.report->role == Role::kStandbyLeader && !foreign(s, n);
-  });
+// A node leads and proves it: a primary, or the leader of a standby cluster.
+bool has_leader(const JudgeState& s) {
+  if (s.primary) return s.primary->proven;
+  return std::any_of(s.nodes.begin(), s.nodes.end(),
+                     [&](const NodeState& n) { return leads_standbys(s, n); });
 }
 
-bool in_doubt(const Judging& j) {
+bool must_hunt(const JudgeContext& j) {
   const JudgeState& s = j.s;
   if (!s.first_round_done) return false;
-  if (!settled(s) || s.doubt_until > j.now || s.alarms.contains("claimants")) return true;
-  return s.holder && late(s.nodes[s.holder->node], j.now);
+  if (!has_leader(s) || s.suspicion.until > j.now) return true;
+  if (s.alarms.contains(AlarmKey{AlarmKind::kClaimants})) return true;
+  return s.primary && is_late(s.nodes[s.primary->node], j.now);
 }
 
-milliseconds pace(const Judging& j) {
-  auto interval = j.config.health.interval;
-  if (!j.s.hunting) return interval;
-  auto hunted = j.now - j.s.hunting_since;
+// The time between two rounds, without jitter.
+milliseconds pace(const JudgeContext& j) {
+  const auto interval = j.config.health.interval;
+  if (!j.s.rounds.hunting) return interval;
+  const auto hunted = j.now - j.s.rounds.hunting_since;
   auto hunt = j.config.health.hunt_interval;
   if (hunted >= seconds(30)) hunt = std::max(hunt, milliseconds(250));
   if (hunted >= seconds(60)) hunt = std::max(hunt, milliseconds(500));
@@ -52,190 +54,209 @@ milliseconds pace(const Judging& j) {
   return std::min(hunt, interval);
 }
 
-// A node that deserves a closer look than the others: promotion is imminent, or silence is new.
-std::optional<milliseconds> quick_pace(const Judging& j, const NodeState& n) {
-  auto hunt = j.config.health.hunt_interval;
-  bool leads_soon = fresh(n) && n.report->lease && n.report->in_recovery() &&
-                    n.report->role == Role::kReplica && !foreign(j.s, n);
-  if (leads_soon && j.now - n.role_since < seconds(30)) return std::max(milliseconds(20), hunt / 2);
-  bool newly_silent = n.failures > 0 && n.failures < 3 && n.report;
-  bool newly_odd = n.odd_replies == 1;
-  if (newly_silent || newly_odd) return hunt;
+// A node that is checked more often than the others: it is being promoted, or has just failed.
+std::optional<milliseconds> quick_pace(const JudgeContext& j, const NodeState& n) {
+  const auto hunt = j.config.health.hunt_interval;
+  const bool promoting = is_fresh(n) && n.rest.report->lease && n.rest.report->in_recovery() &&
+                         n.rest.report->role == Role::kReplica && !is_foreign(j.s, n);
+  if (promoting && j.now - n.role_since < seconds(30)) return std::max(milliseconds(20), hunt / 2);
+  const bool newly_silent = n.rest.failures > 0 && n.rest.failures < 3 && n.rest.report;
+  const bool newly_incomplete = n.rest.incomplete_replies == 1;
+  if (newly_silent || newly_incomplete) return hunt;
   return std::nullopt;
 }
 
-struct Planner {
-  Judging& j;
-  Instant wake;
+// Collects the requests of one call of judge() and the time of the next call. The order of its
+// steps matters: a node's REST API gets one request at a time.
+class Planner {
+ public:
+  explicit Planner(JudgeContext& j) : j_(j), wake_(j.now + j.config.health.interval) {}
+  Instant plan();
 
-  void wake_at(Instant t) {
-    if (t > j.now) wake = std::min(wake, t);
-  }
-
-  void ask(std::size_t i, ProbeKind what) {
-    NodeState& n = j.node(i);
-    j.out.requests.push_back({i, what});
-    if (what == ProbeKind::kDatabase) {
-      n.database_in_flight = true;
-      n.database_asked = j.now;
-    } else if (what == ProbeKind::kTls) {
-      n.tls_in_flight = true;
-      n.tls_asked_before = true;
-      n.tls_asked = j.now;
-    } else {
-      n.rest_in_flight = true;
-      n.rest_kind = what;
-      n.rest_since = j.now;
-      n.rest_round = j.s.round;
-      if (what == ProbeKind::kLeader) n.last_leader_ask = j.now;
-    }
-  }
-  void witness();
-  void round();
-  void quick();
-  void config_now();
-  void databases();
-  void tls();
+ private:
+  void plan_witness();
+  void plan_first_config();
+  void plan_round();
+  void plan_quick_checks();
+  void plan_port_checks();
+  void plan_tls_checks();
+  void plan_wake();
   std::optional<std::size_t> config_node() const;
+  void request(std::size_t i, ProbeKind kind);
+  void wake_at(Instant t) {
+    if (t > j_.now) wake_ = std::min(wake_, t);
+  }
+
+  JudgeContext& j_;
+  Instant wake_;
 };
 
-// Close to the fence deadline of a hung Patroni, the other members are asked whom the store names.
-void Planner::witness() {
-  JudgeState& s = j.s;
-  if (!s.holder || s.holder->proven) return;
-  std::size_t holder = s.holder->node;
-  const NodeState& h = s.nodes[holder];
-  if (h.failures == 0 || h.attempt.outcome != Outcome::kSilent) return;
-  Instant from = fence_deadline(j.config, s, holder) - seconds(2);
-  if (j.now < from) return wake_at(from);
-  if (j.now < s.witness_asked + kWitnessPace) return wake_at(s.witness_asked + kWitnessPace);
-  for (std::size_t k = 0; k < s.nodes.size(); ++k) {
-    std::size_t i = (s.next_witness + k) % s.nodes.size();
-    const NodeState& n = s.nodes[i];
-    if (i == holder || n.rest_in_flight || !fresh(n) || foreign(s, n)) continue;
-    s.next_witness = i + 1;
-    s.witness_asked = j.now;
-    ask(i, ProbeKind::kCluster);
-    return wake_at(j.now + kWitnessPace);
+void Planner::request(std::size_t i, ProbeKind kind) {
+  NodeState& n = j_.node(i);
+  j_.out.requests.push_back({i, kind});
+  if (kind == ProbeKind::kDatabase) {
+    n.database.in_flight = true;
+    n.database.asked_at = j_.now;
+  } else if (kind == ProbeKind::kTls) {
+    n.tls.in_flight = true;
+    n.tls.asked = true;
+    n.tls.asked_at = j_.now;
+  } else {
+    n.rest.in_flight = true;
+    n.rest.kind = kind;
+    n.rest.sent = j_.now;
+    n.rest.round = j_.s.rounds.number;
+    if (kind == ProbeKind::kLeader) n.rest.leader_sent = j_.now;
   }
 }
 
-// Whom to ask for the configuration: a replica rather than the primary.
+// Close to the fence deadline of a hung Patroni, the other members are asked whom the store names.
+void Planner::plan_witness() {
+  JudgeState& s = j_.s;
+  if (!s.primary || s.primary->proven) return;
+  const std::size_t primary = s.primary->node;
+  const RestState& rest = s.nodes[primary].rest;
+  if (rest.failures == 0 || rest.attempt.outcome != Outcome::kSilent) return;
+  const Instant from = fence_deadline(j_.config, s, primary) - seconds(2);
+  if (j_.now < from) return wake_at(from);
+  const Instant next = s.witness.asked_at + kWitnessPace;
+  if (j_.now < next) return wake_at(next);
+  for (std::size_t k = 0; k < s.nodes.size(); ++k) {
+    const std::size_t i = (s.witness.next + k) % s.nodes.size();
+    const NodeState& n = s.nodes[i];
+    if (i == primary || n.rest.in_flight || !is_fresh(n) || is_foreign(s, n)) continue;
+    s.witness.next = i + 1;
+    s.witness.asked_at = j_.now;
+    request(i, ProbeKind::kCluster);
+    return wake_at(j_.now + kWitnessPace);
+  }
+}
+
+// The node that is asked for the configuration: a replica rather than the primary.
 std::optional<std::size_t> Planner::config_node() const {
-  const JudgeState& s = j.s;
+  const JudgeState& s = j_.s;
   std::optional<std::size_t> found;
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
-    if (!fresh(n) || n.rest_in_flight || foreign(s, n)) continue;
-    if (!s.holder || s.holder->node != i) return i;
+    if (!is_fresh(n) || n.rest.in_flight || is_foreign(s, n)) continue;
+    if (!j_.is_primary(i)) return i;
     found = i;
   }
   return found;
 }
 
-// Until it is known, the configuration is worth a request of its own.
-void Planner::config_now() {
-  JudgeState& s = j.s;
-  if (s.dcs_known || !s.first_round_done || j.now < s.config_due) return;
-  if (auto i = config_node()) {
-    s.config_due = j.now + seconds(5);
-    ask(*i, ProbeKind::kConfig);
+// Until the configuration is known it does not wait for a quiet round.
+void Planner::plan_first_config() {
+  PatroniSettings& settings = j_.s.settings;
+  if (settings.known || !j_.s.first_round_done || j_.now < settings.due) return;
+  if (const auto i = config_node()) {
+    settings.due = j_.now + seconds(5);
+    request(*i, ProbeKind::kConfig);
   }
 }
 
-void Planner::round() {
-  JudgeState& s = j.s;
-  bool doubt = in_doubt(j);
-  if (doubt && !s.hunting) {
-    s.hunting_since = j.now;
-    s.next_round = std::min(s.next_round, s.round_at + j.config.health.hunt_interval);
-  } else if (!doubt && s.hunting) {
-    s.next_round = s.round_at + jittered(j);
+void Planner::plan_round() {
+  JudgeState& s = j_.s;
+  RoundState& r = s.rounds;
+  const bool hunt = must_hunt(j_);
+  if (hunt && !r.hunting) {
+    r.hunting_since = j_.now;
+    r.next = std::min(r.next, r.began + j_.config.health.hunt_interval);
+  } else if (!hunt && r.hunting) {
+    r.next = r.began + jittered_interval(j_);
   }
-  s.hunting = doubt;
-  if (doubt) s.next_round = std::min(s.next_round, s.round_at + pace(j));
-  if (s.round > 0 && j.now < s.next_round) return wake_at(s.next_round);
+  r.hunting = hunt;
+  if (hunt) r.next = std::min(r.next, r.began + pace(j_));
+  if (r.number > 0 && j_.now < r.next) return wake_at(r.next);
 
-  ++s.round;
-  s.round_at = j.now;
-  s.next_round = j.now + (doubt ? pace(j) : jittered(j));
-  wake_at(s.next_round);
-  if (!doubt && s.dcs_known && j.now >= s.config_due) {
-    if (auto i = config_node()) {
-      s.config_due = j.now + seconds(30);
-      ask(*i, ProbeKind::kConfig);
+  ++r.number;
+  r.began = j_.now;
+  r.next = j_.now + (hunt ? pace(j_) : jittered_interval(j_));
+  wake_at(r.next);
+  if (!hunt && s.settings.known && j_.now >= s.settings.due) {
+    if (const auto i = config_node()) {
+      s.settings.due = j_.now + seconds(30);
+      request(*i, ProbeKind::kConfig);
     }
   }
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
-    if (!s.nodes[i].rest_in_flight) ask(i, ProbeKind::kLeader);
+    if (!s.nodes[i].rest.in_flight) request(i, ProbeKind::kLeader);
   }
 }
 
-void Planner::quick() {
-  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
-    const NodeState& n = j.s.nodes[i];
-    auto every = quick_pace(j, n);
-    if (!every || n.rest_in_flight) continue;
-    if (j.now >= n.last_leader_ask + *every) {
-      ask(i, ProbeKind::kLeader);
+void Planner::plan_quick_checks() {
+  for (std::size_t i = 0; i < j_.s.nodes.size(); ++i) {
+    const NodeState& n = j_.s.nodes[i];
+    const auto every = quick_pace(j_, n);
+    if (!every || n.rest.in_flight) continue;
+    const Instant next = n.rest.leader_sent + *every;
+    if (j_.now < next) {
+      wake_at(next);
     } else {
-      wake_at(n.last_leader_ask + *every);
+      request(i, ProbeKind::kLeader);
     }
   }
 }
 
 // PostgreSQL's port is asked only while Patroni on the node does not answer.
-void Planner::databases() {
-  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
-    const NodeState& n = j.s.nodes[i];
-    bool slow = late(n, j.now);
-    if ((n.failures == 0 && !slow) || n.database_in_flight || n.addresses.empty()) continue;
-    bool holder = j.s.holder && j.s.holder->node == i;
-    bool recent = n.failures == 0 || j.now - n.failing_since < seconds(5);
-    milliseconds every = holder ? std::max(pace(j), milliseconds(200))
-                                : (recent ? milliseconds(500) : milliseconds(5'000));
-    bool new_trouble =
-        n.database == DatabaseAnswer::kUnknown && n.database_asked < n.last_leader_ask;
-    if (new_trouble || j.now >= n.database_asked + every) {
-      ask(i, ProbeKind::kDatabase);
+void Planner::plan_port_checks() {
+  for (std::size_t i = 0; i < j_.s.nodes.size(); ++i) {
+    const NodeState& n = j_.s.nodes[i];
+    const DatabaseState& d = n.database;
+    const bool answering = n.rest.failures == 0 && !is_late(n, j_.now);
+    if (answering || d.in_flight || n.addresses.empty()) continue;
+    const bool recent = n.rest.failures == 0 || j_.now - n.rest.failing_since < seconds(5);
+    const milliseconds others = recent ? milliseconds(500) : milliseconds(5'000);
+    const milliseconds every = j_.is_primary(i) ? std::max(pace(j_), milliseconds(200)) : others;
+    const bool new_trouble =
+        d.answer == DatabaseAnswer::kUnknown && d.asked_at < n.rest.leader_sent;
+    if (new_trouble || j_.now >= d.asked_at + every) {
+      request(i, ProbeKind::kDatabase);
     } else {
-      wake_at(n.database_asked + every);
+      wake_at(d.asked_at + every);
     }
   }
 }
 
-// Learnt once, again when a node came back, and once a minute while unknown: PostgreSQL may log it.
-void Planner::tls() {
-  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
-    const NodeState& n = j.s.nodes[i];
-    if (n.tls_in_flight || n.addresses.empty() || !fresh(n)) continue;
-    if (!n.report->location && !n.report->replayed) continue;
-    bool again = n.tls == TlsAnswer::kUnknown && j.now - n.tls_asked >= seconds(60);
-    if (!n.tls_asked_before || again) ask(i, ProbeKind::kTls);
+// Once, again when a node came back, and once a minute while unknown: PostgreSQL may log each one.
+void Planner::plan_tls_checks() {
+  for (std::size_t i = 0; i < j_.s.nodes.size(); ++i) {
+    const NodeState& n = j_.s.nodes[i];
+    if (n.tls.in_flight || n.addresses.empty() || !is_fresh(n)) continue;
+    if (!n.rest.report->location && !n.rest.report->replayed) continue;
+    const bool again =
+        n.tls.answer == TlsAnswer::kUnknown && j_.now - n.tls.asked_at >= seconds(60);
+    if (!n.tls.asked || again) request(i, ProbeKind::kTls);
   }
+}
+
+// The moments at which a verdict may change although no evidence comes in.
+void Planner::plan_wake() {
+  const JudgeState& s = j_.s;
+  wake_at(s.suspicion.until);
+  if (!s.primary) return;
+  const NodeState& n = s.nodes[s.primary->node];
+  if (n.rest.in_flight && n.rest.kind == ProbeKind::kLeader) wake_at(n.rest.sent + kLate);
+  if (!s.primary->proven || n.rest.in_flight) {
+    wake_at(fence_deadline(j_.config, s, s.primary->node));
+  }
+  if (n.database.turned_away) wake_at(*n.database.turned_away + kTurnedAway);
+  if (s.witness.answer) wake_at(s.witness.answer->sent + kWitnessFresh + milliseconds(1));
+}
+
+Instant Planner::plan() {
+  plan_witness();
+  plan_first_config();
+  plan_round();
+  plan_quick_checks();
+  plan_port_checks();
+  plan_tls_checks();
+  plan_wake();
+  return wake_;
 }
 
 }  // namespace
 
-void plan(Judging& j) {
-  Planner p{j, j.now + j.config.health.interval};
-  p.witness();
-  p.config_now();
-  p.round();
-  p.quick();
-  p.databases();
-  p.tls();
-  JudgeState& s = j.s;
-  p.wake_at(s.doubt_until);
-  if (s.holder) {
-    const NodeState& n = s.nodes[s.holder->node];
-    if (n.rest_in_flight && n.rest_kind == ProbeKind::kLeader) p.wake_at(n.rest_since + kLate);
-    if (!s.holder->proven || n.rest_in_flight)
-      p.wake_at(fence_deadline(j.config, s, s.holder->node));
-    if (n.turned_away) p.wake_at(*n.turned_away + kTurnedAway);
-    if (s.witness.valid) p.wake_at(s.witness.sent + kWitnessFresh + milliseconds(1));
-  }
-  j.out.wake = p.wake;
-}
+void plan_requests(JudgeContext& j) { j.out.wake = Planner(j).plan(); }
 
 }  // namespace pgsteer

@@ -137,7 +137,7 @@ std::uint16_t port_of(const json& value) {
 
 }  // namespace
 
-bool Report::odd() const {
+bool Report::incomplete() const {
   if (!answered()) return false;
   return state == State::kUnknown || role == Role::kUnknown ||
          (state == State::kRunning && !location && !replayed);

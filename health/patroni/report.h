@@ -83,8 +83,8 @@ struct Report {
   // The lease and a write position: what a listener for the primary needs.
   bool leads() const { return lease && writable(); }
   bool in_recovery() const { return answered() && replayed.has_value() && !location; }
-  // Patroni believes PostgreSQL to be running but could not ask it, or told too little.
-  bool odd() const;
+  // Patroni believes that PostgreSQL runs, but its query failed or the reply lacks the results.
+  bool incomplete() const;
 };
 
 // Reads a reply to GET /leader. `date` is the value of the Date header, empty if there was none.

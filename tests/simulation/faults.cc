@@ -22,7 +22,7 @@ void Simulation::undo(Span low, Span high, std::function<void()> what) {
 
 // More often than not it hits the leader.
 std::size_t Simulation::victim() {
-  if (cluster_.store.holder && dice_.chance(0.6)) return *cluster_.store.holder;
+  if (cluster_.store.leader && dice_.chance(0.6)) return *cluster_.store.leader;
   return dice_.below(cluster_.nodes.size());
 }
 

@@ -118,11 +118,11 @@ void Invariants::update(std::size_t i) {
   }
   stand(w.below, higher != i, higher);
 
-  auto holder = cluster_.store.holder;
+  const auto leader = cluster_.store.leader;
   stand(w.usurped,
-        holder && *holder != i && cluster_.prompt(*holder) && cluster_.shows_lease(*holder) &&
-            cluster_.shows_write(*holder),
-        holder.value_or(i));
+        leader && *leader != i && cluster_.prompt(*leader) && cluster_.shows_lease(*leader) &&
+            cluster_.shows_write(*leader),
+        leader.value_or(i));
 
   bool eclipsed = false;
   for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
@@ -144,7 +144,7 @@ void Invariants::update(std::size_t i) {
               n.rest == RestMode::kHung;
   stand(w.paused, rightful && member && paused && n.reaches_pgsteer && !n.frozen, i);
   if (n.rest == RestMode::kHung || n.patroni != PatroniLife::kRunning) w.last_hung = agenda_.now();
-  stand(w.witnessed, rightful && hung && witness && cluster_.store.holder == i, i);
+  stand(w.witnessed, rightful && hung && witness && cluster_.store.leader == i, i);
 }
 
 // From when on the node may be believed no longer although nothing but its silence is known.

@@ -26,8 +26,8 @@ ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
 // Holding the key is not all: in failsafe mode the members' consent stands for it; and where it has
 // run out, nobody promotes in a paused cluster, nor where no other Patroni lives.
 bool ModelCluster::leased(std::size_t i) const {
-  if (store.holder) return *store.holder == i;
-  if (store.last_holder != i || foreign(i)) return false;
+  if (store.leader) return *store.leader == i;
+  if (store.last_leader != i || foreign(i)) return false;
   bool consent = true;
   bool alone = true;
   for (std::size_t k = 0; k < nodes.size(); ++k) {
@@ -116,13 +116,13 @@ void ModelCluster::start_postgres(std::size_t i, bool as_primary, Span takes) {
     m.position_at = agenda_.now();
     m.upstream.reset();
     say(i, as_primary ? "PostgreSQL runs as primary" : "PostgreSQL runs as replica");
-    if (!as_primary && store.holder && *store.holder != i) {
+    if (!as_primary && store.leader && *store.leader != i) {
       // pg_rewind, if it was needed, has brought it to the leader's history.
-      m.upstream = store.holder;
-      const ModelNode& up = nodes[*store.holder];
+      m.upstream = store.leader;
+      const ModelNode& up = nodes[*store.leader];
       if (up.writable() && m.timeline != up.timeline) {
         m.timeline = up.timeline;
-        m.position = position(*store.holder);
+        m.position = position(*store.leader);
       }
     }
   });

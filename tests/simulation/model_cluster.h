@@ -88,11 +88,11 @@ struct ModelNode {
 
 struct ModelStore {
   bool up = true;
-  std::optional<std::size_t> holder;
+  std::optional<std::size_t> leader;  // whom the leader key names
   Instant expires{};
   unsigned version = 0;  // of the key
   bool pause = false;
-  std::optional<std::size_t> last_holder;
+  std::optional<std::size_t> last_leader;
 };
 
 inline constexpr const char* kIdentifier = "7001";

@@ -63,7 +63,7 @@ void ModelCluster::stop_patroni(std::size_t i) {
   n.patroni = PatroniLife::kShuttingDown;
   n.busy = false;
   stop_postgres(i, dice_.skewed(milliseconds(100), seconds(10)), by_patroni(i, [this, i] {
-                  if (store.holder == i && reaches_store(i)) drop_key();
+                  if (store.leader == i && reaches_store(i)) drop_key();
                   nodes[i].patroni = PatroniLife::kDead;
                   nodes[i].lease_until = {};
                 }));
@@ -129,7 +129,7 @@ void ModelCluster::thaw(std::size_t i, bool theft) {
   n.frozen = false;
   settle_position(i);
   if (n.clock_freezes) step_clock(i, n.frozen_since - agenda_.now());
-  if (theft && !foreign(i) && n.writable() && reaches_store(i) && store.holder != i &&
+  if (theft && !foreign(i) && n.writable() && reaches_store(i) && store.leader != i &&
       !n.paused_view && n.patroni == PatroniLife::kRunning) {
     say(i, "steals the leader key");
     die(i, Process::kPatroni);
@@ -155,10 +155,10 @@ void ModelCluster::set_store(bool up) {
   if (store.up == up) return;
   if (trace) trace(up ? "  the store is back" : "  the store is down");
   store.up = up;
-  if (!up || !store.holder) return;
+  if (!up || !store.leader) return;
   Span ttl = settings.times.ttl;
   store.expires = std::max(store.expires, agenda_.now() + dice_.between(Span(0), ttl));
-  promised[*store.holder] = std::max(promised[*store.holder], store.expires);
+  promised[*store.leader] = std::max(promised[*store.leader], store.expires);
   watch_expiry();
 }
 
@@ -174,15 +174,15 @@ void ModelCluster::set_pause(bool yes) {
 
 // The leader stops PostgreSQL, keeps its key until that is done, and comes back as a replica.
 void ModelCluster::switchover() {
-  if (!store.holder || !store.up) return;
-  std::size_t i = *store.holder;
+  if (!store.leader || !store.up) return;
+  std::size_t i = *store.leader;
   ModelNode& n = nodes[i];
   if (!loops(i) || n.frozen || !n.writable() || n.busy || n.paused_view) return;
   say(i, "hands over");
   n.busy = true;
   Span takes = dice_.skewed(milliseconds(30), seconds(8));
   stop_postgres(i, takes, by_patroni(i, [this, i] {
-                  if (store.holder == i && reaches_store(i)) drop_key();
+                  if (store.leader == i && reaches_store(i)) drop_key();
                   nodes[i].lease_until = {};
                   nodes[i].memory_role = Role::kDemoted;
                   nodes[i].busy = false;
@@ -195,7 +195,7 @@ void ModelCluster::switchover() {
 // leads.
 void ModelCluster::reinitialise(std::size_t i, bool foreign_now) {
   ModelNode& n = nodes[i];
-  if (!n.on || n.patroni != PatroniLife::kRunning || n.frozen || store.holder == i) return;
+  if (!n.on || n.patroni != PatroniLife::kRunning || n.frozen || store.leader == i) return;
   if (n.busy || (!foreign(i) && n.writable())) return;
   say(i, foreign_now ? "is built anew, with another cluster's data" : "is built anew");
   n.busy = true;

@@ -45,8 +45,8 @@ void ModelCluster::read_store(std::size_t i) {
   n.store_seen = std::chrono::duration_cast<seconds>(wall(i).time_since_epoch()).count();
   n.paused_view = store.pause;
   n.failsafe = false;
-  if (store.holder == i) return renew(i);
-  if (store.holder) {
+  if (store.leader == i) return renew(i);
+  if (store.leader) {
     act_as_follower(i);
   } else {
     act_without_leader(i);
@@ -59,7 +59,7 @@ void ModelCluster::renew(std::size_t i) {
       later(i, Process::kPatroni, settings.times.retry_timeout, [this, i] { read_store(i); });
       return;
     }
-    if (store.holder != i) return store.holder ? act_as_follower(i) : act_without_leader(i);
+    if (store.leader != i) return store.leader ? act_as_follower(i) : act_without_leader(i);
     store.expires = agenda_.now() + settings.times.ttl;
     promised[i] = store.expires;
     watch_expiry();
@@ -97,11 +97,11 @@ void ModelCluster::act_as_follower(std::size_t i) {
     if (!n.paused_view) start_postgres(i, false, dice_.skewed(milliseconds(300), seconds(20)));
   } else if (n.postgres == PostgresLife::kRunning && n.recovery) {
     settle_position(i);
-    n.upstream = store.holder;
-    const ModelNode& up = nodes[*store.holder];
+    n.upstream = store.leader;
+    const ModelNode& up = nodes[*store.leader];
     if (up.writable()) {
       n.timeline = up.timeline;
-      n.position = std::min(n.position, position(*store.holder));
+      n.position = std::min(n.position, position(*store.leader));
     } else {
       wake_patroni(i, seconds(1));  // follows the new timeline once it is there
       n.busy = false;
@@ -146,8 +146,8 @@ bool ModelCluster::healthiest(std::size_t i) const {
 }
 
 void ModelCluster::take_key(std::size_t i) {
-  store.holder = i;
-  store.last_holder = i;
+  store.leader = i;
+  store.last_leader = i;
   store.expires = agenda_.now() + settings.times.ttl;
   promised[i] = store.expires;
   nodes[i].lease_until = wall(i) + settings.times.ttl;
@@ -156,7 +156,7 @@ void ModelCluster::take_key(std::size_t i) {
 }
 
 void ModelCluster::drop_key() {
-  store.holder.reset();
+  store.leader.reset();
   ++store.version;
   if (trace) trace("  the leader key is gone");
   for (std::size_t k = 0; k < nodes.size(); ++k) {
@@ -170,7 +170,7 @@ void ModelCluster::drop_key() {
 void ModelCluster::watch_expiry() {
   unsigned version = ++store.version;
   agenda_.at(store.expires, [this, version] {
-    if (store.version == version && store.up && store.holder) drop_key();
+    if (store.version == version && store.up && store.leader) drop_key();
   });
 }
 
@@ -179,7 +179,7 @@ void ModelCluster::promote(std::size_t i) {
   say(i, "promotes");
   later(i, Process::kPostgres, dice_.skewed(milliseconds(5), seconds(20)), [this, i] {
     ModelNode& n = nodes[i];
-    if (store.holder != i || n.postgres != PostgresLife::kRunning || !n.recovery) return;
+    if (store.leader != i || n.postgres != PostgresLife::kRunning || !n.recovery) return;
     settle_position(i);
     n.recovery = false;
     n.upstream.reset();
@@ -212,7 +212,7 @@ void ModelCluster::store_failed(std::size_t i) {
   ModelNode& n = nodes[i];
   n.store_known = false;
   if (!n.writable() || n.paused_view) return end_loop(i);
-  if (settings.times.failsafe_mode && store.last_holder == i && members_consent(i)) {
+  if (settings.times.failsafe_mode && store.last_leader == i && members_consent(i)) {
     n.lease_until = wall(i) + settings.times.ttl;
     n.failsafe = true;
     say(i, "goes on in failsafe mode");

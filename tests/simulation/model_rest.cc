@@ -60,7 +60,7 @@ Report ModelCluster::report(std::size_t i) const {
   r.system_identifier = n.system_identifier;
   r.pause = n.paused_view;
   r.noloadbalance = n.noloadbalance;
-  r.cluster_unlocked = !n.store_known || !store.holder;
+  r.cluster_unlocked = !n.store_known || !store.leader;
   r.failsafe = n.failsafe;
   r.dcs_last_seen = n.store_seen;
   r.date = whole_seconds(wall(i));
@@ -100,7 +100,7 @@ Evidence ModelCluster::answer(std::size_t i, ProbeKind what, Instant sent) {
     member.host = "10.0.0." + std::to_string(k + 1);
     member.port = 5432;
     member.api_url = "http://" + member.host + ":8008/patroni";
-    member.leader = store.holder == k;
+    member.leader = store.leader == k;
     member.role = member.leader ? "leader" : "replica";
     if (member.leader) cluster.leader = member;
     cluster.members.push_back(std::move(member));

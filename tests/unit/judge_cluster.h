@@ -184,7 +184,9 @@ class ScriptedCluster {
   bool cuts(std::size_t node) const {
     return verdict(kReadWrite, node).admission == Admission::kCut;
   }
-  bool alarm(const std::string& subject) const { return state.alarms.contains(subject); }
+  bool alarm(AlarmKind kind, std::optional<std::size_t> node = std::nullopt) const {
+    return state.alarms.contains(AlarmKey{kind, node});
+  }
   std::size_t count(TransitionKind kind) const {
     return static_cast<std::size_t>(std::count_if(transitions.begin(), transitions.end(),
                                                   [&](const auto& t) { return t.kind == kind; }));

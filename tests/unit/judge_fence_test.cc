@@ -1,5 +1,5 @@
 // The evidence table: what a primary that proves nothing is still believed.
-#include "health/judge_parts.h"
+#include "health/judge_context.h"
 #include "tests/unit/judge_cluster.h"
 
 namespace pgsteer {
@@ -131,8 +131,8 @@ TEST(JudgeFence, OneFailedProbeNeverCuts) {
     quiet(c);
     c.nodes[0].outcome = outcome;
     c.nodes[0].latency = milliseconds(3);
-    c.run_until([&] { return c.state.nodes[0].failures == 1; }, milliseconds(1'500));
-    ASSERT_EQ(c.state.nodes[0].failures, 1u) << to_string(outcome);
+    c.run_until([&] { return c.state.nodes[0].rest.failures == 1; }, milliseconds(1'500));
+    ASSERT_EQ(c.state.nodes[0].rest.failures, 1u) << to_string(outcome);
     EXPECT_TRUE(c.admits(0)) << to_string(outcome);
     c.answer(0, Cluster::leader(5));
     c.run(milliseconds(300));
@@ -150,7 +150,7 @@ TEST(JudgeFence, OneFailedProbePastTheFenceHoldsButDoesNotCut) {
   c.run(seconds(22));
   EXPECT_EQ(c.rw(0), "admit primary");
   c.refuse(0);
-  c.run_until([&] { return c.state.nodes[0].failures == 1; }, milliseconds(1'500));
+  c.run_until([&] { return c.state.nodes[0].rest.failures == 1; }, milliseconds(1'500));
   EXPECT_EQ(c.verdict(kReadWrite, 0).admission, Admission::kDrain);
   c.run(milliseconds(110));
   EXPECT_EQ(c.rw(0), "cut fenced");
@@ -195,7 +195,7 @@ TEST(JudgeFence, AFrozenNodeHoldsNewSessionsBeforeItsDeadline) {
   c.config.health.timeout = seconds(10);
   c.silence(0, DatabaseAnswer::kHung);
   c.run(milliseconds(1'700));  // a round, half a second of patience, one look at the port
-  EXPECT_EQ(c.state.nodes[0].failures, 0u);
+  EXPECT_EQ(c.state.nodes[0].rest.failures, 0u);
   EXPECT_EQ(c.rw(0), "drain silent");
 }
 
@@ -313,7 +313,7 @@ TEST(JudgeFence, ALateLeaderWhoseLeaseWentElsewhereIsNotAdoptedAgain) {
   c.silence(0);
   c.answer(1, Cluster::promoting(5));
   EXPECT_LE(until_cut(c, seconds(3)), milliseconds(2'000));
-  EXPECT_EQ(c.state.nodes[0].failures, 0u) << "it is late, no attempt has failed yet";
+  EXPECT_EQ(c.state.nodes[0].rest.failures, 0u) << "it is late, no attempt has failed yet";
   c.run(milliseconds(200));
   EXPECT_EQ(c.rw(0), "cut fenced");
   EXPECT_EQ(c.count(TransitionKind::kNewPrimary), adopted);
@@ -432,7 +432,7 @@ TEST(JudgeMaintenance, SeveralClaimsWithTheStoreDownKeepTheCurrentOne) {
   pause(c, 1, Cluster::leader(5));
   c.run(seconds(60));
   EXPECT_EQ(c.rw(0), "admit primary");
-  EXPECT_TRUE(c.alarm("claimants"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kClaimants));
 }
 
 TEST(JudgeMaintenance, ALoneNodeThatWasPausedIsKept) {
@@ -506,9 +506,9 @@ TEST(JudgeWitness, ADatabaseThatIsSlowOnceIsKept) {
   c.run(seconds(40));
   ASSERT_EQ(c.rw(0), "admit witnessed");
   JudgeState& s = c.state;
-  s.nodes[0].database_in_flight = true;
+  s.nodes[0].database.in_flight = true;
   judge(c.config, s, {DatabaseEvidence{0, c.now, c.now, DatabaseAnswer::kHung}}, c.now);
-  EXPECT_EQ(s.nodes[0].database, DatabaseAnswer::kAnswers);
+  EXPECT_EQ(s.nodes[0].database.answer, DatabaseAnswer::kAnswers);
   c.silence(0, DatabaseAnswer::kHung);
   EXPECT_LE(until_cut(c), seconds(2)) << "slow again and again";
 }

@@ -80,7 +80,7 @@ TEST(JudgePrimary, OneOddReplyChangesNothing) {
   c.run(seconds(2));
   auto lost = c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld);
   c.answer(0, Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary));
-  c.run_until([&] { return c.state.nodes[0].odd_replies == 1; }, milliseconds(1'500));
+  c.run_until([&] { return c.state.nodes[0].rest.incomplete_replies == 1; }, milliseconds(1'500));
   EXPECT_EQ(c.rw(0), "admit degraded");
   c.answer(0, Cluster::leader(5));
   c.run(milliseconds(500));
@@ -145,7 +145,7 @@ TEST(JudgePrimary, OneOddReplyWithoutTheLeaseDoesNotCutTheSecondDoes) {
   Cluster c;
   c.run(seconds(2));
   c.answer(0, Cluster::without_query(false, State::kUnknown, "unknown", Role::kPrimary));
-  c.run_until([&] { return c.state.nodes[0].odd_replies == 1; }, milliseconds(1'500));
+  c.run_until([&] { return c.state.nodes[0].rest.incomplete_replies == 1; }, milliseconds(1'500));
   EXPECT_EQ(c.rw(0), "admit silent");
   c.run(milliseconds(150));
   EXPECT_EQ(c.rw(0), "cut lost_role");
@@ -181,10 +181,10 @@ TEST(JudgePrimary, TwoClaimantsOnOneTimelineKeepTheCurrentOneAndAlarm) {
   EXPECT_EQ(c.primary(), 0u);
   EXPECT_EQ(c.rw(0), "admit primary");
   EXPECT_TRUE(c.cuts(1));
-  EXPECT_TRUE(c.alarm("claimants"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kClaimants));
   c.answer(1, Cluster::replica(5));
   c.run(seconds(2));
-  EXPECT_FALSE(c.alarm("claimants"));
+  EXPECT_FALSE(c.alarm(AlarmKind::kClaimants));
 }
 
 TEST(JudgePrimary, TwoClaimantsAtStartLeaveNobodyUntilOneGivesWay) {
@@ -192,7 +192,7 @@ TEST(JudgePrimary, TwoClaimantsAtStartLeaveNobodyUntilOneGivesWay) {
   c.answer(1, Cluster::leader(5));
   c.run(seconds(2));
   EXPECT_FALSE(c.primary());
-  EXPECT_TRUE(c.alarm("claimants"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kClaimants));
   c.answer(1, Cluster::replica(5));
   c.run(milliseconds(200));
   EXPECT_EQ(c.primary(), 0u);
@@ -221,14 +221,14 @@ TEST(JudgePrimary, AThawedLeaderOnALowerTimelineIsHeldWhileTheHigherIsInSight) {
   EXPECT_FALSE(c.primary());
   EXPECT_EQ(c.rw(0), "cut stale_timeline");
   EXPECT_EQ(c.rw(1), "cut not_primary");
-  EXPECT_TRUE(c.alarm("stale timeline"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kStaleTimeline));
   // Patroni rewinds the other one: nobody shows the higher timeline any more.
   c.answer(1, Cluster::replica(5));
   c.run(milliseconds(200));
   EXPECT_EQ(c.rw(0), "admit primary");
-  EXPECT_TRUE(c.alarm("timeline went back")) << "the alarm stays";
+  EXPECT_TRUE(c.alarm(AlarmKind::kTimelineWentBack)) << "the alarm stays";
   c.run(seconds(600));
-  EXPECT_TRUE(c.alarm("timeline went back"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kTimelineWentBack));
 }
 
 TEST(JudgePrimary, ALowerTimelineIsAcceptedOnceTheHigherIsOutOfSight) {
@@ -243,7 +243,7 @@ TEST(JudgePrimary, ALowerTimelineIsAcceptedOnceTheHigherIsOutOfSight) {
   EXPECT_FALSE(c.admits(1));
   c.run(seconds(5));
   EXPECT_TRUE(c.admits(1));
-  EXPECT_TRUE(c.alarm("timeline went back"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kTimelineWentBack));
 }
 
 TEST(JudgePrimary, AnotherClusterIsNeverLedTo) {
@@ -255,7 +255,7 @@ TEST(JudgePrimary, AnotherClusterIsNeverLedTo) {
   EXPECT_EQ(c.primary(), 0u);
   EXPECT_EQ(c.rw(2), "cut foreign");
   EXPECT_EQ(c.ro(2), "cut foreign");
-  EXPECT_TRUE(c.alarm("foreign pg-3"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kForeign, 2));
   // Not even when nobody else is left.
   c.refuse(0, DatabaseAnswer::kRefused);
   c.refuse(1, DatabaseAnswer::kRefused);
@@ -281,7 +281,7 @@ TEST(JudgePrimary, TwoClustersWithALeaderEachLeadNowhere) {
   c.answer(1, stranger);
   c.run(seconds(5));
   EXPECT_FALSE(c.primary());
-  EXPECT_TRUE(c.alarm("identity"));
+  EXPECT_TRUE(c.alarm(AlarmKind::kIdentity));
 }
 
 TEST(JudgePrimary, ANodeThatWasInitialisedAnewIsForeign) {
@@ -317,7 +317,7 @@ TEST(JudgePrimary, StandbyClustersHaveNoPrimaryAndNoHunting) {
   EXPECT_EQ(c.rw(0), "cut standby_leader");
   EXPECT_EQ(c.ro(0), "drain standby_leader");
   EXPECT_EQ(c.ro(1), "admit replica");
-  EXPECT_FALSE(c.state.hunting);
+  EXPECT_FALSE(c.state.rounds.hunting);
   // Promoted: standby_cluster was removed from the configuration.
   c.answer(0, Cluster::leader(6));
   c.run(milliseconds(1'110));

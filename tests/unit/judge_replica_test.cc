@@ -77,9 +77,9 @@ TEST(JudgeReplicaLag, IsTheLeadersPositionLessTheReplayedOne) {
   c.answer(1, Cluster::replica(5, 99 * kMb));
   c.answer(2, Cluster::replica(5, 100 * kMb));
   c.run(seconds(2));
-  EXPECT_EQ(c.state.nodes[1].lag, kMb);
-  EXPECT_EQ(c.state.nodes[2].lag, 0u);
-  EXPECT_FALSE(c.state.nodes[0].lag);
+  EXPECT_EQ(c.state.nodes[1].replica.lag, kMb);
+  EXPECT_EQ(c.state.nodes[2].replica.lag, 0u);
+  EXPECT_FALSE(c.state.nodes[0].replica.lag);
 }
 
 TEST(JudgeReplicaLag, AReplicaAheadOfAnEarlierReplyOfTheLeaderLagsNotAtAll) {
@@ -87,7 +87,7 @@ TEST(JudgeReplicaLag, AReplicaAheadOfAnEarlierReplyOfTheLeaderLagsNotAtAll) {
   c.answer(0, Cluster::leader(5, 100 * kMb));
   c.answer(1, Cluster::replica(5, 101 * kMb));
   c.run(seconds(2));
-  EXPECT_EQ(c.state.nodes[1].lag, 0u);
+  EXPECT_EQ(c.state.nodes[1].replica.lag, 0u);
 }
 
 TEST(JudgeReplicaLag, DrainsAboveTheLimitAndNeverCuts) {
@@ -110,10 +110,10 @@ TEST(JudgeReplicaLag, OneRoundAboveTheLimitIsABlip) {
   limit_lag(c, 16 * kMb);
   c.run(seconds(3));
   auto generation = c.generations;
-  auto round = c.state.round;
+  auto round = c.state.rounds.number;
   c.answer(0, Cluster::leader(5, 1'000'000 + 17 * kMb));
-  c.run_until([&] { return c.state.nodes[1].lag_round > round; }, milliseconds(3'000));
-  EXPECT_EQ(c.state.nodes[1].lag, 17 * kMb);
+  c.run_until([&] { return c.state.nodes[1].replica.lag_round > round; }, milliseconds(3'000));
+  EXPECT_EQ(c.state.nodes[1].replica.lag, 17 * kMb);
   c.answer(0, Cluster::leader(5));
   c.run(seconds(3));
   EXPECT_EQ(c.ro(1), "admit replica");
@@ -242,7 +242,7 @@ TEST(JudgeReplica, OneOddReplyKeepsItTwoDrainIt) {
   Cluster c;
   c.run(seconds(3));
   c.answer(1, Cluster::without_query(false, State::kUnknown, "unknown", Role::kReplica));
-  c.run_until([&] { return c.state.nodes[1].odd_replies == 1; }, milliseconds(1'500));
+  c.run_until([&] { return c.state.nodes[1].rest.incomplete_replies == 1; }, milliseconds(1'500));
   EXPECT_EQ(c.ro(1), "admit replica");
   c.run(milliseconds(300));
   EXPECT_EQ(c.ro(1), "drain degraded");
@@ -331,7 +331,7 @@ TEST(JudgeReplica, StandbyClusterLagIsMeasuredAgainstItsLeader) {
   c.answer(0, r);
   c.answer(1, Cluster::replica(5, 98 * kMb));
   c.run(seconds(3));
-  EXPECT_EQ(c.state.nodes[1].lag, 2 * kMb);
+  EXPECT_EQ(c.state.nodes[1].replica.lag, 2 * kMb);
 }
 
 }  // namespace

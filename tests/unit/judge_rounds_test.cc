@@ -55,7 +55,7 @@ TEST(JudgeRounds, RoundsHaveJitter) {
 TEST(JudgeRounds, ConfigurationIsLookedUpEveryHalfMinuteFromAReplica) {
   Cluster c;
   c.run(seconds(5));
-  EXPECT_TRUE(c.state.dcs_known);
+  EXPECT_TRUE(c.state.settings.known);
   Instant from = c.now;
   c.run(seconds(300));
   EXPECT_EQ(asked(c.nodes[0], ProbeKind::kConfig, from), 0u);
@@ -96,7 +96,7 @@ TEST(JudgeRounds, DoubtAboutANodeThatDoesNotExistIsIgnored) {
   Cluster c;
   c.run(seconds(2));
   c.step({SuspicionEvidence{{99, SuspicionKind::kServerEnded}}});
-  EXPECT_FALSE(c.state.hunting);
+  EXPECT_FALSE(c.state.rounds.hunting);
 }
 
 TEST(JudgeRounds, HuntingCoversAllNodesEvery100Milliseconds) {
@@ -104,7 +104,7 @@ TEST(JudgeRounds, HuntingCoversAllNodesEvery100Milliseconds) {
   c.run(seconds(10));
   c.answer(0, Cluster::replica(5));
   c.run(seconds(2));
-  ASSERT_TRUE(c.state.hunting);
+  ASSERT_TRUE(c.state.rounds.hunting);
   Instant from = c.now;
   c.run(seconds(10));
   for (const auto& n : c.nodes) {
@@ -160,8 +160,8 @@ TEST(JudgeRounds, ASlowReplyOfThePrimaryStartsTheHuntBeforeItsDeadline) {
   c.run(seconds(10));
   c.silence(0);
   c.run(milliseconds(1'700));  // the next round plus the half second that is still patience
-  EXPECT_TRUE(c.state.hunting);
-  EXPECT_EQ(c.state.nodes[0].failures, 0u);
+  EXPECT_TRUE(c.state.rounds.hunting);
+  EXPECT_EQ(c.state.nodes[0].rest.failures, 0u);
 }
 
 TEST(JudgeRounds, ADeadReplicaIsNoReasonToHunt) {
@@ -169,7 +169,7 @@ TEST(JudgeRounds, ADeadReplicaIsNoReasonToHunt) {
   c.run(seconds(10));
   c.refuse(2, DatabaseAnswer::kRefused);
   c.run(seconds(10));
-  EXPECT_FALSE(c.state.hunting);
+  EXPECT_FALSE(c.state.rounds.hunting);
   Instant from = c.now;
   c.run(seconds(60));
   EXPECT_LE(rest_times(c.nodes[0], from).size(), 60u);

@@ -65,13 +65,13 @@ TEST(Report, CrashedLeaderHasTheLeaseAndIsNotWritable) {
   const Report r = read(200, "3.0.2-crashed-leader.json");
   EXPECT_TRUE(r.lease);
   EXPECT_FALSE(r.writable());
-  EXPECT_FALSE(r.odd());
+  EXPECT_FALSE(r.incomplete());
   EXPECT_EQ(r.state, State::kCrashed);
 }
 
 TEST(Report, FailedQueryIsOdd) {
-  const Report r = read(200, "3.0.2-query-failed.json");
-  EXPECT_TRUE(r.odd());
+  Report r = read(200, "3.0.2-query-failed.json");
+  EXPECT_TRUE(r.incomplete());
   EXPECT_TRUE(r.cluster_unlocked);
 }
 
@@ -172,7 +172,7 @@ TEST(Report, FieldsOfTheWrongTypeAreMissingFields) {
                                 "garbage");
   EXPECT_TRUE(r.answered());
   EXPECT_FALSE(r.leads());
-  EXPECT_TRUE(r.odd());
+  EXPECT_TRUE(r.incomplete());
   EXPECT_EQ(r.timeline, 0u);
   EXPECT_FALSE(r.pause);
   EXPECT_FALSE(r.sync);
@@ -195,7 +195,7 @@ TEST(Report, NullPositionsAreNoPositions) {
       "xlog":{"replayed_location":null,"received_location":null}})",
                                 "");
   EXPECT_FALSE(r.in_recovery());
-  EXPECT_TRUE(r.odd());
+  EXPECT_TRUE(r.incomplete());
 }
 
 TEST(Report, DeepNestingIsSurvived) {

@@ -1,0 +1,217 @@
+// What judge remembers from one call to the next: facts about each node, and what it concluded from
+// them. Written by judge alone; the views and the tests read it. Owned by the checker thread.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "health/evidence.h"
+#include "health/node_role.h"
+#include "health/topology.h"
+
+namespace pgsteer {
+
+// Does PostgreSQL take TLS? Asked once for each node, and again when it may have changed.
+struct TlsState {
+  TlsAnswer answer = TlsAnswer::kUnknown;
+  bool asked = false;  // since the address was learnt, or since the node came back
+  Instant asked_at{};
+  bool in_flight = false;
+};
+
+// The node's REST API. It gets one request at a time.
+struct RestState {
+  // The request in flight, or the last one.
+  bool in_flight = false;
+  ProbeKind kind = ProbeKind::kLeader;
+  Instant sent{};
+  std::uint64_t round = 0;  // in which it was sent
+  Instant leader_sent{};    // when the last GET /leader was sent
+
+  // The last GET /leader that ended, and the last one that was answered.
+  bool tried = false;  // at least one has ended
+  Report attempt;
+  std::optional<Report> report;
+  Instant report_sent{}, report_received{};
+  std::uint64_t report_round = 0;
+
+  // Attempts in a row.
+  unsigned failures = 0;            // without an answer
+  unsigned definite_failures = 0;   // the latest of those, as far as they were not silence
+  Instant failing_since{};          // when the first of those was sent
+  unsigned incomplete_replies = 0;  // answers whose query of PostgreSQL had failed
+  Instant answering_since{};        // when the first answer after a failure was received
+};
+
+// Does the node say that the cluster is paused? A Patroni that has just come back does not know
+// yet: its silence about that counts once it has answered for a while, or shows the lease.
+struct PauseState {
+  bool paused = false;
+  bool known = false;  // by its last answer
+};
+
+// PostgreSQL's port. It is asked only while the REST API does not answer.
+struct DatabaseState {
+  DatabaseAnswer answer = DatabaseAnswer::kUnknown;
+  Instant answered_at{};
+  Instant asked_at{};
+  bool in_flight = false;
+  unsigned failures = 0;               // checks in a row that it did not answer
+  std::optional<Instant> turned_away;  // when it last refused a session, as a worker reported
+  bool in_recovery = false;  // as a session found; until Patroni answers or the port refuses
+};
+
+// When the node's Patroni surely read the store, from replies that show the lease (judge_fence.cc).
+struct LeaseState {
+  unsigned replies = 0;         // answers in a row that showed the lease
+  bool read_known = false;      // the next three members mean something
+  std::int64_t read_value = 0;  // dcs_last_seen as shown
+  Instant read_after{};         // the read did not happen before this, on our clock
+  Instant read_before{};        // the read did not happen after this
+  Instant proof_sent{};         // when the last request that showed the lease was sent
+  bool failsafe = false;        // that reply said that failsafe mode was active
+};
+
+// The node as a replica.
+struct ReplicaState {
+  std::optional<std::uint64_t> lag;  // bytes
+  std::uint64_t lag_round = 0;       // in which it was measured
+  bool sync = false;                 // stays as it is while the store cannot be read
+  bool seen = false;                 // the node has been a replica since the start
+  std::optional<Instant> not_streaming_since;
+};
+
+// The node as the primary.
+struct PrimaryState {
+  std::optional<Instant> since;       // empty: it is not the primary
+  Reason lost = Reason::kNotPrimary;  // why it is no longer the primary; kept until it is a replica
+  std::string lost_why;
+};
+
+// The last checks, for observers alone.
+struct CheckHistory {
+  std::uint64_t passed = 0;  // one bit for each, newest in bit 0; 1 = passed
+  unsigned kept = 0;         // bits that mean something
+  std::uint64_t total = 0;
+  std::uint64_t failed = 0;
+  Instant last{};
+  std::chrono::steady_clock::duration last_took{};
+};
+
+struct NodeState {
+  std::vector<Address> addresses;  // the last ones found; kept while the name does not resolve
+  bool resolve_failed = false;     // the last lookup found nothing
+  TlsState tls;
+  RestState rest;
+  PauseState pause;
+  DatabaseState database;
+  LeaseState lease;
+  ReplicaState replica;
+  PrimaryState primary;
+  NodeRole role = NodeRole::kUnknown;  // decides some verdicts; observers see it, too
+  Instant role_since{};
+  CheckHistory checks;
+};
+
+// What is remembered of one node on one listener between two calls.
+struct PoolMemory {
+  bool lagging = false;
+  unsigned over_limit = 0;  // rounds in a row above the limit
+  std::uint64_t counted_round = 0;
+};
+
+// The node that is, or was last proven to be, the primary.
+struct CurrentPrimary {
+  std::size_t node = 0;
+  std::uint32_t timeline = 0;
+  Instant since{};
+  Verdict verdict;      // for listeners that route to the primary
+  bool proven = false;  // by the last attempt
+};
+
+// Whom the store named as the leader, as a member other than the primary answered GET /cluster.
+struct WitnessAnswer {
+  std::size_t node = 0;  // who answered
+  Instant sent{};
+  bool names_primary = false;
+};
+struct WitnessState {
+  std::optional<WitnessAnswer> answer;
+  std::size_t next = 0;  // the node to ask first
+  Instant asked_at{};
+};
+
+// The dynamic configuration of the cluster (GET /config).
+struct PatroniSettings {
+  DcsTimes times;
+  bool known = false;  // false: `times` has Patroni's defaults
+  Instant due{};       // when it is read again
+};
+
+struct TimelineState {
+  std::uint32_t highest = 0;
+  std::string highest_node;  // the node that showed it
+  std::string went_back;     // text of the alarm while the primary is on a lower one; or empty
+};
+
+// The rounds in which every node is asked.
+struct RoundState {
+  std::uint64_t number = 0;
+  Instant began{};
+  Instant next{};
+  bool hunting = false;  // rounds follow each other fast because the primary is in question
+  Instant hunting_since{};
+};
+
+// After a suspicion, rounds follow each other fast for a while.
+struct SuspicionState {
+  Instant until{};
+  unsigned futile = 0;  // suspicions in a row that came to nothing
+};
+
+// In the order in which observers see them.
+enum class AlarmKind : std::uint8_t {
+  kClaimants,         // more than one node claims to be the primary
+  kForeign,           // a node belongs to another cluster
+  kHigherTimeline,    // another node shows a higher timeline than the primary's
+  kIdentity,          // the nodes belong to different clusters, and none is the majority
+  kStaleTimeline,     // a node claims to lead on a timeline below one in sight
+  kTimelineWentBack,  // the primary leads on a timeline below one that was seen before
+};
+struct AlarmKey {
+  AlarmKind kind = AlarmKind::kClaimants;
+  std::optional<std::size_t> node = std::nullopt;  // for kForeign
+  friend auto operator<=>(const AlarmKey&, const AlarmKey&) = default;
+};
+using Alarms = std::map<AlarmKey, std::string>;  // the text is one sentence
+
+struct JudgeState {
+  std::vector<NodeState> nodes;                 // in the order of the config
+  std::vector<std::vector<PoolMemory>> memory;  // [listener][node]
+  std::optional<CurrentPrimary> primary;
+  std::string system_identifier;  // the cluster's; empty: not known yet
+  TimelineState timelines;
+  WitnessState witness;
+  PatroniSettings settings;
+  RoundState rounds;
+  SuspicionState suspicion;
+  Alarms alarms;                  // that hold now
+  bool first_round_done = false;  // each node has been tried
+  std::string no_primary_why = "no node has been checked yet";
+  std::uint64_t random = 0;  // state of the jitter
+  Topology published;        // generation 0: nothing yet
+};
+
+// Questions that judge and the views share.
+bool is_foreign(const JudgeState& state, const NodeState& node);  // belongs to another cluster
+bool is_fresh(const NodeState& node);                             // its last attempt was answered
+// Its last attempt was answered: it has the lease, takes writes and belongs to this cluster.
+bool claims_primary(const JudgeState& state, const NodeState& node);
+// Its last attempt was answered: it leads a standby cluster, which is read-only.
+bool leads_standbys(const JudgeState& state, const NodeState& node);
+
+}  // namespace pgsteer
