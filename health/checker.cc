@@ -15,11 +15,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Names are looked up this often; sooner while something is in doubt.
+// Names are looked up this often, and more often while hunting.
 constexpr milliseconds kNamePeriod{10'000};
-// One look at PostgreSQL's port.
+// The time for one check of PostgreSQL's port.
 constexpr milliseconds kPortDeadline{500};
-// The data plane may raise the same doubt for every session; more than this is nothing new.
+// Workers may report the same suspicion for every session; more than this tell nothing new.
 constexpr std::size_t kMaxSuspicions = 256;
 
 }  // namespace
@@ -73,10 +73,10 @@ void Checker::Loop::run() {
     take_checks(now);
     begin_waiting(now);
     now = steady_clock::now();
-    Decision decision = judge(config_, state_, std::exchange(evidence_, {}), now);
+    const Decision decision = judge(config_, state_, std::exchange(evidence_, {}), now);
     carry_out(decision, now);
     wake = decision.wake;
-    if (auto due = record_.due()) wake = std::min(wake, *due);
+    if (const auto due = record_.due()) wake = std::min(wake, *due);
   }
   resolver_.reset();
   checks_.clear();
@@ -92,7 +92,7 @@ void Checker::Loop::look_up_names() {
     } else {
       names.insert(c.host);
     }
-    if (auto address = numeric_address(nodes_[i].rest.host)) {
+    if (const auto address = numeric_address(nodes_[i].rest.host)) {
       nodes_[i].rest_addresses = {*address};
       nodes_[i].rest_known = true;
     } else {
@@ -135,8 +135,8 @@ void Checker::Loop::take_inbox(Instant now) {
     record_.observe(report);
     if (report.cut == 0) continue;
     event(Severity::kWarn,
-          "ended " + std::to_string(report.cut) + " sessions (" + std::to_string(report.cut_told) +
-              " were told why): role_lost",
+          "ended " + std::to_string(report.cut) + " sessions (role_lost), " +
+              std::to_string(report.cut_told) + " of them with an error message",
           WallTime::clock::now());
   }
   for (const std::string& line : record_.tick(now))
@@ -145,17 +145,17 @@ void Checker::Loop::take_inbox(Instant now) {
 
 void Checker::Loop::take_replies() {
   for (RestReply& reply : rest_client_.collect()) {
-    bool answered = reply.outcome == Outcome::kAnswered;
+    const bool answered = reply.outcome == Outcome::kAnswered;
     spdlog::debug("check of {}: {} in {:.1f} ms", config_.nodes[reply.node].name, reply.detail,
                   std::chrono::duration<double, std::milli>(reply.received - reply.sent).count());
     if (reply.kind == ProbeKind::kConfig) {
-      auto times = answered ? parse_config_reply(reply.status, reply.body) : std::nullopt;
+      const auto times = answered ? parse_config_reply(reply.status, reply.body) : std::nullopt;
       evidence_.push_back(ConfigEvidence{reply.node, reply.sent, reply.received, times});
     } else if (reply.kind == ProbeKind::kCluster) {
-      auto report = answered ? parse_cluster_reply(reply.status, reply.body) : std::nullopt;
+      const auto report = answered ? parse_cluster_reply(reply.status, reply.body) : std::nullopt;
       evidence_.push_back(ClusterEvidence{reply.node, reply.sent, reply.received, report});
     } else {
-      round_moved_ = true;
+      view_is_old_ = true;
       Report report = answered ? parse_report(reply.status, reply.body, reply.date)
                                : failed_report(reply.outcome, reply.detail);
       evidence_.push_back(
@@ -181,8 +181,8 @@ void Checker::Loop::carry_out(const Decision& decision, Instant now) {
   for (const Request& request : decision.requests) begin(request, now);
   for (const Transition& transition : decision.transitions) announce(transition, now);
   if (resolver_ && state_.rounds.hunting) resolver_->refresh();
-  if (decision.topology || !decision.transitions.empty() || round_moved_) show(now);
-  round_moved_ = false;
+  if (decision.topology || !decision.transitions.empty() || view_is_old_) show(now);
+  view_is_old_ = false;
 }
 
 void Checker::Loop::begin(const Request& request, Instant now) {
@@ -202,7 +202,7 @@ void Checker::Loop::begin(const Request& request, Instant now) {
   }
 }
 
-// A name that is being looked up for the first time gets as long as a probe would.
+// The first lookup of a name may take as long as a check.
 void Checker::Loop::begin_waiting(Instant now) {
   for (const Waiting& w : std::exchange(waiting_, {})) {
     if (nodes_[w.request.node].rest_known) {
@@ -221,7 +221,7 @@ void Checker::Loop::unresolved(const Request& request, Instant since, Instant no
   } else if (request.kind == ProbeKind::kCluster) {
     evidence_.push_back(ClusterEvidence{request.node, since, now, std::nullopt});
   } else {
-    round_moved_ = true;
+    view_is_old_ = true;
     evidence_.push_back(LeaderEvidence{
         request.node, since, now,
         failed_report(Outcome::kUnresolved, nodes_[request.node].rest.host + " does not resolve")});
@@ -229,7 +229,7 @@ void Checker::Loop::unresolved(const Request& request, Instant since, Instant no
 }
 
 void Checker::Loop::announce(const Transition& transition, Instant now) {
-  WallTime wall = WallTime::clock::now();
+  const WallTime wall = WallTime::clock::now();
   record_.observe(transition, now, wall);
   event(transition.severity, transition.text, wall);
 }
@@ -257,7 +257,7 @@ void Checker::Loop::sleep(Instant until) {
     sockets.push_back({check->fd(), events, 0});
   }
   for (const Waiting& w : waiting_) until = std::min(until, w.since + config_.health.timeout);
-  auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
+  const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
   rest_client_.wait(sockets, std::max(left, milliseconds(0)));
 }
 

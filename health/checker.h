@@ -1,4 +1,4 @@
-// The checker thread: polls every node, lets judge decide, publishes what was decided. Owns all of
+// The checker thread: checks every node, lets judge decide and publishes the decision. Owns all of
 // health: probes, name resolution, judge's state, the failover record. Created and stopped by main.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace pgsteer {
 struct CheckerOutput {
   std::function<void(TopologyPtr)> topology;    // each time a generation is published
   std::function<void(ClusterViewPtr)> cluster;  // after each round and each change
-  std::function<void(EventView)> event;  // one line a person should see; logged by the checker
+  std::function<void(EventView)> event;         // one line for a person; already logged
 };
 
 class Checker {

@@ -1,5 +1,5 @@
-// The checker thread itself: one loop that sleeps until something is learnt or due, lets judge
-// decide and carries the decision out. For health/checker*.cc only.
+// The checker thread itself: one loop that sleeps until evidence comes in or something is due, lets
+// judge decide and carries out the decision. For health/checker*.cc only.
 #pragma once
 
 #include <atomic>
@@ -34,7 +34,7 @@ class Checker::Loop {
   struct Node {
     RestEndpoint rest;
     std::vector<Address> rest_addresses;  // without a port
-    bool rest_known = false;              // looked up, whatever came of it
+    bool rest_known = false;              // a lookup has ended, found or not
   };
 
   void run();
@@ -61,16 +61,16 @@ class Checker::Loop {
   std::vector<WorkerReport> reports_;
   std::atomic<bool> stopping_ = false;
 
-  // The checker thread's own.
+  // Used by the checker thread alone.
   RestClient rest_client_;
   std::vector<Node> nodes_;
   std::vector<std::unique_ptr<PortCheck>> checks_;
   std::vector<Waiting> waiting_;
   std::vector<Evidence> evidence_;
-  bool round_moved_ = false;  // a probe has ended since the last view
+  bool view_is_old_ = false;  // a check has ended since the last view
   JudgeState state_;
   FailoverRecord record_;
-  std::unique_ptr<Resolver> resolver_;  // calls into rest_client_: goes first
+  std::unique_ptr<Resolver> resolver_;  // calls into rest_client_: destroyed first
   std::thread thread_;
 };
 

@@ -34,7 +34,7 @@ void show_report(const JudgeState& s, const NodeState& n, NodeView& view) {
   view.server_version = r.server_version;
   view.patroni_version = r.patroni_version;
   view.tags.assign(r.tags.begin(), r.tags.end());
-  bool primary = s.primary && &s.nodes[s.primary->node] == &n;
+  const bool primary = s.primary && &s.nodes[s.primary->node] == &n;
   if (!primary && n.replica.lag && r.in_recovery()) view.lag = n.replica.lag;
 }
 
@@ -52,7 +52,7 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
   view.tls = to_string(n.tls.answer);
   view.weight = c.weight;
   // While Patroni answers, its own query is the proof that PostgreSQL does.
-  bool queried = is_fresh(n) && (n.rest.report->location || n.rest.report->replayed);
+  const bool queried = is_fresh(n) && (n.rest.report->location || n.rest.report->replayed);
   view.database_answers = queried ? "yes" : to_string(n.database.answer);
   show_checks(n, now, wall, view);
   show_report(s, n, view);
@@ -79,7 +79,7 @@ ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now,
     view.timeline = s.primary->timeline;
     if (!s.primary->proven && s.first_round_done &&
         s.primary->verdict.reason != Reason::kMaintenance) {
-      Instant fence = fence_deadline(config, s, s.primary->node);
+      const Instant fence = fence_deadline(config, s, s.primary->node);
       view.fence_seconds = std::max(0.0, std::chrono::duration<double>(fence - now).count());
     }
   }

@@ -69,9 +69,9 @@ void PortCheck::finish_connect() {
 
 void PortCheck::exchange() {
   char byte = 0;
-  auto got = ::recv(fd_, &byte, 1, 0);
+  const auto got = ::recv(fd_, &byte, 1, 0);
   if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
-  // A close, a byte or a reset: each took a live server.
+  // A close, a byte or a reset: only a live server does any of these.
   TlsAnswer tls = TlsAnswer::kUnknown;
   if (got == 1 && byte == 'S') tls = TlsAnswer::kYes;
   if (got == 1 && byte == 'N') tls = TlsAnswer::kNo;

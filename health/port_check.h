@@ -1,5 +1,5 @@
-// One look at PostgreSQL's port: a non-blocking socket that connects, does one exchange and closes.
-// Owned by the checker thread, which polls it. Never blocks.
+// One check of PostgreSQL's port: a non-blocking socket that connects, does one exchange and
+// closes. Owned by the checker thread, which polls it. Never blocks.
 #pragma once
 
 #include <poll.h>
@@ -13,10 +13,10 @@ namespace pgsteer {
 
 class PortCheck {
  public:
-  // ProbeKind::kDatabase: connects, closes its own direction and waits for the server to close as
-  // well. A postmaster that lives does so without a line in its log (an end of file before the
-  // first byte is not worth one, postmaster.c ProcessStartupPacket); a stopped or frozen one never
-  // does. ProbeKind::kTls: sends an SSLRequest and reads the one byte of the answer.
+  // ProbeKind::kDatabase: connects, shuts its sending side down and waits for the server to close.
+  // A live postmaster does so and logs nothing (postmaster.c, ProcessStartupPacket, does not report
+  // an end of file before the first byte); a stopped or frozen one never does.
+  // ProbeKind::kTls: sends an SSLRequest and reads the one byte of the answer.
   PortCheck(std::size_t node, ProbeKind kind, std::vector<Address> addresses, Instant now,
             Instant deadline);
   ~PortCheck();
@@ -27,7 +27,7 @@ class PortCheck {
   short events() const { return connected_ ? POLLIN : POLLOUT; }
   Instant deadline() const { return deadline_; }
 
-  // Does what can be done; the evidence once it is over.
+  // Makes progress without blocking. Returns the evidence once the check has ended.
   std::optional<Evidence> step(Instant now);
 
  private:
@@ -39,7 +39,7 @@ class PortCheck {
 
   std::size_t node_;
   ProbeKind kind_;
-  std::vector<Address> addresses_;  // still to be tried, last one first
+  std::vector<Address> addresses_;  // not tried yet; the last one is next
   Instant began_;
   Instant deadline_;
   int fd_ = -1;

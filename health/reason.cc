@@ -46,11 +46,11 @@ constexpr std::array kReasons = {
 std::span<const ReasonWord> reason_table() { return kReasons; }
 
 const char* to_string(Reason reason) {
-  auto i = static_cast<std::size_t>(reason);
+  const auto i = static_cast<std::size_t>(reason);
   return i < kReasons.size() ? kReasons[i].word : "?";
 }
 
-// The switches have no default, so that a new enumerator without a word does not compile.
+// No switch has a default: an enumerator without a word does not compile.
 const char* to_string(Admission admission) {
   switch (admission) {
     case Admission::kAdmit:

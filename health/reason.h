@@ -1,5 +1,5 @@
-// The one word for each reason, admission and doubt: the same in the log, the metrics, the JSON and
-// on the page. Pure tables; any thread.
+// The word for each reason and admission: the same in the log, the metrics, the JSON and on the
+// page. Pure tables; any thread.
 #pragma once
 
 #include <span>

@@ -64,12 +64,12 @@ void Resolver::Shared::run(const std::string& name) {
   std::unique_lock lock(mutex);
   while (!stopped) {
     seen = refreshes;
-    auto began = steady_clock::now();
+    const auto began = steady_clock::now();
     lock.unlock();
     auto found = lookup(name);
     lock.lock();
     if (stopped) return;
-    // Name servers rotate their answers; another order of the same addresses is no news.
+    // Name servers rotate their answers: the same addresses in another order are not a change.
     if (same_set(found, last)) found = last;
     if (!found.empty()) last = found;
     results.push_back({name, std::move(found)});
@@ -86,8 +86,8 @@ Resolver::Resolver(const std::vector<std::string>& names, std::chrono::milliseco
   shared_->lookup = std::move(lookup);
   shared_->period = period;
   for (const std::string& name : names) {
-    // Not joined: a thread inside getaddrinfo() cannot be asked to leave. It holds its own share of
-    // the state, finds `stopped` when it comes back, and ends.
+    // Not joined, because getaddrinfo() cannot be cancelled. The thread shares ownership of the
+    // state, sees `stopped` when the call returns, and ends.
     std::thread([shared = shared_, name] { shared->run(name); }).detach();
   }
 }

@@ -1,6 +1,6 @@
-// Names to addresses, again and again, without ever making anybody wait. Each name has a thread of
-// its own, because getaddrinfo() blocks for as long as a name server pleases and cannot be stopped:
-// one dead name must not delay the others. Numeric addresses never get here.
+// Resolves names again and again without blocking its owner. Each name has its own thread, because
+// getaddrinfo() may block for a long time and cannot be cancelled: one dead name must not delay the
+// others. Numeric addresses do not need it.
 //
 // Created and used by the checker thread; `changed` is called on the resolver's threads.
 #pragma once
@@ -26,15 +26,15 @@ class Resolver {
     std::vector<Address> addresses;
   };
 
-  // `changed` says that take() has something. It must not call back into the resolver.
+  // `changed` is called when take() has something to return. It must not call the resolver.
   Resolver(const std::vector<std::string>& names, std::chrono::milliseconds period,
            std::function<void()> changed, Lookup lookup = look_up);
-  ~Resolver();  // at once, also while a lookup hangs
+  ~Resolver();  // returns at once, even while a lookup hangs
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
 
   std::vector<Result> take();  // what has been looked up since the last call
-  void refresh();              // look again now; at most once a second for each name
+  void refresh();              // resolves every name now, each at most once a second
 
  private:
   struct Shared;

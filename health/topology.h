@@ -1,6 +1,6 @@
 // Where sessions may go: the one immutable value that the checker thread publishes and the workers
-// act on. It is absolute (never a delta): who receives generation N needs nothing older. Everything
-// that takes judgement has been decided by judge; the proxy only looks up.
+// act on. It is absolute, never a delta: a worker that receives generation N needs no older one.
+// judge has decided everything; the proxy only looks up.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,7 @@ enum class Admission : std::uint8_t {
   kCut,    // no new sessions; live ones end now
 };
 
-// Why. One word each, the same in log, metric and page: see reason_table in health/reason.h.
+// Why. The word is the same in log, metric and page: see reason_table in health/reason.h.
 enum class Reason : std::uint8_t {
   kPrimary,        // has the lease and is writable
   kReplica,        // healthy replica
@@ -30,26 +30,26 @@ enum class Reason : std::uint8_t {
   kPromoting,      // has the lease, not writable yet
   kNotRunning,     // PostgreSQL is starting, stopping, crashed or stopped
   kStandbyLeader,  // leads a standby cluster: read-only
-  kNotPrimary,     // a replica, on a listener that leads to the primary
-  kIsPrimary,      // the primary, on a listener that leads to replicas
+  kNotPrimary,     // a replica, on a listener that routes to the primary
+  kIsPrimary,      // the primary, on a listener that routes to replicas
   kLostRole,       // was the primary and is proven not to be
   kSuperseded,     // another node leads on a higher timeline
   kStaleTimeline,  // claims to lead on a timeline below the highest in sight
   kForeign,        // belongs to another cluster
-  kSilent,         // its REST API does not answer, its lease cannot have passed on yet
+  kSilent,         // its REST API does not answer; no other node can have its lease yet
   kOrphaned,       // the same, and PostgreSQL answers
   kMaintenance,    // REST silent while the cluster is paused
-  kWitnessed,      // REST hung; another member still names it the leader
-  kFenced,         // the lease may have passed on
+  kWitnessed,      // REST hung; another member read in the store that it is the leader
+  kFenced,         // another node may have the lease by now
   kDown,           // neither REST nor PostgreSQL answers
   kUnresolved,     // its name does not resolve
   kLagging,        // replays too far behind
   kNotStreaming,   // not connected to the primary
   kNoLoadBalance,  // tagged noloadbalance
-  kTagMismatch,    // has not the tags that the listener asks for
+  kTagMismatch,    // lacks the tags that the listener requires
   kNotSync,        // not a synchronous standby
   kNotAsync,       // a synchronous standby
-  kPromoted,       // was a replica, is the primary now: reads drain
+  kPromoted,       // was a replica and is now the primary: its reads drain
   kFallback,       // the primary, serving reads because no replica can
   kStandIn,        // the primary, not needed for reads because a replica is there
   kDegraded,       // Patroni answers, but its own query of PostgreSQL fails
@@ -62,7 +62,7 @@ struct Verdict {
   std::string why;  // one sentence for a person, with the figures
 };
 
-// Does PostgreSQL on the node take TLS? Learnt by the checker with an SSLRequest of its own.
+// Does PostgreSQL on the node take TLS? The checker finds out with its own SSLRequest.
 enum class TlsAnswer : std::uint8_t { kUnknown, kYes, kNo };
 
 struct NodeRoute {
@@ -91,8 +91,7 @@ struct Topology {
 
 using TopologyPtr = std::shared_ptr<const Topology>;
 
-// What the data plane saw that makes the checker look again at once. Only a hint: the checker
-// judges.
+// What a worker saw that makes the checker check again at once. It is a hint only: judge decides.
 enum class SuspicionKind : std::uint8_t {
   kConnectRefused,
   kConnectTimedOut,
@@ -116,7 +115,7 @@ struct WorkerReport {
   std::uint64_t cut_told = 0;  // of those, with an ErrorResponse
   std::uint64_t held = 0;      // waiting clients released to a node
   std::chrono::milliseconds held_longest{0};
-  bool first_primary_session = false;  // a primary listener reached the node for the first time
+  bool first_primary_session = false;  // the first session of a primary listener on that node
 };
 
 }  // namespace pgsteer

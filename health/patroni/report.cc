@@ -15,7 +15,7 @@ using nlohmann::json;
 const json& member(const json& object, const char* key) {
   static const json kNull;
   if (!object.is_object()) return kNull;
-  auto it = object.find(key);
+  const auto it = object.find(key);
   return it == object.end() ? kNull : *it;
 }
 
@@ -31,13 +31,13 @@ std::optional<std::uint64_t> unsigned_of(const json& value) {
 std::optional<std::int64_t> seconds_of(const json& value) {
   if (value.is_number_integer()) return value.get<std::int64_t>();
   if (value.is_number_float()) {
-    double seconds = value.get<double>();
+    const double seconds = value.get<double>();
     if (seconds >= 0 && seconds < 1e15) return static_cast<std::int64_t>(seconds);
   }
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     std::int64_t seconds = 0;
-    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     if (error == std::errc() && end == text.data() + text.size()) return seconds;
   }
   return std::nullopt;
@@ -80,12 +80,12 @@ State state_of(const std::string& text) {
   return State::kOther;
 }
 
-// replication_state exists from Patroni 3.1.0 on; before, its absence means nothing.
+// replication_state exists since Patroni 3.1.0. In older versions its absence means nothing.
 bool at_least_3_1(const std::string& version) {
   int major = 0;
   int minor = 0;
   const char* end = version.data() + version.size();
-  auto first = std::from_chars(version.data(), end, major);
+  const auto first = std::from_chars(version.data(), end, major);
   if (first.ec != std::errc() || first.ptr == end || *first.ptr != '.') return false;
   std::from_chars(first.ptr + 1, end, minor);
   return major > 3 || (major == 3 && minor >= 1);
@@ -93,7 +93,7 @@ bool at_least_3_1(const std::string& version) {
 
 // 150004 is 15.4; 90624 is 9.6.24.
 std::string server_version_text(const json& value) {
-  auto number = unsigned_of(value);
+  const auto number = unsigned_of(value);
   if (!number || *number == 0 || *number > 10'000'000) return "";
   if (*number >= 100'000) {
     return std::to_string(*number / 10'000) + "." + std::to_string(*number % 10'000);
@@ -105,7 +105,7 @@ std::string server_version_text(const json& value) {
 void read_tags(const json& tags, Report& report) {
   if (!tags.is_object()) return;
   for (const auto& [key, value] : tags.items()) report.tags[key] = tag_text(value);
-  auto it = report.tags.find("noloadbalance");
+  const auto it = report.tags.find("noloadbalance");
   report.noloadbalance = it != report.tags.end() && it->second == "true";
 }
 
@@ -114,24 +114,24 @@ void read_positions(const json& body, Report& report) {
   report.location = unsigned_of(member(xlog, "location"));
   report.replayed = unsigned_of(member(xlog, "replayed_location"));
   report.received = unsigned_of(member(xlog, "received_location"));
-  auto timeline = unsigned_of(member(body, "timeline"));
+  const auto timeline = unsigned_of(member(body, "timeline"));
   if (timeline && *timeline <= std::numeric_limits<std::uint32_t>::max()) {
     report.timeline = static_cast<std::uint32_t>(*timeline);
   }
 }
 
-// Copying and printing a document recurse once per level, so deep ones are cut short. Patroni's own
+// Copying and printing a document recurse once per level, so deeper levels are dropped. Patroni's
 // replies have five levels at most.
 json parse_object(std::string_view body) {
   static constexpr int kDeepest = 32;
-  auto shallow = [](int depth, json::parse_event_t, json&) { return depth < kDeepest; };
+  const auto shallow = [](int depth, json::parse_event_t, json&) { return depth < kDeepest; };
   json parsed = json::parse(body.begin(), body.end(), shallow, false);
   if (!parsed.is_object()) return json();
   return parsed;
 }
 
 std::uint16_t port_of(const json& value) {
-  auto port = unsigned_of(value);
+  const auto port = unsigned_of(value);
   return port && *port <= 65'535 ? static_cast<std::uint16_t>(*port) : std::uint16_t{0};
 }
 
@@ -154,10 +154,10 @@ Report parse_report(int status, std::string_view body, std::string_view date) {
   if (status != 200 && status != 503) {
     return failed_report(Outcome::kMalformed, "HTTP status " + std::to_string(status));
   }
-  json parsed = parse_object(body);
+  const json parsed = parse_object(body);
   if (!parsed.is_object() || (!parsed.contains("state") && !parsed.contains("role"))) {
     return failed_report(Outcome::kMalformed,
-                         "HTTP status " + std::to_string(status) + " without a body of Patroni");
+                         "HTTP status " + std::to_string(status) + " without a reply of Patroni");
   }
   Report report;
   report.outcome = Outcome::kAnswered;
@@ -183,7 +183,8 @@ Report parse_report(int status, std::string_view body, std::string_view date) {
   report.pause = true_of(member(parsed, "pause"));
   const json& identifier = member(parsed, "database_system_identifier");
   if (identifier.is_string()) report.system_identifier = identifier.get<std::string>();
-  if (auto number = unsigned_of(identifier)) report.system_identifier = std::to_string(*number);
+  if (const auto number = unsigned_of(identifier))
+    report.system_identifier = std::to_string(*number);
   report.server_version = server_version_text(member(parsed, "server_version"));
   report.dcs_last_seen = seconds_of(member(parsed, "dcs_last_seen"));
   if (report.dcs_last_seen && *report.dcs_last_seen <= 0) report.dcs_last_seen.reset();
@@ -194,36 +195,36 @@ Report parse_report(int status, std::string_view body, std::string_view date) {
 std::optional<std::int64_t> parse_http_date(std::string_view text) {
   static constexpr std::array<std::string_view, 12> kMonths = {
       "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  auto comma = text.find(", ");
+  const auto comma = text.find(", ");
   if (comma == std::string_view::npos) return std::nullopt;
-  std::string_view rest = text.substr(comma + 2);  // "15 Nov 1994 08:12:31 GMT"
+  const std::string_view rest = text.substr(comma + 2);  // "15 Nov 1994 08:12:31 GMT"
   if (rest.size() < 24 || rest.substr(20, 4) != " GMT") return std::nullopt;
-  auto number = [&](std::size_t at, std::size_t length) {
+  const auto number = [&](std::size_t at, std::size_t length) {
     int value = -1;
-    auto [end, error] = std::from_chars(rest.data() + at, rest.data() + at + length, value);
+    const auto [end, error] = std::from_chars(rest.data() + at, rest.data() + at + length, value);
     return error == std::errc() && end == rest.data() + at + length ? value : -1;
   };
   unsigned month = 0;
   while (month < 12 && kMonths[month] != rest.substr(3, 3)) ++month;
-  int day = number(0, 2), year = number(7, 4), hour = number(12, 2), minute = number(15, 2);
-  int second = number(18, 2);
+  const int day = number(0, 2), year = number(7, 4), hour = number(12, 2), minute = number(15, 2);
+  const int second = number(18, 2);
   if (month == 12 || day < 1 || year < 1970 || hour < 0 || minute < 0 || second < 0) {
     return std::nullopt;
   }
   std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{month + 1},
                                    std::chrono::day{static_cast<unsigned>(day)}};
   if (!date.ok() || hour > 23 || minute > 59 || second > 60) return std::nullopt;
-  auto days = std::chrono::sys_days(date).time_since_epoch().count();
+  const auto days = std::chrono::sys_days(date).time_since_epoch().count();
   return std::int64_t{days} * 86'400 + hour * 3600 + minute * 60 + second;
 }
 
 std::optional<DcsTimes> parse_config_reply(int status, std::string_view body) {
   if (status != 200) return std::nullopt;
-  json parsed = parse_object(body);
+  const json parsed = parse_object(body);
   if (!parsed.is_object()) return std::nullopt;
   DcsTimes times;
-  auto take = [&](const char* key, std::chrono::milliseconds& to, std::int64_t least) {
-    auto seconds = seconds_of(member(parsed, key));
+  const auto take = [&](const char* key, std::chrono::milliseconds& to, std::int64_t least) {
+    const auto seconds = seconds_of(member(parsed, key));
     if (seconds && *seconds >= least && *seconds <= 86'400) to = std::chrono::seconds(*seconds);
   };
   take("ttl", times.ttl, 1);
@@ -233,7 +234,7 @@ std::optional<DcsTimes> parse_config_reply(int status, std::string_view body) {
   const json& sync = member(parsed, "synchronous_mode");
   times.synchronous_mode = true_of(sync) || sync.is_string();
   times.standby_cluster = member(parsed, "standby_cluster").is_object();
-  if (auto lag = unsigned_of(member(parsed, "maximum_lag_on_failover"))) {
+  if (const auto lag = unsigned_of(member(parsed, "maximum_lag_on_failover"))) {
     times.maximum_lag_on_failover = *lag;
   }
   return times;
@@ -241,7 +242,7 @@ std::optional<DcsTimes> parse_config_reply(int status, std::string_view body) {
 
 std::optional<ClusterReport> parse_cluster_reply(int status, std::string_view body) {
   if (status != 200) return std::nullopt;
-  json parsed = parse_object(body);
+  const json parsed = parse_object(body);
   const json& members = member(parsed, "members");
   if (!members.is_array()) return std::nullopt;
   ClusterReport report;

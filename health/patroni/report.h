@@ -1,6 +1,6 @@
-// What one probe of a node learnt, and how to read Patroni's replies: pure, no I/O. Nothing in a
-// reply is believed before it is checked: fields may be missing, null or of the wrong type, and the
-// peer may not be Patroni at all. Bodies of Patroni 3.0 to 4.1 are understood.
+// What one check of a node found, and the parsers of Patroni's replies: pure, no I/O. Every field
+// is checked: it may be missing, null or of the wrong type, and the peer may not be Patroni at all.
+// Replies of Patroni 3.0 to 4.1 are understood.
 #pragma once
 
 #include <chrono>
@@ -16,10 +16,10 @@ namespace pgsteer {
 // How a probe ended. Only kAnswered carries facts about the node.
 enum class Outcome : std::uint8_t {
   kAnswered,
-  kRefused,      // nobody listens
+  kRefused,      // no process listens on the port
   kUnreachable,  // no connection within the deadline, or no route
-  kSilent,       // the connection was accepted and no whole reply came within the deadline
-  kEmpty,        // closed without a byte: a handler of Patroni that failed
+  kSilent,       // the connection was accepted, but no complete reply came within the deadline
+  kEmpty,        // closed without a byte: a request handler of Patroni failed
   kMalformed,    // not a reply of Patroni
   kTlsFailed,
   kUnresolved,  // the name of the REST API does not resolve
@@ -30,7 +30,7 @@ enum class Role : std::uint8_t {
   kPrimary,  // "master" up to Patroni 3.x, "primary" from 4.0
   kReplica,
   kStandbyLeader,
-  kPromoted,  // in-memory roles, shown when the health query did not run
+  kPromoted,  // roles from Patroni's memory, shown when its query did not run
   kDemoted,
   kUninitialized,
 };
@@ -38,7 +38,7 @@ enum class Role : std::uint8_t {
 // PostgreSQL as Patroni sees it.
 enum class State : std::uint8_t {
   kRunning,
-  kUnknown,  // believed to be running, but the health query failed
+  kUnknown,  // believed to be running, but Patroni's query of it failed
   kStarting,
   kStopping,
   kRestarting,
@@ -52,12 +52,12 @@ struct Report {
   Outcome outcome = Outcome::kMalformed;
   std::string detail;  // for a person: "200", "connection refused", "no reply within 2 s"
   int status = 0;
-  bool lease = false;  // GET /leader said 200: this node believes that it holds the leader lease
+  bool lease = false;  // GET /leader returned 200: this node believes that it has the leader lease
 
   Role role = Role::kUnknown;
   State state = State::kOther;
   std::string state_word;
-  std::uint32_t timeline = 0;             // 0: not told
+  std::uint32_t timeline = 0;             // 0: not reported
   std::optional<std::uint64_t> location;  // present only if writable at that moment
   std::optional<std::uint64_t> replayed;  // present only in recovery
   std::optional<std::uint64_t> received;
@@ -78,25 +78,25 @@ struct Report {
   std::optional<std::int64_t> date;           // when it replied: epoch seconds, the same clock
 
   bool answered() const { return outcome == Outcome::kAnswered; }
-  // The health query ran outside recovery: PostgreSQL took writes at that moment.
+  // Patroni's query ran outside recovery: PostgreSQL took writes at that moment.
   bool writable() const { return answered() && location.has_value() && role == Role::kPrimary; }
-  // The lease and a write position: what a listener for the primary needs.
+  // The lease and a write position: both are needed to be the primary.
   bool leads() const { return lease && writable(); }
   bool in_recovery() const { return answered() && replayed.has_value() && !location; }
   // Patroni believes that PostgreSQL runs, but its query failed or the reply lacks the results.
   bool incomplete() const;
 };
 
-// Reads a reply to GET /leader. `date` is the value of the Date header, empty if there was none.
+// Parses a reply to GET /leader. `date` is the value of the Date header, or empty.
 Report parse_report(int status, std::string_view body, std::string_view date);
 
-// A probe that brought no reply.
+// A check without a reply.
 Report failed_report(Outcome outcome, std::string detail);
 
 // Seconds since the epoch of an RFC 7231 date such as "Tue, 15 Nov 1994 08:12:31 GMT".
 std::optional<std::int64_t> parse_http_date(std::string_view text);
 
-// GET /config: the dynamic configuration. What is not set there has Patroni's default.
+// GET /config: the dynamic configuration. Settings that are not in it have Patroni's defaults.
 struct DcsTimes {
   std::chrono::milliseconds ttl{30'000};
   std::chrono::milliseconds loop_wait{10'000};
@@ -109,7 +109,7 @@ struct DcsTimes {
 };
 std::optional<DcsTimes> parse_config_reply(int status, std::string_view body);
 
-// GET /cluster: what the distributed store says, read at that moment by the member asked.
+// GET /cluster: the content of the distributed store, which the member reads at that moment.
 struct ClusterMember {
   std::string name;
   std::string role;

@@ -39,7 +39,7 @@ std::size_t take_body(char* data, std::size_t, std::size_t size, void* to) {
 
 // "10.0.0.1" or "[::1]": an address without its port, as CURLOPT_RESOLVE wants it.
 std::string bare(const Address& address) {
-  std::string text = address.text();
+  const std::string text = address.text();
   return text.substr(0, text.rfind(':'));
 }
 
@@ -114,7 +114,7 @@ void RestClient::begin(std::size_t node, ProbeKind kind, const RestEndpoint& end
   curl_easy_setopt(easy, CURLOPT_PRIVATE, &t);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config_.verify ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config_.verify ? 2L : 0L);
-  auto text = [&](CURLoption option, const std::string& value) {
+  const auto text = [&](CURLoption option, const std::string& value) {
     if (!value.empty()) curl_easy_setopt(easy, option, value.c_str());
   };
   text(CURLOPT_CAINFO, config_.ca);
@@ -130,7 +130,7 @@ void RestClient::begin(std::size_t node, ProbeKind kind, const RestEndpoint& end
 void RestClient::wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout) {
   int running = 0;
   curl_multi_perform(multi_.get(), &running);
-  // A transfer that has just ended must be collected, not slept on.
+  // A transfer that has just ended must be collected before the thread sleeps.
   if (running < static_cast<int>(transfers_.size())) return;
   curl_multi_poll(multi_.get(), sockets.data(), static_cast<unsigned>(sockets.size()),
                   static_cast<int>(timeout.count()), nullptr);
@@ -141,7 +141,7 @@ void RestClient::wake() { curl_multi_wakeup(multi_.get()); }
 
 namespace {
 
-// What became of a request, in the words of the evidence table.
+// How a request ended, as an Outcome and a few words.
 void conclude(CURL* easy, CURLcode code, const char* error, std::chrono::milliseconds timeout,
               RestReply& reply) {
   long status = 0;
@@ -154,7 +154,7 @@ void conclude(CURL* easy, CURLcode code, const char* error, std::chrono::millise
   curl_header* date = nullptr;
   if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK)
     reply.date = date->value;
-  auto end = [&](Outcome outcome, std::string detail) {
+  const auto end = [&](Outcome outcome, std::string detail) {
     reply.outcome = outcome;
     reply.detail = std::move(detail);
   };

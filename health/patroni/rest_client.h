@@ -1,6 +1,6 @@
-// Requests to the nodes' REST APIs, through one libcurl multi handle: HTTP/1.0, one deadline over
-// connect, request and reply, the body read to its end and bounded. Names are resolved elsewhere.
-// Owned by the checker thread; only wake() may be called from another one.
+// Sends requests to the nodes' REST APIs, through one libcurl multi handle: HTTP/1.0, one deadline
+// for connect, request and reply, a limit on the body. Names are resolved elsewhere. Owned by the
+// checker thread; only wake() may be called from another one.
 #pragma once
 
 #include <curl/curl.h>
@@ -15,7 +15,7 @@
 
 namespace pgsteer {
 
-// Where a REST API is: what the operator wrote, taken apart.
+// Where a REST API is: the parts of the URL in the configuration.
 struct RestEndpoint {
   std::string base;  // "https://pg-1.example:8008", without a slash at the end
   std::string host;  // name or numeric address, without brackets
@@ -34,7 +34,7 @@ struct RestReply {
   std::string body;
 };
 
-// The largest reply that is read; a real one has a few kB at most.
+// The largest body that is read; a real one has a few kB at most.
 inline constexpr std::size_t kMostBody = 64 * 1024;
 
 class RestClient {
@@ -48,7 +48,7 @@ class RestClient {
   // Sleeps until a request or one of `sockets` makes progress, wake() is called or `timeout`
   // passes.
   void wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout);
-  // Every request that has ended since.
+  // Every request that has ended since the last call.
   std::vector<RestReply> collect();
   void wake();  // any thread
 

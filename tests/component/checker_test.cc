@@ -50,7 +50,7 @@ class FakePort {
   void run() {
     std::vector<int> kept;
     for (;;) {
-      int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
+      const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
       if (fd < 0 || stopping_) {
         if (fd >= 0) ::close(fd);
         break;
@@ -189,7 +189,7 @@ TEST_F(CheckerTest, SpeaksPlainHttp10WithoutABody) {
   start();
   ASSERT_TRUE(eventually([&] { return leads(0); }));
   checker->stop();
-  std::string request = rest[0]->last_request();
+  const std::string request = rest[0]->last_request();
   EXPECT_NE(request.find(" HTTP/1.0\r\n"), std::string::npos) << request;
   EXPECT_NE(request.find("Authorization: Basic cHJvYmU6c2VjcmV0"), std::string::npos) << request;
 }
@@ -214,7 +214,7 @@ TEST_F(CheckerTest, FollowsANewPrimaryWithinAHuntOnDoubt) {
   checker->suspect({0, SuspicionKind::kShuttingDown});
   ASSERT_TRUE(eventually([&] { return !topology->primary; }, seconds(2)));
   rest[2]->lead(5);
-  auto writable = steady_clock::now();
+  const auto writable = steady_clock::now();
   ASSERT_TRUE(eventually([&] { return leads(2); }, seconds(2)));
   EXPECT_LT(last_published() - writable, milliseconds(500));
 }
@@ -228,7 +228,7 @@ TEST_F(CheckerTest, PromotionIsFollowedClosely) {
   ASSERT_TRUE(
       eventually([&] { return topology->pools[0].by_node[1].reason == Reason::kPromoting; }));
   rest[1]->lead(5);
-  auto writable = steady_clock::now();
+  const auto writable = steady_clock::now();
   ASSERT_TRUE(eventually([&] { return leads(1); }));
   EXPECT_LT(last_published() - writable, milliseconds(150));
 }
@@ -260,10 +260,10 @@ TEST_F(CheckerTest, OneDeadlineOverTheWholeReply) {
   build(2);
   rest[0]->lead(4);
   rest[0]->set_mode(FakePatroni::Mode::kHalf);  // its first bytes come at once
-  auto began = steady_clock::now();
+  const auto began = steady_clock::now();
   start();
   ASSERT_TRUE(eventually([&] { return view->nodes[0].checks_failed >= 1; }));
-  auto took = steady_clock::now() - began;
+  const auto took = steady_clock::now() - began;
   EXPECT_GE(took, milliseconds(390));
   EXPECT_LT(took, milliseconds(900));
 }
@@ -342,7 +342,7 @@ TEST_F(CheckerTest, StopsAtOnceWhileEverythingHangs) {
   ASSERT_TRUE(
       eventually([&] { return topology != nullptr || view != nullptr; }, milliseconds(300)) ||
       true);
-  auto began = steady_clock::now();
+  const auto began = steady_clock::now();
   checker->stop();
   EXPECT_LT(steady_clock::now() - began, seconds(1));
   checker->stop();

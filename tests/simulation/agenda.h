@@ -1,5 +1,5 @@
-// Virtual time: what is to happen, in order. Events due at the same instant happen in the order in
-// which they were put down, so that a run depends on its seed alone.
+// Virtual time: a queue of events. Events due at the same instant happen in the order in which they
+// were added, so that a run depends on its seed alone.
 #pragma once
 
 #include <algorithm>

@@ -25,12 +25,12 @@ class Dice {
   bool chance(double p) { return static_cast<double>(next() >> 11) * 0x1.0p-53 < p; }
   Span between(Span low, Span high) {
     if (high <= low) return low;
-    auto width = static_cast<std::uint64_t>((high - low).count()) + 1;
+    const auto width = static_cast<std::uint64_t>((high - low).count()) + 1;
     return low + Span(static_cast<std::int64_t>(next() % width));
   }
   // Most draws near `low`, a few near `high`: the halving of the width is itself drawn.
   Span skewed(Span low, Span high) {
-    Span width = (high - low) / (std::int64_t{1} << below(6));
+    const Span width = (high - low) / (std::int64_t{1} << below(6));
     return between(low, low + width);
   }
 

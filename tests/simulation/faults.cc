@@ -1,4 +1,4 @@
-// What goes wrong in a run: drawn by chance, each with its end, several at a time if they will.
+// The faults of a run: drawn by chance, each with its end; several may overlap.
 #include "tests/simulation/simulation.h"
 
 namespace pgsteer {
@@ -6,7 +6,7 @@ namespace pgsteer {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Now and then a long quiet, in which everything has to come to rest in service.
+// Now and then a long quiet time, after which everything has to be in service again.
 void Simulation::plan_fault() {
   Span pause = dice_.between(milliseconds(1), 2 * fault_every_);
   if (dice_.chance(0.03)) pause += seconds(300);
@@ -20,7 +20,7 @@ void Simulation::undo(Span low, Span high, std::function<void()> what) {
   agenda_.after(dice_.skewed(low, high), std::move(what));
 }
 
-// More often than not it hits the leader.
+// In most cases the leader.
 std::size_t Simulation::victim() {
   if (cluster_.store.leader && dice_.chance(0.6)) return *cluster_.store.leader;
   return dice_.below(cluster_.nodes.size());
@@ -28,7 +28,7 @@ std::size_t Simulation::victim() {
 
 void Simulation::fault() {
   ++faults_;
-  std::size_t node = victim();
+  const std::size_t node = victim();
   mix(node);
   switch (dice_.below(6)) {
     case 0:
@@ -59,7 +59,7 @@ void Simulation::fault_of_patroni(std::size_t node) {
       undo(milliseconds(100), seconds(90), [this, node] { cluster_.suspend_patroni(node, false); });
       return;
   }
-  // systemd restarts it at once, somebody does later, or, if it was still stopping, much later.
+  // systemd or an operator restarts it sooner or later; if it was still stopping, much later.
   undo(seconds(1), seconds(90), [this, node] { cluster_.start_patroni(node); });
   agenda_.after(seconds(120), [this, node] { cluster_.start_patroni(node); });
 }
@@ -72,7 +72,7 @@ void Simulation::fault_of_host(std::size_t node) {
       return;
     }
     case 1: {
-      bool theft = dice_.chance(0.2);
+      const bool theft = dice_.chance(0.2);
       cluster_.freeze(node, dice_.chance(0.4));
       undo(milliseconds(100), seconds(120), [this, node, theft] { cluster_.thaw(node, theft); });
       return;
@@ -90,7 +90,7 @@ void Simulation::fault_of_host(std::size_t node) {
 
 void Simulation::fault_of_network(std::size_t node) {
   ModelNode& n = cluster_.nodes[node];
-  std::size_t kind = dice_.below(4);
+  const std::size_t kind = dice_.below(4);
   if (trace_) tell("  network trouble " + std::to_string(kind) + " at " + model_name(node));
   switch (kind) {
     case 0:
@@ -114,7 +114,7 @@ void Simulation::fault_of_rest(std::size_t node) {
                                         RestMode::kRefusing, RestMode::kEmpty,
                                         RestMode::kGarbage,  RestMode::kQueryFails};
   ModelNode& n = cluster_.nodes[node];
-  std::size_t kind = dice_.below(6);
+  const std::size_t kind = dice_.below(6);
   if (trace_) tell("  REST trouble " + std::to_string(kind) + " at " + model_name(node));
   n.rest = kModes[kind];
   undo(milliseconds(100), seconds(120), [&n] { n.rest = RestMode::kPrompt; });

@@ -10,7 +10,7 @@ using std::chrono::seconds;
 namespace {
 
 constexpr Span kReply = milliseconds(130);
-// Events of one instant, and a request that begins a millisecond after it is due.
+// Allows for events of one instant, and for a request that begins a millisecond late.
 constexpr Span kGrain = milliseconds(20);
 constexpr std::size_t kReadWrite = 0;
 
@@ -61,26 +61,26 @@ void Invariants::answered(const Evidence& evidence, const ModelNode& node) {
 }
 
 Instant Invariants::learning(std::size_t node, Instant from) const {
-  auto interval = config_.health.interval;
-  Span round = interval + interval / 10;
+  const auto interval = config_.health.interval;
+  const Span round = interval + interval / 10;
   const Watch& w = watch_[node];
-  Instant free = std::max(from, w.slot_free);
+  const Instant free = std::max(from, w.slot_free);
   return free + round + (w.other_ask + round >= from ? round : Span(0)) + kReply + kGrain;
 }
 
-// Learnt once, it is known: the deadline is set when it begins and only a /config in between, which
-// costs the node its turn in one round, moves it.
+// The deadline is set when the condition begins. Only a GET /config in between moves it, because it
+// takes the place of the node's check in one round.
 void Invariants::stand(Standing& s, bool holds, std::size_t learn_from) {
   if (!holds) {
     s.since.reset();
     return;
   }
-  Instant now = agenda_.now();
+  const Instant now = agenda_.now();
   if (!s.since) {
     s.since = now;
     s.must_be_known = learning(learn_from, now);
   } else if (now < s.must_be_known && watch_[learn_from].other_ask >= *s.since) {
-    Span round = config_.health.interval + config_.health.interval / 10;
+    const Span round = config_.health.interval + config_.health.interval / 10;
     s.must_be_known = std::max(s.must_be_known, learning(learn_from, *s.since));
     s.must_be_known = std::min(s.must_be_known, *s.since + config_.health.timeout + 3 * round);
   }
@@ -99,21 +99,22 @@ std::optional<std::size_t> Invariants::outshining(std::size_t i) const {
 void Invariants::update(std::size_t i) {
   Watch& w = watch_[i];
   const ModelNode& n = cluster_.nodes[i];
-  bool prompt = cluster_.prompt(i);
-  bool lease = cluster_.shows_lease(i);
-  bool rightful = cluster_.rightful(i);
+  const bool prompt = cluster_.prompt(i);
+  const bool lease = cluster_.shows_lease(i);
+  const bool rightful = cluster_.rightful(i);
   stand(w.wrong, !rightful, i);
   stand(w.unleased, !cluster_.leased(i), i);
   stand(w.denies,
         prompt && !lease && !n.writable() && n.recovery && n.postgres == PostgresLife::kRunning, i);
   stand(w.not_writable, prompt && !n.writable(), i);
-  auto brighter = outshining(i);
+  const auto brighter = outshining(i);
   stand(w.outshone, brighter.has_value(), brighter.value_or(i));
 
   auto higher = i;
   for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
     const ModelNode& o = cluster_.nodes[k];
-    bool shows = cluster_.prompt(k) && !cluster_.foreign(k) && o.postgres == PostgresLife::kRunning;
+    const bool shows =
+        cluster_.prompt(k) && !cluster_.foreign(k) && o.postgres == PostgresLife::kRunning;
     if (k != i && shows && o.timeline > n.timeline) higher = k;
   }
   stand(w.below, higher != i, higher);
@@ -140,18 +141,19 @@ void Invariants::update(std::size_t i) {
     paused &= k == i || cluster_.foreign(k) ||
               (cluster_.prompt(k) && cluster_.nodes[k].paused_view && !cluster_.shows_lease(k));
   }
-  bool hung = n.on && !n.frozen && n.reaches_pgsteer && n.patroni == PatroniLife::kRunning &&
-              n.rest == RestMode::kHung;
+  const bool hung = n.on && !n.frozen && n.reaches_pgsteer && n.patroni == PatroniLife::kRunning &&
+                    n.rest == RestMode::kHung;
   stand(w.paused, rightful && member && paused && n.reaches_pgsteer && !n.frozen, i);
   if (n.rest == RestMode::kHung || n.patroni != PatroniLife::kRunning) w.last_hung = agenda_.now();
   stand(w.witnessed, rightful && hung && witness && cluster_.store.leader == i, i);
 }
 
-// From when on the node may be believed no longer although nothing but its silence is known.
+// The moment from which the node may have no sessions any more, if nothing but its silence is
+// known.
 Instant Invariants::fence_bound(std::size_t i) const {
   const Watch& w = watch_[i];
   Instant lost = *w.unleased.since;
-  // A key that is deleted or stolen has been promised for longer.
+  // A key that is deleted or stolen was valid for longer as far as pgsteer can tell.
   lost = std::max(lost, cluster_.promised[i]);
   if (cluster_.store.pause) {
     if (!w.usurped.since) return Instant::max();
@@ -159,13 +161,14 @@ Instant Invariants::fence_bound(std::size_t i) const {
   }
   // A cluster that has been paused says so until the next loop of the last member.
   const DcsTimes& t = cluster_.settings.times;
-  Span loop = t.loop_wait + t.retry_timeout;
+  const Span loop = t.loop_wait + t.retry_timeout;
   if (cluster_.paused_until + loop + t.ttl >= lost) {
     lost = std::max(lost, cluster_.paused_until) + loop + config_.health.timeout;
   }
   lost += cluster_.stepped_since(i, lost);
   if (w.last_hung + seconds(3) >= lost) lost += seconds(2);
-  Span silence = 2 * config_.health.interval + config_.health.timeout + milliseconds(500) + kReply;
+  const Span silence =
+      2 * config_.health.interval + config_.health.timeout + milliseconds(500) + kReply;
   return std::max(lost, w.proof_received + silence) + kGrain;
 }
 
@@ -173,10 +176,10 @@ Instant Invariants::fence_bound(std::size_t i) const {
 void Invariants::check_writes(std::size_t i, bool open, bool live) {
   const Watch& w = watch_[i];
   if (!w.wrong.since || (!open && !live)) return;
-  Instant now = agenda_.now();
+  const Instant now = agenda_.now();
   std::string what = live ? "sessions are on " : "new sessions would go to ";
   what += model_name(i);
-  auto late = [&](const char* why, Instant deadline) {
+  const auto late = [&](const char* why, Instant deadline) {
     if (now <= deadline) return;
     fail(what + ", which is not the primary since " + seconds_text(now - *w.wrong.since) + ": " +
          why);
@@ -191,7 +194,7 @@ void Invariants::check_writes(std::size_t i, bool open, bool live) {
 void Invariants::check_service(std::size_t i, bool open) {
   const Watch& w = watch_[i];
   if (!w.serves.since || open) return;
-  Instant deadline = w.serves.must_be_known + seconds(1);
+  const Instant deadline = w.serves.must_be_known + seconds(1);
   if (agenda_.now() > deadline) {
     fail(model_name(i) + " is the primary and says so for " +
          seconds_text(agenda_.now() - *w.serves.since) +
@@ -208,7 +211,7 @@ void Invariants::published(const Topology& topology) {
       if (pool[i].admission == Admission::kAdmit && topology.primary != i) {
         fail(model_name(i) + " is admitted to write without being the primary");
       }
-      bool other = topology.primary && *topology.primary != i;
+      const bool other = topology.primary && *topology.primary != i;
       if (other && pool[i].admission == Admission::kDrain && pool[i].reason != Reason::kPromoting &&
           pool[i].reason != Reason::kNotRunning) {
         fail(model_name(i) + " keeps writers while " + model_name(*topology.primary) +
@@ -216,7 +219,7 @@ void Invariants::published(const Topology& topology) {
       }
     }
   }
-  bool anew = topology.primary && topology.primary != topology_.primary;
+  const bool anew = topology.primary && topology.primary != topology_.primary;
   if (anew) {
     const Watch& w = watch_[*topology.primary];
     if (w.below.since && agenda_.now() > w.below.must_be_known) {
@@ -227,28 +230,30 @@ void Invariants::published(const Topology& topology) {
   topology_ = topology;
 }
 
-// A reply that shows neither the lease nor a write position excuses a cut: a Patroni that has just
-// been started and whose query fails. Silence does once the lease could have run out as far as
-// pgsteer can tell: the read of the store is known to a whole second on either side.
+// A reply that shows neither the lease nor a write position excuses a cut: it comes from a Patroni
+// that has just started and whose query fails. Silence excuses it once the lease may have expired
+// as far as pgsteer can tell: it knows the read of the store to a whole second on either side.
 bool Invariants::excused(const ModelSession& session) const {
   const Watch& w = watch_[session.node];
   const DcsTimes& t = cluster_.settings.times;
-  Instant now = agenda_.now();
+  const Instant now = agenda_.now();
   if (w.shows_neither) return true;
-  // Nor does it where every other member says that the cluster is paused, or where one of them can
-  // say whom the store names while only the REST API hangs.
-  auto long_since = [&](const Standing& s) { return s.since && now - *s.since >= seconds(8); };
+  // There is no excuse while every other member says that the cluster is paused, or while only the
+  // REST API hangs and another member can tell whom the store names.
+  const auto long_since = [&](const Standing& s) {
+    return s.since && now - *s.since >= seconds(8);
+  };
   if (long_since(w.witnessed) || long_since(w.paused)) return false;
-  Span margin = config_.health.clock_margin;
-  Span lease = t.ttl - t.loop_wait - margin;
+  const Span margin = config_.health.clock_margin;
+  const Span lease = t.ttl - t.loop_wait - margin;
   if (w.proof_failsafe) return now >= w.proof_sent + lease - t.retry_timeout;
-  Instant read = w.read_shown - (w.proof_received - w.proof_sent) - seconds(2);
+  const Instant read = w.read_shown - (w.proof_received - w.proof_sent) - seconds(2);
   return now >= read + lease - cluster_.stepped_since(session.node, now);
 }
 
 void Invariants::cut(const ModelSession& s, const Verdict& v) {
-  std::string who = "a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) +
-                    ": " + v.why + ")";
+  const std::string who = "a session on " + model_name(s.node) + " was cut (" +
+                          to_string(v.reason) + ": " + v.why + ")";
   if (config_.listen[s.listener].to == Target::kPrimary) {
     if (s.rightful && !excused(s)) {
       const Watch& w = watch_[s.node];
@@ -265,7 +270,7 @@ void Invariants::bound(const ModelSession& s) {
   if (cluster_.foreign(s.node)) fail("a session goes to another cluster's " + model_name(s.node));
 }
 
-// A replica that anybody would call healthy, with a primary to compare it to, is admitted.
+// A replica that is healthy beyond question is admitted if there is a primary to compare it with.
 void Invariants::check_replica(std::size_t i) {
   const ModelNode& n = cluster_.nodes[i];
   Watch& w = watch_[i];
@@ -273,8 +278,8 @@ void Invariants::check_replica(std::size_t i) {
   for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
     primary |= k != i && watch_[k].serves.since.has_value();
   }
-  bool good = primary && cluster_.prompt(i) && cluster_.streams(i) && !n.noloadbalance &&
-              n.behind == 0 && !cluster_.foreign(i);
+  const bool good = primary && cluster_.prompt(i) && cluster_.streams(i) && !n.noloadbalance &&
+                    n.behind == 0 && !cluster_.foreign(i);
   stand(w.good_replica, good, i);
   if (!w.good_replica.since || topology_.generation == 0) return;
   if (agenda_.now() - *w.good_replica.since < seconds(9)) return;
@@ -285,16 +290,16 @@ void Invariants::check_replica(std::size_t i) {
   }
 }
 
-// Nobody waits beyond his patience, nor for long while there is a primary that serves.
+// No client waits beyond its patience, nor for long while a primary serves.
 void Invariants::check_held() {
-  Instant now = agenda_.now();
+  const Instant now = agenda_.now();
   for (const ModelSession& s : sessions_.all) {
     if (s.step == SessionStep::kLive) continue;
     if (now > s.patience) fail("a client is held beyond its patience");
     if (s.listener != kReadWrite) continue;
     for (const Watch& w : watch_) {
       if (!w.serves.since) continue;
-      Instant deadline = std::max(w.serves.must_be_known, s.came) + seconds(4);
+      const Instant deadline = std::max(w.serves.must_be_known, s.came) + seconds(4);
       if (now > deadline) fail("a client is held although there is a primary");
     }
   }
@@ -305,7 +310,7 @@ void Invariants::after_step(const JudgeState& state) {
   for (std::size_t i = 0; i < watch_.size(); ++i) update(i);
   if (topology_.generation == 0) return;
   for (std::size_t i = 0; i < watch_.size(); ++i) {
-    bool open = topology_.pools[kReadWrite].by_node[i].admission == Admission::kAdmit;
+    const bool open = topology_.pools[kReadWrite].by_node[i].admission == Admission::kAdmit;
     bool live = false;
     for (const ModelSession& s : sessions_.all) {
       live |= s.step != SessionStep::kHeld && s.node == i && s.listener == kReadWrite;

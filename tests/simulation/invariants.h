@@ -3,22 +3,23 @@
 //
 // The bounds, from the settings of [health] and the model's latencies:
 //
+// clang-format off
 //   learning   a node that answers promptly is asked again within interval (+ a tenth of jitter)
-//              after the request in flight, if there is one; the reply takes at most 130 ms; the
-//              round may be spent on GET /config once, which costs another interval
-//   silence    interval + timeout + interval + 500 ms + 130 ms: the longest that a node can go
-//              unproven before two attempts have failed or one is late after another failed
+//              after the request in flight, if there is one; the reply takes at most 130 ms; a
+//              GET /config may take the place of one check, which costs another interval
+//   silence    interval + timeout + interval + 500 ms + 130 ms: the longest time that a node can be
+//              unproven before two attempts have failed, or one has failed and the next is late
 //
-// and then, for a node W that is not, or no longer, the rightful primary:
+// A node W that is not the rightful primary has no session after
 //
-//   deny       W says itself that it neither leads nor takes writes: no session after `learning`
-//   outshone   another node shows the lease and takes writes on a higher timeline than W's: the
-//   same fence      W shows no lease: no session after the moment at which the key was lost, or, if
-//   it
-//              had shown the lease shortly before, after `silence`. Added to it: a step of W's
-//              clock while that matters, the age that a witness may have, and what a resumed
-//              cluster takes to say that it is not paused any more. In a paused cluster no clock
-//              tells: whoever took the key has to say so, and to be asked
+//   deny       `learning`, if W itself reports that it neither leads nor takes writes
+//   outshone   `learning`, if another node shows the lease and takes writes on a higher timeline
+//   fence      the moment at which the key was lost, if W shows no lease; `silence` later, if it
+//              showed the lease shortly before. Added to it: a recent step of W's clock, the age
+//              that the answer of a witness may have, and the time that a resumed cluster takes to
+//              report that it is not paused any more. In a paused cluster no clock counts: the node
+//              that took the key has to be asked and to report it
+// clang-format on
 #pragma once
 
 #include "health/judge.h"

@@ -34,7 +34,7 @@ std::optional<Options> parse(int argc, char** argv) {
     }
     if (i + 1 == argc) return std::nullopt;
     char* end = nullptr;
-    std::uint64_t value = std::strtoull(argv[i + 1], &end, 10);
+    const std::uint64_t value = std::strtoull(argv[i + 1], &end, 10);
     if (*end != '\0' || end == argv[i + 1]) return std::nullopt;
     if (std::strcmp(argv[i], "--seconds") == 0) {
       o.seconds = value;
@@ -97,8 +97,8 @@ bool report(const RunResult& r, const Options& o) {
 // A seed stands for one course of events, or replaying means nothing.
 bool replays(std::uint64_t seed) {
   constexpr std::uint64_t kSteps = 20'000;
-  RunResult a = Simulation(seed, false).run(kSteps);
-  RunResult b = Simulation(seed, false).run(kSteps);
+  const RunResult a = Simulation(seed, false).run(kSteps);
+  const RunResult b = Simulation(seed, false).run(kSteps);
   if (a.hash == b.hash && a.steps == b.steps) return true;
   std::printf("seed %" PRIu64 " did not replay: %016" PRIx64 " and %016" PRIx64 "\n", seed, a.hash,
               b.hash);
@@ -108,14 +108,14 @@ bool replays(std::uint64_t seed) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  auto options = parse(argc, argv);
+  const auto options = parse(argc, argv);
   if (!options) {
     std::fprintf(stderr,
                  "usage: simulation [--seconds N] [--steps N] [--seed S | --from S] [--trace]\n");
     return 2;
   }
   if (options->seed) {
-    RunResult r = Simulation(*options->seed, options->trace).run(options->steps);
+    const RunResult r = Simulation(*options->seed, options->trace).run(options->steps);
     std::printf("seed %" PRIu64 ": %" PRIu64 " steps, hash %016" PRIx64 "\n", r.seed, r.steps,
                 r.hash);
     return report(r, *options) ? 0 : 1;
@@ -124,11 +124,11 @@ int main(int argc, char** argv) {
   Dice seeds(options->from.value_or((std::uint64_t{device()} << 32) | device()));
   if (!replays(seeds.next() >> 20)) return 1;
   Sums sums;
-  Clock::time_point began = Clock::now();
-  auto took = [&] { return std::chrono::duration<double>(Clock::now() - began).count(); };
+  const Clock::time_point began = Clock::now();
+  const auto took = [&] { return std::chrono::duration<double>(Clock::now() - began).count(); };
   bool clean = true;
   while (clean && took() < static_cast<double>(options->seconds)) {
-    RunResult r = Simulation(seeds.next() >> 20, options->trace).run(options->steps);
+    const RunResult r = Simulation(seeds.next() >> 20, options->trace).run(options->steps);
     sums.add(r);
     clean = report(r, *options);
   }

@@ -67,11 +67,11 @@ std::uint64_t ModelCluster::position(std::size_t i) const {
   const ModelNode& n = nodes[i];
   if (n.recovery) {
     if (!streams(i)) return n.position;
-    std::uint64_t up = position(*n.upstream);
+    const std::uint64_t up = position(*n.upstream);
     return std::max(n.position, up > n.behind ? up - n.behind : 0);
   }
   if (!n.writable()) return n.position;
-  auto ran = std::chrono::duration_cast<milliseconds>(agenda_.now() - n.position_at).count();
+  const auto ran = std::chrono::duration_cast<milliseconds>(agenda_.now() - n.position_at).count();
   return n.position + settings.wal_rate * static_cast<std::uint64_t>(ran) / 1000;
 }
 
@@ -134,7 +134,7 @@ bool ModelCluster::stands(std::size_t i, Process p) const {
 }
 
 void ModelCluster::later(std::size_t i, Process p, Span delay, std::function<void()> what) {
-  unsigned epoch = nodes[i].epoch[static_cast<std::size_t>(p)];
+  const unsigned epoch = nodes[i].epoch[static_cast<std::size_t>(p)];
   agenda_.after(delay, [this, i, p, epoch, what = std::move(what)] {
     ModelNode& n = nodes[i];
     if (n.epoch[static_cast<std::size_t>(p)] != epoch) return;
@@ -152,7 +152,7 @@ void ModelCluster::run_waiting(std::size_t i) {
 }
 
 std::function<void()> ModelCluster::by_patroni(std::size_t i, std::function<void()> what) {
-  unsigned epoch = nodes[i].epoch[0];
+  const unsigned epoch = nodes[i].epoch[0];
   return [this, i, epoch, what = std::move(what)] {
     if (nodes[i].epoch[0] != epoch) return;
     if (!stands(i, Process::kPatroni)) return what();

@@ -1,21 +1,23 @@
-// A Patroni cluster that does not exist: hosts, PostgreSQL, Patroni's loop, the distributed store
-// with its leader key, clocks and networks, all in virtual time. It knows the truth that pgsteer
-// can only infer, and answers its probes as the real thing would. One owner, one thread.
+// A model of a Patroni cluster: hosts, PostgreSQL, Patroni's loop, the distributed store with its
+// leader key, clocks and networks, all in virtual time. It knows the truth that pgsteer can only
+// infer, and answers pgsteer's requests as a real cluster would. One owner, one thread.
 //
-// The model follows Patroni 3.0.2 (ha.py, api.py, dcs/__init__.py). What it assumes:
-//  - A loop runs every loop_wait and at once when the leader key goes away. It reads the store, and
-//    the leader renews its key within 30 ms of the read. The two can be torn apart by a kill.
-//  - Patroni believes in its lease until wall clock at the renewal + ttl, whatever the store
-//  thinks;
-//    GET /leader is 200 exactly as long. A clock that steps back prolongs that belief.
-//  - A read of the store that fails does so within retry_timeout; then the leader stops PostgreSQL
-//    unless the cluster is paused or, in failsafe mode, every member consents. Consent keeps the
-//    members from promoting for ttl.
-//  - Nobody promotes while the cluster is paused, or while it sees another node writable whose
-//    Patroni answers. A promotion opens a timeline above every one before.
-//  - The key goes away by its ttl, or is deleted by a leader whose PostgreSQL has shut down. One
+// The model follows Patroni 3.0.2 (ha.py, api.py, dcs/__init__.py). It assumes:
+//
+// clang-format off
+//  - A loop runs every loop_wait, and at once when the leader key disappears. It reads the store, and
+//    the leader renews its key within 30 ms of the read. A kill may come between the two.
+//  - Patroni believes in its lease until the wall clock of the renewal + ttl, whatever the store
+//    holds; GET /leader returns 200 exactly as long. A clock that steps back prolongs that.
+//  - A read of the store fails within retry_timeout. Then the leader stops PostgreSQL unless the
+//    cluster is paused or, in failsafe mode, every member consents. A member that consents does not
+//    promote for ttl.
+//  - No node promotes while the cluster is paused, or while it sees another writable node whose
+//    Patroni answers. A promotion opens a timeline above all earlier ones.
+//  - The key disappears after its ttl, or a leader whose PostgreSQL has shut down deletes it. One
 //    exception, seen with etcd 3.4: an old leader that thaws takes the key although another node
-//    holds it ("theft").
+//    has it ("theft").
+// clang-format on
 #pragma once
 
 #include <array>

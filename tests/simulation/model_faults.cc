@@ -35,7 +35,7 @@ void ModelCluster::start_patroni(std::size_t i) {
   n.failsafe = false;
   n.consent_until = {};
   n.busy = false;
-  bool runs = n.postgres == PostgresLife::kRunning;
+  const bool runs = n.postgres == PostgresLife::kRunning;
   n.memory_role = runs && !n.recovery ? Role::kPrimary : Role::kReplica;
   wake_patroni(i, dice_.skewed(milliseconds(100), seconds(3)));
 }
@@ -82,7 +82,7 @@ void ModelCluster::crash_postgres(std::size_t i) {
 void ModelCluster::restart_postgres(std::size_t i) {
   ModelNode& n = nodes[i];
   if (!loops(i) || n.frozen || n.postgres != PostgresLife::kRunning) return;
-  bool primary = !n.recovery;
+  const bool primary = !n.recovery;
   stop_postgres(i, dice_.skewed(milliseconds(50), seconds(5)), by_patroni(i, [this, i, primary] {
                   start_postgres(i, primary, dice_.skewed(milliseconds(200), seconds(10)));
                 }));
@@ -156,7 +156,7 @@ void ModelCluster::set_store(bool up) {
   if (trace) trace(up ? "  the store is back" : "  the store is down");
   store.up = up;
   if (!up || !store.leader) return;
-  Span ttl = settings.times.ttl;
+  const Span ttl = settings.times.ttl;
   store.expires = std::max(store.expires, agenda_.now() + dice_.between(Span(0), ttl));
   promised[*store.leader] = std::max(promised[*store.leader], store.expires);
   watch_expiry();
@@ -175,12 +175,12 @@ void ModelCluster::set_pause(bool yes) {
 // The leader stops PostgreSQL, keeps its key until that is done, and comes back as a replica.
 void ModelCluster::switchover() {
   if (!store.leader || !store.up) return;
-  std::size_t i = *store.leader;
+  const std::size_t i = *store.leader;
   ModelNode& n = nodes[i];
   if (!loops(i) || n.frozen || !n.writable() || n.busy || n.paused_view) return;
   say(i, "hands over");
   n.busy = true;
-  Span takes = dice_.skewed(milliseconds(30), seconds(8));
+  const Span takes = dice_.skewed(milliseconds(30), seconds(8));
   stop_postgres(i, takes, by_patroni(i, [this, i] {
                   if (store.leader == i && reaches_store(i)) drop_key();
                   nodes[i].lease_until = {};
@@ -200,7 +200,7 @@ void ModelCluster::reinitialise(std::size_t i, bool foreign_now) {
   say(i, foreign_now ? "is built anew, with another cluster's data" : "is built anew");
   n.busy = true;
   stop_postgres(i, milliseconds(200), by_patroni(i, [this, i, foreign_now] {
-                  Span takes = dice_.between(seconds(15), seconds(60));
+                  const Span takes = dice_.between(seconds(15), seconds(60));
                   later(i, Process::kPatroni, takes,
                         [this, i, foreign_now] { rebuilt(i, foreign_now); });
                 }));

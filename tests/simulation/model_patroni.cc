@@ -12,7 +12,7 @@ bool ModelCluster::loops(std::size_t i) const {
 }
 
 void ModelCluster::wake_patroni(std::size_t i, Span delay) {
-  unsigned serial = ++nodes[i].loop_serial;
+  const unsigned serial = ++nodes[i].loop_serial;
   later(i, Process::kPatroni, delay, [this, i, serial] {
     if (nodes[i].loop_serial == serial && !nodes[i].busy && loops(i)) loop(i);
   });
@@ -22,7 +22,7 @@ void ModelCluster::loop(std::size_t i) {
   nodes[i].busy = true;
   nodes[i].loop_began = agenda_.now();
   if (reaches_store(i)) {
-    Span takes = dice_.skewed(milliseconds(1), milliseconds(400));
+    const Span takes = dice_.skewed(milliseconds(1), milliseconds(400));
     later(i, Process::kPatroni, takes, [this, i] { read_store(i); });
     return;
   }
@@ -33,7 +33,7 @@ void ModelCluster::loop(std::size_t i) {
 void ModelCluster::end_loop(std::size_t i) {
   ModelNode& n = nodes[i];
   n.busy = false;
-  Instant next = n.loop_began + settings.times.loop_wait;
+  const Instant next = n.loop_began + settings.times.loop_wait;
   wake_patroni(i, std::max(next - agenda_.now(), Span(milliseconds(1))));
 }
 
@@ -74,7 +74,7 @@ void ModelCluster::act_as_leader(std::size_t i) {
   if (n.paused_view) return;
   if (n.postgres == PostgresLife::kCrashed || n.postgres == PostgresLife::kStopped) {
     // Crash recovery in place: read-only first and then promoted, or at once as it was.
-    Span takes = dice_.skewed(milliseconds(300), seconds(60));
+    const Span takes = dice_.skewed(milliseconds(300), seconds(60));
     start_postgres(i, dice_.chance(0.5) && n.memory_role == Role::kPrimary, takes);
     return;
   }
@@ -114,7 +114,7 @@ void ModelCluster::act_as_follower(std::size_t i) {
 void ModelCluster::act_without_leader(std::size_t i) {
   ModelNode& n = nodes[i];
   end_loop(i);
-  bool running = n.postgres == PostgresLife::kRunning;
+  const bool running = n.postgres == PostgresLife::kRunning;
   if (n.paused_view) {
     if (running && !n.recovery) take_key(i);
     return;
@@ -136,8 +136,9 @@ bool ModelCluster::healthiest(std::size_t i) const {
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     const ModelNode& o = nodes[k];
     if (k == i || o.system_identifier != n.system_identifier) continue;
-    bool answers = o.on && !o.frozen && o.reaches_peers && o.patroni == PatroniLife::kRunning &&
-                   o.rest != RestMode::kHung && o.rest != RestMode::kRefusing;
+    const bool answers = o.on && !o.frozen && o.reaches_peers &&
+                         o.patroni == PatroniLife::kRunning && o.rest != RestMode::kHung &&
+                         o.rest != RestMode::kRefusing;
     if (!answers || o.postgres != PostgresLife::kRunning) continue;
     if (!o.recovery || o.timeline > n.timeline) return false;
     if (o.timeline == n.timeline && position(k) > position(i)) return false;
@@ -168,7 +169,7 @@ void ModelCluster::drop_key() {
 
 // A store that is down does not let its keys run out.
 void ModelCluster::watch_expiry() {
-  unsigned version = ++store.version;
+  const unsigned version = ++store.version;
   agenda_.at(store.expires, [this, version] {
     if (store.version == version && store.up && store.leader) drop_key();
   });
@@ -195,9 +196,9 @@ bool ModelCluster::members_consent(std::size_t i) {
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     const ModelNode& o = nodes[k];
     if (foreign(k)) continue;  // not a member
-    bool answers = o.on && !o.frozen && o.reaches_peers && nodes[i].reaches_peers &&
-                   o.patroni == PatroniLife::kRunning &&
-                   (o.rest == RestMode::kPrompt || o.rest == RestMode::kQueryFails);
+    const bool answers = o.on && !o.frozen && o.reaches_peers && nodes[i].reaches_peers &&
+                         o.patroni == PatroniLife::kRunning &&
+                         (o.rest == RestMode::kPrompt || o.rest == RestMode::kQueryFails);
     if (k != i && (!answers || shows_lease(k))) return false;
   }
   for (std::size_t k = 0; k < nodes.size(); ++k) {

@@ -85,7 +85,7 @@ Report ModelCluster::report(std::size_t i) const {
 }
 
 Evidence ModelCluster::answer(std::size_t i, ProbeKind what, Instant sent) {
-  Instant now = agenda_.now();
+  const Instant now = agenda_.now();
   if (what == ProbeKind::kLeader) {
     nodes[i].read_shown = nodes[i].store_read;
     return LeaderEvidence{i, sent, now, report(i)};
@@ -109,7 +109,7 @@ Evidence ModelCluster::answer(std::size_t i, ProbeKind what, Instant sent) {
 }
 
 Evidence ModelCluster::failure(std::size_t i, ProbeKind what, Instant sent, Outcome outcome) {
-  Instant now = agenda_.now();
+  const Instant now = agenda_.now();
   if (what == ProbeKind::kConfig) return ConfigEvidence{i, sent, now, std::nullopt};
   if (what == ProbeKind::kCluster) return ClusterEvidence{i, sent, now, std::nullopt};
   return LeaderEvidence{i, sent, now, failed_report(outcome, to_string(outcome))};
@@ -132,19 +132,19 @@ ModelCluster::Connect ModelCluster::connect(std::size_t i) const {
 // Every request gets exactly one answer, within `timeout`.
 void ModelCluster::ask(std::size_t i, ProbeKind what, Span timeout,
                        std::function<void(Evidence)> deliver) {
-  Instant sent = agenda_.now();
+  const Instant sent = agenda_.now();
   if (what == ProbeKind::kDatabase || what == ProbeKind::kTls) {
-    Connect c = connect(i);
-    Span port_deadline = milliseconds(500);
-    Span takes = c == Connect::kTimedOut ? port_deadline : Span(milliseconds(1));
+    const Connect c = connect(i);
+    const Span port_deadline = milliseconds(500);
+    const Span takes = c == Connect::kTimedOut ? port_deadline : Span(milliseconds(1));
     agenda_.after(takes, [this, i, what, sent, c, deliver = std::move(deliver)] {
-      bool lives = c == Connect::kAccepted || c == Connect::kTurnedAway;
+      const bool lives = c == Connect::kAccepted || c == Connect::kTurnedAway;
       if (what == ProbeKind::kTls) {
         return deliver(TlsEvidence{i, lives ? TlsAnswer::kNo : TlsAnswer::kUnknown});
       }
-      auto answer = lives                    ? DatabaseAnswer::kAnswers
-                    : c == Connect::kRefused ? DatabaseAnswer::kRefused
-                                             : DatabaseAnswer::kUnreachable;
+      const auto answer = lives                    ? DatabaseAnswer::kAnswers
+                          : c == Connect::kRefused ? DatabaseAnswer::kRefused
+                                                   : DatabaseAnswer::kUnreachable;
       deliver(DatabaseEvidence{i, sent, agenda_.now(), answer});
     });
     return;
@@ -170,11 +170,11 @@ void ModelCluster::ask(std::size_t i, ProbeKind what, Span timeout,
   if (what == ProbeKind::kCluster) takes += milliseconds(5);
   if (takes >= timeout) return fail(Outcome::kSilent, timeout);
   // The state shown is that of some moment between request and reply.
-  Span half = takes / 2;
-  unsigned epoch = n.epoch[0];
+  const Span half = takes / 2;
+  const unsigned epoch = n.epoch[0];
   agenda_.after(half, [this, i, what, sent, timeout, half, epoch, deliver = std::move(deliver)] {
     const ModelNode& m = nodes[i];
-    bool lost = !m.on || stands(i, Process::kPatroni) || !m.reaches_pgsteer;
+    const bool lost = !m.on || stands(i, Process::kPatroni) || !m.reaches_pgsteer;
     if (lost) {
       agenda_.at(sent + timeout, [this, i, what, sent, deliver] {
         deliver(failure(i, what, sent, Outcome::kSilent));

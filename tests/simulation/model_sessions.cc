@@ -73,7 +73,7 @@ void ModelSessions::seek(ModelSession& s) {
 void ModelSessions::connected(std::uint64_t id) {
   ModelSession* s = find(id);
   if (!s || s->step != SessionStep::kConnecting) return;  // cut or gone meanwhile
-  std::size_t node = s->node;
+  const std::size_t node = s->node;
   std::optional<SuspicionKind> kind;
   switch (cluster_.connect(node)) {
     case ModelCluster::Connect::kAccepted:
@@ -108,8 +108,8 @@ void ModelSessions::adopt(const Topology& topology) {
   for (std::size_t k = 0; k < all.size();) {
     const ModelSession& s = all[k];
     const Verdict& v = topology_.pools[s.listener].by_node[s.node];
-    bool primary = config_.listen[s.listener].to == Target::kPrimary;
-    bool moved = primary && topology_.primary == s.node && topology_.timeline != s.timeline;
+    const bool primary = config_.listen[s.listener].to == Target::kPrimary;
+    const bool moved = primary && topology_.primary == s.node && topology_.timeline != s.timeline;
     if (s.step == SessionStep::kHeld || (v.admission != Admission::kCut && !moved)) {
       ++k;
       continue;
@@ -129,7 +129,7 @@ void ModelSessions::release() {
 
 // A host that dies says nothing, so nobody doubts; its sessions are of no more interest here.
 void ModelSessions::server_ends(std::size_t node, bool host_died) {
-  auto ended = std::erase_if(
+  const auto ended = std::erase_if(
       all, [&](const ModelSession& s) { return s.step == SessionStep::kLive && s.node == node; });
   counts.server_ended += ended;
   if (ended > 0 && !host_died && cluster_.nodes[node].reaches_pgsteer) {

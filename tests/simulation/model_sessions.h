@@ -1,6 +1,6 @@
-// The proxy as far as judge can tell: clients that come, are held, connect, stay and are cut,
-// obeying each topology as proxy/worker.cc and proxy/route.cc do. It also keeps for each session
-// what the cluster's truth was while it lived. One owner, one thread.
+// The proxy as judge knows it: clients arrive, are held, connect, stay and are cut, and obey each
+// topology as the workers do. It also records for each session the true state of the cluster while
+// the session lived. One owner, one thread.
 #pragma once
 
 #include "config/config.h"

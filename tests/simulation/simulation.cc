@@ -90,7 +90,7 @@ Simulation::Simulation(std::uint64_t seed, bool trace)
 }
 
 RunResult Simulation::run(std::uint64_t steps) {
-  Instant began = agenda_.now();
+  const Instant began = agenda_.now();
   RunResult r;
   while (r.steps < steps && invariants_.violation.empty()) {
     agenda_.step();
@@ -125,12 +125,12 @@ void Simulation::learn(Evidence evidence) {
   think(std::move(one));
 }
 
-void Simulation::think(const std::vector<Evidence>& evidence) {
-  Decision decision = judge(config_, state_, evidence, agenda_.now());
+void Simulation::think(std::vector<Evidence> evidence) {
+  const Decision decision = judge(config_, state_, evidence, agenda_.now());
   follow(decision);
   if (dice_.chance(0.01)) {
     // Asked again at the same moment, without news, it has nothing to add.
-    Decision again = judge(config_, state_, {}, agenda_.now());
+    const Decision again = judge(config_, state_, {}, agenda_.now());
     if (again.topology || !again.requests.empty() || !again.transitions.empty()) {
       invariants_.violation = "judge decides anew without news";
     }
@@ -154,7 +154,7 @@ void Simulation::follow(const Decision& decision) {
     sessions_.adopt(*decision.topology);
   }
   for (const Request& request : decision.requests) carry_out(request);
-  std::uint64_t serial = ++wake_serial_;
+  const std::uint64_t serial = ++wake_serial_;
   agenda_.at(decision.wake, [this, serial] {
     if (wake_serial_ == serial) think({});
   });
@@ -162,8 +162,8 @@ void Simulation::follow(const Decision& decision) {
 
 void Simulation::carry_out(const Request& request) {
   ++requests_;
-  std::size_t node = request.node;
-  bool rest = of_rest(request.kind);
+  const std::size_t node = request.node;
+  const bool rest = of_rest(request.kind);
   if (rest && ++in_flight_[node] > 1) {
     invariants_.violation = "two requests at a time to " + model_name(node);
   }
@@ -176,7 +176,7 @@ void Simulation::carry_out(const Request& request) {
 
 void Simulation::tell(const std::string& text) const {
   if (!trace_) return;
-  double at = std::chrono::duration<double>(agenda_.now().time_since_epoch()).count() - 3600;
+  const double at = std::chrono::duration<double>(agenda_.now().time_since_epoch()).count() - 3600;
   std::printf("%12.4f %s\n", at, text.c_str());
 }
 

@@ -1,5 +1,5 @@
-// One run: a cluster, the proxy's sessions, judge between them, and what goes wrong. Everything
-// follows from the seed. One owner, one thread.
+// One run: a cluster, the proxy's sessions, judge between them, and faults. Everything follows from
+// the seed. One owner, one thread.
 #pragma once
 
 #include "health/judge.h"

@@ -1,6 +1,5 @@
-// A scripted cluster for the tables of judge: three nodes whose answers a test sets, and a clock
-// that the test moves. Carries out every request of judge as the checker would. No threads, no real
-// time.
+// A scripted cluster for the tests of judge: three nodes whose answers a test sets, and a clock
+// that the test moves. It carries out every request as the checker would. No threads, no real time.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -119,9 +118,9 @@ class ScriptedCluster {
     nodes[i].reply = reply;
   }
 
-  // Begins with the first judgement; then moves time, carrying out what falls due.
+  // Calls judge for the first time if needed; then moves time and carries out what falls due.
   void run(std::chrono::steady_clock::duration d) {
-    Instant end = now + d;
+    const Instant end = now + d;
     start();
     for (;;) {
       Instant next = wake;
@@ -144,7 +143,7 @@ class ScriptedCluster {
   // Until `done`, for at most `limit`; how long it took.
   std::chrono::steady_clock::duration run_until(const std::function<bool()>& done,
                                                 milliseconds limit) {
-    Instant from = now;
+    const Instant from = now;
     while (!done() && now - from < limit) run(milliseconds(1));
     return now - from;
   }
@@ -158,7 +157,7 @@ class ScriptedCluster {
     step(evidence);
   }
   void step(const std::vector<Evidence>& evidence) {
-    Decision d = judge(config, state, evidence, now);
+    const Decision d = judge(config, state, evidence, now);
     wake = d.wake;
     ASSERT_GT(wake, now) << "judge wants to be called without anything to do";
     if (d.topology) {
@@ -224,26 +223,26 @@ class ScriptedCluster {
     if (n.outcome != Outcome::kAnswered) return failed_report(n.outcome, to_string(n.outcome));
     Report r = n.reply;
     if (r.location && n.write_rate) {
-      auto run_for = std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count();
+      const auto run_for = std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count();
       *r.location += n.write_rate * static_cast<std::uint64_t>(run_for) / 1000;
     }
     if (n.shows_dcs) {
       r.date = wall(at);
-      auto loop = std::chrono::duration_cast<seconds>(times.loop_wait).count();
+      const auto loop = std::chrono::duration_cast<seconds>(times.loop_wait).count();
       r.dcs_last_seen = n.dcs_loop ? wall(at) / loop * loop : n.dcs_stuck;
     }
     return r;
   }
 
   void carry_out(const Request& request) {
-    std::size_t i = request.node;
+    const std::size_t i = request.node;
     ScriptedNode& n = nodes[i];
     n.asked.push_back(request.kind);
     n.asked_at.push_back(now);
-    Instant sent = now;
-    bool rest = request.kind != ProbeKind::kDatabase && request.kind != ProbeKind::kTls;
-    Instant due = now + (rest ? n.latency : milliseconds(1));
-    bool answers = n.outcome == Outcome::kAnswered;
+    const Instant sent = now;
+    const bool rest = request.kind != ProbeKind::kDatabase && request.kind != ProbeKind::kTls;
+    const Instant due = now + (rest ? n.latency : milliseconds(1));
+    const bool answers = n.outcome == Outcome::kAnswered;
     pending.push_back(
         {due, [this, i, request, sent, due, answers]() -> Evidence {
            switch (request.kind) {

@@ -1,4 +1,4 @@
-// The evidence table: what a primary that proves nothing is still believed.
+// The evidence table: how long a primary that proves nothing keeps its sessions.
 #include "health/judge_context.h"
 #include "tests/unit/judge_cluster.h"
 
@@ -23,7 +23,7 @@ TEST(JudgeFence, AnOrphanServesUntilItsLeaseMayPassOnAndNotLonger) {
   c.refuse(0);
   c.run(seconds(10));
   EXPECT_EQ(c.rw(0), "admit orphaned");
-  auto took = until_cut(c) + seconds(10);
+  const auto took = until_cut(c) + seconds(10);
   EXPECT_EQ(c.rw(0), "cut fenced");
   // dcs_last_seen was 2.5 s ago; 30 - 10 - 1 = 19 s from there, less up to the second that whole
   // seconds and the time between two rounds leave open.
@@ -37,7 +37,7 @@ TEST(JudgeFence, TheTimesComeFromPatronisConfiguration) {
   c.times.loop_wait = seconds(2);
   c.run(seconds(61));
   c.refuse(0);
-  auto took = until_cut(c);
+  const auto took = until_cut(c);
   EXPECT_GE(took, milliseconds(14'000));
   EXPECT_LE(took, milliseconds(17'000));
 }
@@ -47,7 +47,7 @@ TEST(JudgeFence, WithoutLastSeenTheLastProofCounts) {
   for (auto& n : c.nodes) n.shows_dcs = false;
   c.run(seconds(61));
   c.refuse(0);
-  auto took = until_cut(c);  // 30 - 10 - 10 - 1 = 9 s after the last proof
+  const auto took = until_cut(c);  // 30 - 10 - 10 - 1 = 9 s after the last proof
   EXPECT_GE(took, milliseconds(7'800));
   EXPECT_LE(took, milliseconds(9'100));
 }
@@ -61,7 +61,7 @@ TEST(JudgeFence, AnOldReadShortensIt) {
   c.run(seconds(15));
   EXPECT_EQ(c.rw(0), "admit primary") << "while it proves its lease, it has it";
   c.refuse(0);
-  auto took = until_cut(c);
+  const auto took = until_cut(c);
   EXPECT_LE(took, milliseconds(4'600));
   EXPECT_GE(took, milliseconds(2'000));
 }
@@ -102,7 +102,7 @@ TEST(JudgeFence, FailsafeModeCountsFromTheLastProof) {
   c.refuse(0);
   c.run(seconds(5));
   EXPECT_EQ(c.rw(0), "admit orphaned");
-  auto took = until_cut(c);
+  const auto took = until_cut(c);
   EXPECT_LE(took, milliseconds(4'100));
 }
 
@@ -249,7 +249,7 @@ TEST(JudgeFence, APrimaryThatTurnsSessionsAwayIsHeldUntilItsNextAnswer) {
   EXPECT_EQ(c.rw(0), "admit primary");
 }
 
-TEST(JudgeFence, SessionsThatEndAreDoubtButHoldNobody) {
+TEST(JudgeFence, SessionsThatEndAreASuspicionButHoldNobody) {
   Cluster c;
   quiet(c);
   c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}},
@@ -266,21 +266,21 @@ TEST(JudgeFence, PoweredOffNodeHoldsNewSessions) {
   EXPECT_EQ(c.rw(0), "drain down");
 }
 
-TEST(JudgeFence, SomebodyElseWithTheLeaseEndsTheBelief) {
+TEST(JudgeFence, SomebodyElseWithTheLeaseCutsASilentPrimary) {
   Cluster c;
   quiet(c);
   c.silence(0);
   c.run(seconds(4));
   EXPECT_TRUE(c.admits(0));
   c.answer(1, Cluster::promoting(5));
-  auto took = until_cut(c, seconds(2));
+  const auto took = until_cut(c, seconds(2));
   EXPECT_LE(took, milliseconds(300));
   EXPECT_EQ(c.rw(0), "cut fenced");
   EXPECT_EQ(c.rw(1), "drain promoting");
 }
 
 // A VM that stood still, clock and all, believes in its lease when it thaws.
-TEST(JudgeFence, AnOldLeaderThatThawsDoesNotEndTheBeliefInASilentOne) {
+TEST(JudgeFence, AnOldLeaderThatThawsDoesNotCutASilentPrimary) {
   for (const Report& r : {Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary),
                           Cluster::leader(4), Cluster::promoting(4)}) {
     Cluster c;
@@ -301,7 +301,7 @@ TEST(JudgeFence, AProvenLeaderIsNotCutBecauseAnotherShowsTheLeaseInRecovery) {
   EXPECT_EQ(c.rw(0), "admit primary");
 }
 
-// Its last answer, from before it fell silent, must not bring it back in the same breath.
+// Its last answer, from before it fell silent, must not make it the primary again at once.
 TEST(JudgeFence, ALateLeaderWhoseLeaseWentElsewhereIsNotAdoptedAgain) {
   Cluster c;
   quiet(c);
@@ -309,7 +309,7 @@ TEST(JudgeFence, ALateLeaderWhoseLeaseWentElsewhereIsNotAdoptedAgain) {
   c.nodes[0].dcs_stuck = c.wall(c.now) - 2;
   c.run(seconds(25));
   EXPECT_EQ(c.rw(0), "admit primary") << "past its fence, but it still proves the lease";
-  auto adopted = c.count(TransitionKind::kNewPrimary);
+  const auto adopted = c.count(TransitionKind::kNewPrimary);
   c.silence(0);
   c.answer(1, Cluster::promoting(5));
   EXPECT_LE(until_cut(c, seconds(3)), milliseconds(2'000));
@@ -346,7 +346,7 @@ TEST(JudgeMaintenance, OneMemberThatDoesNotSayPauseIsEnoughToFence) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
-// Patroni's REST API answers before its first loop, without the lease and without a word of pause.
+// Patroni's REST API answers before its first loop, without the lease and without the pause.
 TEST(JudgeMaintenance, APatroniThatComesBackBeforeItHasReadTheStoreCutsNobody) {
   for (std::size_t back : {0u, 1u}) {
     Cluster c;
@@ -528,7 +528,7 @@ TEST(JudgeWitness, ANewLeaderEndsItAtOnce) {
   c.silence(0);
   c.run(seconds(25));
   c.answer(1, Cluster::leader(6));
-  auto took = c.run_until([&] { return c.admits(1); }, milliseconds(1'000));
+  const auto took = c.run_until([&] { return c.admits(1); }, milliseconds(1'000));
   EXPECT_LE(took, milliseconds(110));
   EXPECT_TRUE(c.cuts(0));
 }

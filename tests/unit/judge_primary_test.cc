@@ -1,4 +1,4 @@
-// The evidence table: who may be written to. One test for each row, named for what it says.
+// The evidence table: which node takes writes. One test for each row, named after it.
 #include "tests/unit/judge_cluster.h"
 
 namespace pgsteer {
@@ -47,8 +47,8 @@ TEST(JudgePrimary, PromotingHoldsUntilItIsWritable) {
   c.run(seconds(3));
   EXPECT_EQ(c.rw(0), "drain promoting");
   c.answer(0, Cluster::leader(6));
-  auto took = c.run_until([&] { return c.admits(0); }, milliseconds(500));
-  EXPECT_LE(took, milliseconds(60)) << "promotion is imminent: looked at twice as often";
+  const auto took = c.run_until([&] { return c.admits(0); }, milliseconds(500));
+  EXPECT_LE(took, milliseconds(60)) << "a node that is being promoted is checked twice as often";
 }
 
 TEST(JudgePrimary, CrashedLeaderHoldsNewAndKeepsLiveSessions) {
@@ -75,10 +75,10 @@ TEST(JudgePrimary, LeaderInRecoveryHoldsNewAndKeepsLiveSessions) {
   EXPECT_EQ(c.rw(0), "drain promoting");
 }
 
-TEST(JudgePrimary, OneOddReplyChangesNothing) {
+TEST(JudgePrimary, OneIncompleteReplyChangesNothing) {
   Cluster c;
   c.run(seconds(2));
-  auto lost = c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld);
+  const auto lost = c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld);
   c.answer(0, Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary));
   c.run_until([&] { return c.state.nodes[0].rest.incomplete_replies == 1; }, milliseconds(1'500));
   EXPECT_EQ(c.rw(0), "admit degraded");
@@ -100,7 +100,7 @@ TEST(JudgePrimary, ReplicaBySelfReportIsCutAtOnce) {
   Cluster c;
   c.run(seconds(2));
   c.answer(0, Cluster::replica(5));
-  auto took = c.run_until([&] { return c.cuts(0); }, milliseconds(3'000));
+  const auto took = c.run_until([&] { return c.cuts(0); }, milliseconds(3'000));
   EXPECT_LE(took, milliseconds(1'110)) << "the steady round sees it";
   EXPECT_FALSE(c.primary());
 }
@@ -118,16 +118,16 @@ TEST(JudgePrimary, NoLeaseAndNoWritePositionIsCutAtOnce) {
   }
 }
 
-TEST(JudgePrimary, ADoubtFromASessionFindsLossOfRoleAtOnce) {
+TEST(JudgePrimary, ASuspicionFromASessionFindsLossOfRoleAtOnce) {
   Cluster c;
   c.run(seconds(5));
   c.answer(0, Cluster::replica(5));
   c.step({SuspicionEvidence{{0, SuspicionKind::kShuttingDown}}});
-  auto took = c.run_until([&] { return c.cuts(0); }, milliseconds(3'000));
+  const auto took = c.run_until([&] { return c.cuts(0); }, milliseconds(3'000));
   EXPECT_LE(took, milliseconds(5));
 }
 
-TEST(JudgePrimary, NoLeaseButAWritePositionIsBelievedUntilTheFence) {
+TEST(JudgePrimary, NoLeaseButAWritePositionIsKeptUntilTheFence) {
   // Patroni was restarted and has not taken its key again yet.
   Cluster c;
   c.run(seconds(2));
@@ -141,7 +141,7 @@ TEST(JudgePrimary, NoLeaseButAWritePositionIsBelievedUntilTheFence) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
-TEST(JudgePrimary, OneOddReplyWithoutTheLeaseDoesNotCutTheSecondDoes) {
+TEST(JudgePrimary, OneIncompleteReplyWithoutTheLeaseDoesNotCutTheSecondDoes) {
   Cluster c;
   c.run(seconds(2));
   c.answer(0, Cluster::without_query(false, State::kUnknown, "unknown", Role::kPrimary));
@@ -168,7 +168,7 @@ TEST(JudgePrimary, HigherTimelineTakesOverFromASilentOne) {
   c.run(seconds(3));
   EXPECT_TRUE(c.admits(0));
   c.answer(1, Cluster::leader(6));
-  auto took = c.run_until([&] { return c.admits(1); }, milliseconds(1'000));
+  const auto took = c.run_until([&] { return c.admits(1); }, milliseconds(1'000));
   EXPECT_LE(took, milliseconds(110)) << "hunting";
   EXPECT_EQ(c.rw(0), "cut superseded");
 }
@@ -246,7 +246,7 @@ TEST(JudgePrimary, ALowerTimelineIsAcceptedOnceTheHigherIsOutOfSight) {
   EXPECT_TRUE(c.alarm(AlarmKind::kTimelineWentBack));
 }
 
-TEST(JudgePrimary, AnotherClusterIsNeverLedTo) {
+TEST(JudgePrimary, AnotherClusterIsNeverRoutedTo) {
   Cluster c;
   Report stranger = Cluster::leader(99);
   stranger.system_identifier = "9009";
@@ -274,7 +274,7 @@ TEST(JudgePrimary, TwoClustersWithoutAMajorityGoByTheLeader) {
   EXPECT_EQ(c.rw(1), "cut foreign");
 }
 
-TEST(JudgePrimary, TwoClustersWithALeaderEachLeadNowhere) {
+TEST(JudgePrimary, TwoClustersWithALeaderEachHaveNoPrimary) {
   Cluster c(2);
   Report stranger = Cluster::leader(7);
   stranger.system_identifier = "9009";
@@ -297,7 +297,7 @@ TEST(JudgePrimary, ANodeThatWasInitialisedAnewIsForeign) {
 TEST(JudgePrimary, TheSameNodeOnAHigherTimelineIsANewPrimary) {
   Cluster c;
   c.run(seconds(2));
-  auto before = c.generations;
+  const auto before = c.generations;
   c.answer(0, Cluster::leader(6));
   c.run(milliseconds(1'110));
   EXPECT_EQ(c.state.published.timeline, 6u);
@@ -346,7 +346,7 @@ TEST(JudgePrimary, GenerationsChangeOnlyWithWhatTheProxyActsOn) {
   Cluster c;
   c.nodes[0].write_rate = 1'000'000;
   c.run(seconds(5));
-  auto generation = c.generations;
+  const auto generation = c.generations;
   c.run(seconds(300));
   EXPECT_EQ(c.generations, generation) << "five minutes of quiet rounds";
 }

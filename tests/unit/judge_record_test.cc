@@ -21,7 +21,7 @@ struct Recorded {
     for (; told < c.transitions.size(); ++told) record.observe(c.transitions[told], c.now, wall());
   }
   void run(milliseconds d) {
-    Instant end = c.now + d;
+    const Instant end = c.now + d;
     while (c.now < end) {
       c.run(std::min<std::chrono::steady_clock::duration>(end - c.now, milliseconds(20)));
       observe();
@@ -100,14 +100,14 @@ TEST(FailoverRecord, TheSameNodeComingBackIsAnInterruption) {
   r.run(seconds(3));
   r.c.answer(0, Cluster::leader(5));
   r.run(seconds(10));
-  auto views = r.record.views(r.c.now);
+  const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 1u);
   EXPECT_EQ(views[0].kind, "interruption");
   EXPECT_EQ(views[0].to, "pg-1");
   EXPECT_TRUE(views[0].finished);
 }
 
-TEST(FailoverRecord, ADoubtThatComesToNothingLeavesNone) {
+TEST(FailoverRecord, ASuspicionThatComesToNothingLeavesNone) {
   Recorded r;
   r.run(seconds(10));
   r.c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}}});
@@ -118,23 +118,23 @@ TEST(FailoverRecord, ADoubtThatComesToNothingLeavesNone) {
   r.run(seconds(2));
   r.c.answer(1, Cluster::leader(6));
   r.run(seconds(8));
-  auto views = r.record.views(r.c.now);
+  const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 1u);
   EXPECT_LT(views[0].no_primary_seconds, 3);
   EXPECT_LT(views[0].steps.back().at, 10);
 }
 
-TEST(FailoverRecord, TheFirstDoubtOfALongSilenceIsItsBeginning) {
+TEST(FailoverRecord, TheFirstSuspicionOfALongSilenceIsItsBeginning) {
   Recorded r;
   r.run(seconds(62));
   r.c.refuse(0);
   r.run(seconds(25));
   ASSERT_TRUE(r.c.cuts(0));
-  auto views = r.record.views(r.c.now);
+  const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 1u);
   EXPECT_EQ(views[0].steps[0].what, "first_doubt");
   EXPECT_EQ(views[0].steps[1].what, "proof");
-  EXPECT_GT(views[0].steps[1].at, 5) << "it was believed until the fence deadline";
+  EXPECT_GT(views[0].steps[1].at, 5) << "it kept its sessions until the fence deadline";
 }
 
 TEST(FailoverRecord, KeepsTwenty) {
@@ -146,7 +146,7 @@ TEST(FailoverRecord, KeepsTwenty) {
     r.c.answer(0, Cluster::leader(5));
     r.run(seconds(8));
   }
-  auto views = r.record.views(r.c.now);
+  const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 20u);
   EXPECT_EQ(views.front().id, 22u);
 }

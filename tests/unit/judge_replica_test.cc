@@ -1,4 +1,4 @@
-// Who may be read from, and what happens to sessions there.
+// Which nodes take reads, and what happens to sessions there.
 #include "tests/unit/judge_cluster.h"
 
 namespace pgsteer {
@@ -34,7 +34,7 @@ TEST(JudgeReplica, NoloadbalanceDrains) {
   EXPECT_EQ(c.rw(1), "cut not_primary");
 }
 
-TEST(JudgeReplica, TagsAreAskedFor) {
+TEST(JudgeReplica, TagsAreRequired) {
   Cluster c;
   c.config.listen[kReadOnly].tags = {{"zone", "a"}, {"fast", "true"}};
   c.nodes[1].reply.tags = {{"zone", "a"}, {"fast", "true"}};
@@ -109,8 +109,8 @@ TEST(JudgeReplicaLag, OneRoundAboveTheLimitIsABlip) {
   Cluster c;
   limit_lag(c, 16 * kMb);
   c.run(seconds(3));
-  auto generation = c.generations;
-  auto round = c.state.rounds.number;
+  const auto generation = c.generations;
+  const auto round = c.state.rounds.number;
   c.answer(0, Cluster::leader(5, 1'000'000 + 17 * kMb));
   c.run_until([&] { return c.state.nodes[1].replica.lag_round > round; }, milliseconds(3'000));
   EXPECT_EQ(c.state.nodes[1].replica.lag, 17 * kMb);
@@ -124,7 +124,7 @@ TEST(JudgeReplicaLag, AroundTheLimitItDoesNotFlap) {
   Cluster c;
   limit_lag(c, 16 * kMb);
   c.run(seconds(3));
-  auto before = c.generations;
+  const auto before = c.generations;
   // 300 changes in 22 minutes is what a threshold without hysteresis does; here it is one drain.
   for (int i = 0; i < 300; ++i) {
     c.answer(0,
@@ -238,7 +238,7 @@ TEST(JudgeReplica, AReturningReplicaIsAdmittedWithinOneRound) {
   EXPECT_EQ(c.ro(1), "admit replica");
 }
 
-TEST(JudgeReplica, OneOddReplyKeepsItTwoDrainIt) {
+TEST(JudgeReplica, OneIncompleteReplyKeepsItTwoDrainIt) {
   Cluster c;
   c.run(seconds(3));
   c.answer(1, Cluster::without_query(false, State::kUnknown, "unknown", Role::kReplica));
@@ -272,7 +272,7 @@ TEST(JudgeReplica, PromotionDrainsForTheTimeoutThenCuts) {
   EXPECT_EQ(c.ro(1), "cut is_primary");
 }
 
-TEST(JudgeReplica, FallbackLeadsToThePrimaryOnlyWhileNoReplicaServes) {
+TEST(JudgeReplica, FallbackRoutesToThePrimaryOnlyWhileNoReplicaServes) {
   Cluster c;
   c.config.listen[kReadOnly].fallback_to_primary = true;
   c.run(seconds(3));
@@ -319,7 +319,7 @@ TEST(JudgeReplica, ANameThatDoesNotResolveIsANodeThatIsDown) {
   c.run(seconds(10));
   EXPECT_EQ(c.rw(0), "admit primary");
   EXPECT_EQ(c.verdict(kReadOnly, 1).admission, Admission::kDrain);
-  EXPECT_EQ(c.state.nodes[1].addresses.size(), 1u) << "an old address beats none";
+  EXPECT_EQ(c.state.nodes[1].addresses.size(), 1u) << "an old address is better than none";
 }
 
 TEST(JudgeReplica, StandbyClusterLagIsMeasuredAgainstItsLeader) {

@@ -26,10 +26,10 @@ std::size_t asked(const ScriptedNode& n, ProbeKind what, Instant from) {
 TEST(JudgeRounds, SteadyStateAsksEachNodeAtMostOnceASecond) {
   Cluster c;
   c.run(seconds(10));
-  Instant from = c.now;
+  const Instant from = c.now;
   c.run(seconds(300));
   for (const auto& n : c.nodes) {
-    auto times = rest_times(n, from);
+    const auto times = rest_times(n, from);
     EXPECT_GE(times.size(), 270u);
     EXPECT_LE(times.size(), 300u);
     for (std::size_t k = 1; k < times.size(); ++k) EXPECT_GE(times[k] - times[k - 1], seconds(1));
@@ -42,7 +42,7 @@ TEST(JudgeRounds, SteadyStateAsksEachNodeAtMostOnceASecond) {
 TEST(JudgeRounds, RoundsHaveJitter) {
   Cluster c;
   c.run(seconds(60));
-  auto times = rest_times(c.nodes[2], c.now - seconds(50));
+  const auto times = rest_times(c.nodes[2], c.now - seconds(50));
   auto shortest = seconds(10) + std::chrono::nanoseconds(0), longest = shortest * 0;
   for (std::size_t k = 1; k < times.size(); ++k) {
     shortest = std::min(shortest, std::chrono::nanoseconds(times[k] - times[k - 1]));
@@ -56,7 +56,7 @@ TEST(JudgeRounds, ConfigurationIsLookedUpEveryHalfMinuteFromAReplica) {
   Cluster c;
   c.run(seconds(5));
   EXPECT_TRUE(c.state.settings.known);
-  Instant from = c.now;
+  const Instant from = c.now;
   c.run(seconds(300));
   EXPECT_EQ(asked(c.nodes[0], ProbeKind::kConfig, from), 0u);
   auto times =
@@ -65,7 +65,7 @@ TEST(JudgeRounds, ConfigurationIsLookedUpEveryHalfMinuteFromAReplica) {
   EXPECT_LE(times, 10u);
 }
 
-TEST(JudgeRounds, DoubtIsAnsweredAtOnceAndHuntsForASecond) {
+TEST(JudgeRounds, ASuspicionChecksAtOnceAndHuntsForASecond) {
   Cluster c;
   c.run(milliseconds(10'400));
   Instant from = c.now;
@@ -81,10 +81,10 @@ TEST(JudgeRounds, DoubtIsAnsweredAtOnceAndHuntsForASecond) {
   for (const auto& n : c.nodes) EXPECT_LE(rest_times(n, from).size(), 6u) << "calm again";
 }
 
-TEST(JudgeRounds, DoubtsThatComeToNothingAreHeardLessAndLess) {
+TEST(JudgeRounds, SuspicionsThatComeToNothingAreHeardLessAndLess) {
   Cluster c;
   c.run(seconds(10));
-  Instant from = c.now;
+  const Instant from = c.now;
   for (int i = 0; i < 600; ++i) {  // a client that fails ten times a second, for a minute
     c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}}});
     c.run(milliseconds(100));
@@ -92,7 +92,7 @@ TEST(JudgeRounds, DoubtsThatComeToNothingAreHeardLessAndLess) {
   EXPECT_LE(rest_times(c.nodes[0], from).size(), 60u + 10u * 12u);
 }
 
-TEST(JudgeRounds, DoubtAboutANodeThatDoesNotExistIsIgnored) {
+TEST(JudgeRounds, ASuspicionAboutANodeThatDoesNotExistIsIgnored) {
   Cluster c;
   c.run(seconds(2));
   c.step({SuspicionEvidence{{99, SuspicionKind::kServerEnded}}});
@@ -105,7 +105,7 @@ TEST(JudgeRounds, HuntingCoversAllNodesEvery100Milliseconds) {
   c.answer(0, Cluster::replica(5));
   c.run(seconds(2));
   ASSERT_TRUE(c.state.rounds.hunting);
-  Instant from = c.now;
+  const Instant from = c.now;
   c.run(seconds(10));
   for (const auto& n : c.nodes) {
     EXPECT_GE(rest_times(n, from).size(), 95u);
@@ -138,7 +138,7 @@ TEST(JudgeRounds, NewsWakesAHuntThatHadBackedOff) {
   c.run(seconds(300));
   c.refuse(2, DatabaseAnswer::kRefused);
   c.run(seconds(3));
-  Instant from = c.now;
+  const Instant from = c.now;
   c.run(seconds(1));
   EXPECT_GE(rest_times(c.nodes[1], from).size(), 9u);
 }
@@ -149,9 +149,9 @@ TEST(JudgeRounds, NeverMoreThanOneRequestInFlightPerNode) {
   c.silence(0);
   c.nodes[1].latency = milliseconds(700);
   c.run(seconds(30));
-  auto slow = rest_times(c.nodes[1], c.now - seconds(20));
+  const auto slow = rest_times(c.nodes[1], c.now - seconds(20));
   for (std::size_t k = 1; k < slow.size(); ++k) EXPECT_GE(slow[k] - slow[k - 1], milliseconds(700));
-  auto silent = rest_times(c.nodes[0], c.now - seconds(20));
+  const auto silent = rest_times(c.nodes[0], c.now - seconds(20));
   for (std::size_t k = 1; k < silent.size(); ++k) EXPECT_GE(silent[k] - silent[k - 1], seconds(2));
 }
 
@@ -170,12 +170,12 @@ TEST(JudgeRounds, ADeadReplicaIsNoReasonToHunt) {
   c.refuse(2, DatabaseAnswer::kRefused);
   c.run(seconds(10));
   EXPECT_FALSE(c.state.rounds.hunting);
-  Instant from = c.now;
+  const Instant from = c.now;
   c.run(seconds(60));
   EXPECT_LE(rest_times(c.nodes[0], from).size(), 60u);
   EXPECT_LE(rest_times(c.nodes[2], from).size(), 60u);
   EXPECT_LE(asked(c.nodes[2], ProbeKind::kDatabase, from), 13u)
-      << "its port is looked at now and then";
+      << "its port is checked now and then";
 }
 
 TEST(JudgeRounds, TlsIsLearntOnceAndAskedAgainWhenTheAddressChanges) {
@@ -210,8 +210,8 @@ TEST(JudgeRounds, TheSameSeedAsksAtTheSameTimes) {
 TEST(JudgeRounds, CallingAgainAtTheSameTimeAsksAndPublishesNothing) {
   Cluster c;
   c.run(seconds(10));
-  auto generations = c.generations;
-  auto requests = c.nodes[0].asked.size();
+  const auto generations = c.generations;
+  const auto requests = c.nodes[0].asked.size();
   c.step({});
   c.step({});
   EXPECT_EQ(c.generations, generations);

@@ -10,7 +10,7 @@ namespace pgsteer {
 namespace {
 
 TEST(Words, EveryReasonHasARowInOrder) {
-  auto table = reason_table();
+  const auto table = reason_table();
   std::set<std::string> words;
   for (std::size_t i = 0; i < table.size(); ++i) {
     EXPECT_EQ(static_cast<std::size_t>(table[i].reason), i);

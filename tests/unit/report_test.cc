@@ -1,4 +1,4 @@
-// Reading Patroni's replies: every version's bodies, and everything that a peer may send instead.
+// The parsers of Patroni's replies: bodies of every version, and what else a peer may send.
 #include "health/patroni/report.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ namespace {
 constexpr const char* kDate = "Mon, 04 May 2026 08:13:53 GMT";
 
 std::string fixture(const std::string& name) {
-  auto path = std::filesystem::path(PGSTEER_FIXTURES) / "patroni" / name;
+  const auto path = std::filesystem::path(PGSTEER_FIXTURES) / "patroni" / name;
   std::ifstream in(path);
   EXPECT_TRUE(in) << path;
   std::ostringstream text;
@@ -69,8 +69,8 @@ TEST(Report, CrashedLeaderHasTheLeaseAndIsNotWritable) {
   EXPECT_EQ(r.state, State::kCrashed);
 }
 
-TEST(Report, FailedQueryIsOdd) {
-  Report r = read(200, "3.0.2-query-failed.json");
+TEST(Report, FailedQueryIsIncomplete) {
+  const Report r = read(200, "3.0.2-query-failed.json");
   EXPECT_TRUE(r.incomplete());
   EXPECT_TRUE(r.cluster_unlocked);
 }
