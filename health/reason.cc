@@ -1,56 +1,76 @@
 #include "health/reason.h"
 
-#include <array>
-
 #include "health/evidence.h"
 #include "health/node_role.h"
 #include "health/severity.h"
 
 namespace pgsteer {
-namespace {
-
-constexpr std::array kReasons = {
-    ReasonWord{Reason::kPrimary, "primary"},
-    ReasonWord{Reason::kReplica, "replica"},
-    ReasonWord{Reason::kUnknown, "unknown"},
-    ReasonWord{Reason::kPromoting, "promoting"},
-    ReasonWord{Reason::kNotRunning, "not_running"},
-    ReasonWord{Reason::kStandbyLeader, "standby_leader"},
-    ReasonWord{Reason::kNotPrimary, "not_primary"},
-    ReasonWord{Reason::kIsPrimary, "is_primary"},
-    ReasonWord{Reason::kLostRole, "lost_role"},
-    ReasonWord{Reason::kSuperseded, "superseded"},
-    ReasonWord{Reason::kStaleTimeline, "stale_timeline"},
-    ReasonWord{Reason::kForeign, "foreign"},
-    ReasonWord{Reason::kSilent, "silent"},
-    ReasonWord{Reason::kOrphaned, "orphaned"},
-    ReasonWord{Reason::kMaintenance, "maintenance"},
-    ReasonWord{Reason::kWitnessed, "witnessed"},
-    ReasonWord{Reason::kFenced, "fenced"},
-    ReasonWord{Reason::kDown, "down"},
-    ReasonWord{Reason::kUnresolved, "unresolved"},
-    ReasonWord{Reason::kLagging, "lagging"},
-    ReasonWord{Reason::kNotStreaming, "not_streaming"},
-    ReasonWord{Reason::kNoLoadBalance, "no_load_balance"},
-    ReasonWord{Reason::kTagMismatch, "tag_mismatch"},
-    ReasonWord{Reason::kNotSync, "not_sync"},
-    ReasonWord{Reason::kNotAsync, "not_async"},
-    ReasonWord{Reason::kPromoted, "promoted"},
-    ReasonWord{Reason::kFallback, "fallback"},
-    ReasonWord{Reason::kStandIn, "stand_in"},
-    ReasonWord{Reason::kDegraded, "degraded"},
-};
-
-}  // namespace
-
-std::span<const ReasonWord> reason_table() { return kReasons; }
-
-const char* to_string(Reason reason) {
-  const auto i = static_cast<std::size_t>(reason);
-  return i < kReasons.size() ? kReasons[i].word : "?";
-}
 
 // No switch has a default: an enumerator without a word does not compile.
+const char* to_string(Reason reason) {
+  switch (reason) {
+    case Reason::kPrimary:
+      return "primary";
+    case Reason::kReplica:
+      return "replica";
+    case Reason::kUnknown:
+      return "unknown";
+    case Reason::kPromoting:
+      return "promoting";
+    case Reason::kNotRunning:
+      return "not_running";
+    case Reason::kStandbyLeader:
+      return "standby_leader";
+    case Reason::kNotPrimary:
+      return "not_primary";
+    case Reason::kIsPrimary:
+      return "is_primary";
+    case Reason::kLostRole:
+      return "lost_role";
+    case Reason::kSuperseded:
+      return "superseded";
+    case Reason::kStaleTimeline:
+      return "stale_timeline";
+    case Reason::kForeign:
+      return "foreign";
+    case Reason::kSilent:
+      return "silent";
+    case Reason::kOrphaned:
+      return "orphaned";
+    case Reason::kMaintenance:
+      return "maintenance";
+    case Reason::kWitnessed:
+      return "witnessed";
+    case Reason::kFenced:
+      return "fenced";
+    case Reason::kDown:
+      return "down";
+    case Reason::kUnresolved:
+      return "unresolved";
+    case Reason::kLagging:
+      return "lagging";
+    case Reason::kNotStreaming:
+      return "not_streaming";
+    case Reason::kNoLoadBalance:
+      return "no_load_balance";
+    case Reason::kTagMismatch:
+      return "tag_mismatch";
+    case Reason::kNotSync:
+      return "not_sync";
+    case Reason::kNotAsync:
+      return "not_async";
+    case Reason::kPromoted:
+      return "promoted";
+    case Reason::kFallback:
+      return "fallback";
+    case Reason::kStandIn:
+      return "stand_in";
+    case Reason::kDegraded:
+      return "degraded";
+  }
+  return "?";
+}
+
 const char* to_string(Admission admission) {
   switch (admission) {
     case Admission::kAdmit:

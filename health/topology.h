@@ -22,7 +22,7 @@ enum class Admission : std::uint8_t {
   kCut,    // no new sessions; live ones end now
 };
 
-// Why. The word is the same in log, metric and page: see reason_table in health/reason.h.
+// Why. The word is the same in log, metric and page: see health/reason.h.
 enum class Reason : std::uint8_t {
   kPrimary,        // has the lease and is writable
   kReplica,        // healthy replica

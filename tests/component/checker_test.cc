@@ -1,4 +1,4 @@
-// The checker thread against REST APIs that the test plays.
+// The checker thread against fake REST APIs.
 #include "health/checker.h"
 
 #include <gtest/gtest.h>
@@ -19,8 +19,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-// PostgreSQL's port, as far as the checker looks at it: answers SSLRequest with one byte, and
-// closes when the other side does. Frozen, it lets the kernel accept and does nothing.
+// PostgreSQL's port as the checker uses it: answers SSLRequest with one byte, and closes when the
+// other side does. While frozen, the kernel accepts connections and nothing else happens.
 class FakePort {
  public:
   explicit FakePort(char tls) : tls_(tls) {
@@ -79,7 +79,7 @@ class FakePort {
   std::thread thread_;
 };
 
-// A checker over as many fakes as wanted, and the last thing that it published.
+// A checker with any number of fakes, and the last topology that it published.
 class CheckerTest : public testing::Test {
  protected:
   void build(std::size_t size) {
@@ -126,7 +126,7 @@ class CheckerTest : public testing::Test {
     std::unique_lock lock(mutex);
     return changed.wait_for(lock, limit, [&] { return topology && view && done(); });
   }
-  // Outside of eventually(): the checker goes on publishing.
+  // For use outside eventually(): the checker goes on publishing.
   TopologyPtr last_topology() {
     std::lock_guard lock(mutex);
     return topology;
@@ -207,7 +207,7 @@ TEST_F(CheckerTest, LearnsWhetherNodesTakeTls) {
 TEST_F(CheckerTest, FollowsANewPrimaryWithinAHuntOnDoubt) {
   build(3);
   rest[0]->lead(4);
-  config.health.interval = seconds(5);  // without the doubt it would take that long
+  config.health.interval = seconds(5);  // without the suspicion it would take that long
   start();
   ASSERT_TRUE(eventually([&] { return leads(0); }));
   rest[0]->follow(4);

@@ -171,7 +171,7 @@ void FakePatroni::take_connection() {
   most_in_flight_ = std::max(most_in_flight_, static_cast<unsigned>(connections_.size()));
 }
 
-// False once the peer has gone.
+// Returns false once the peer has closed.
 bool FakePatroni::read_request(Connection& c) {
   char buffer[4096];
   const auto n = ::recv(c.fd, buffer, sizeof buffer, 0);

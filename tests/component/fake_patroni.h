@@ -1,6 +1,5 @@
-// A REST API of Patroni inside the test: what it answers, how slowly, or how it fails is set from
-// the test at any time. One thread of its own; listens on a port of 127.0.0.1 that the kernel
-// chooses.
+// A REST API of Patroni inside the test, which sets at any time what it answers, how slowly, or how
+// it fails. Has its own thread; listens on a port of 127.0.0.1 that the kernel chooses.
 #pragma once
 
 #include <atomic>

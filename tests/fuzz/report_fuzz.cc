@@ -11,8 +11,7 @@ namespace {
 using namespace pgsteer;
 
 void examine(const Report& report) {
-  // What the judge relies on: writable needs the body to show a position, and a failed reply shows
-  // nothing at all.
+  // judge relies on this: a writable node has shown a position, and a failed reply shows nothing.
   if (report.writable()) FUZZ_EXPECT(report.answered() && !report.in_recovery());
   if (report.leads()) FUZZ_EXPECT(report.lease && report.writable());
   if (!report.answered()) FUZZ_EXPECT(!report.lease && !report.writable());

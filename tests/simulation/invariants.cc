@@ -130,10 +130,17 @@ void Invariants::update(std::size_t i) {
     eclipsed |= k != i && !cluster_.foreign(k) && cluster_.nodes[k].timeline > n.timeline;
   }
   stand(w.serves, first_round_done_ && rightful && prompt && lease && !eclipsed, i);
+  update_silence(i);
+}
 
+// What speaks for a rightful primary while its Patroni is silent.
+void Invariants::update_silence(std::size_t i) {
+  Watch& w = watch_[i];
+  const ModelNode& n = cluster_.nodes[i];
+  const bool rightful = cluster_.rightful(i);
   bool witness = false;
   bool paused = cluster_.store.pause;
-  bool member = false;  // another one, to say so
+  bool member = false;  // there is another one that can say so
   for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
     witness |= k != i && cluster_.prompt(k) && !cluster_.foreign(k) && cluster_.store.up &&
                cluster_.nodes[k].reaches_store;

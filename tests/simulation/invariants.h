@@ -1,5 +1,5 @@
-// What pgsteer promises, checked after every step against the truth of the model. A violation is
-// one sentence; the first one ends the run. One owner, one thread.
+// What pgsteer promises, checked after every step against the true state of the model. A violation
+// is one sentence; the first one ends the run. One owner, one thread.
 //
 // The bounds, from the settings of [health] and the model's latencies:
 //
@@ -43,7 +43,7 @@ class Invariants {
   std::string violation;  // empty: none
 
  private:
-  // Since when something has held without a break, and when pgsteer must have learnt it.
+  // Since when a condition has held without a break, and when pgsteer must know it.
   struct Standing {
     std::optional<Instant> since;
     Instant must_be_known{};
@@ -58,7 +58,7 @@ class Invariants {
     Instant read_shown{};  // the true time of the read shown in it
     Standing below;        // another shows a higher timeline than it is on
     Standing usurped;      // another took the key, is writable and says so
-    Instant last_hung{};   // when a witness could last speak for it
+    Instant last_hung{};   // when a witness could last count for it
     bool proof_failsafe = false;
     bool shows_neither = false;  // the last reply: neither lease nor write position
   };
@@ -66,6 +66,7 @@ class Invariants {
   void stand(Standing& s, bool holds, std::size_t learn_from);
   Instant learning(std::size_t node, Instant from) const;
   void update(std::size_t i);
+  void update_silence(std::size_t i);
   std::optional<std::size_t> outshining(std::size_t i) const;
   Instant fence_bound(std::size_t i) const;
   void check_writes(std::size_t i, bool open, bool live);

@@ -1,8 +1,8 @@
 // simulation [--seconds N] [--steps N] [--seed S | --from S] [--trace]
 //
-// Runs seed after seed until the time is up, fresh ones or those that follow from `--from`;
-// `--seed` replays one. Exits 1 at a violation, with the seed and the command that replays it; 2 if
-// the command line is not understood.
+// Runs one seed after another until the time is up: random ones, or a fixed sequence that starts
+// with `--from`. `--seed` replays one. Exits with 1 after a violation and prints the seed and the
+// command that replays it; exits with 2 if the command line is wrong.
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -94,7 +94,7 @@ bool report(const RunResult& r, const Options& o) {
   return false;
 }
 
-// A seed stands for one course of events, or replaying means nothing.
+// The same seed must give the same run, or a replay proves nothing.
 bool replays(std::uint64_t seed) {
   constexpr std::uint64_t kSteps = 20'000;
   const RunResult a = Simulation(seed, false).run(kSteps);

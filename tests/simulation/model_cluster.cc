@@ -23,8 +23,8 @@ ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
   nodes[0].store_seen = std::chrono::duration_cast<seconds>(wall(0).time_since_epoch()).count();
 }
 
-// Holding the key is not all: in failsafe mode the members' consent stands for it; and where it has
-// run out, nobody promotes in a paused cluster, nor where no other Patroni lives.
+// Also without the key: in failsafe mode the members' consent replaces it, and after it expired no
+// node promotes in a paused cluster or while no other Patroni runs.
 bool ModelCluster::leased(std::size_t i) const {
   if (store.leader) return *store.leader == i;
   if (store.last_leader != i || foreign(i)) return false;
@@ -75,7 +75,7 @@ std::uint64_t ModelCluster::position(std::size_t i) const {
   return n.position + settings.wal_rate * static_cast<std::uint64_t>(ran) / 1000;
 }
 
-// Before anything changes on which a position depends.
+// Called before anything changes that a position depends on.
 void ModelCluster::settle_position(std::size_t i) {
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     if (nodes[k].upstream == i) nodes[k].position = position(k);
@@ -88,7 +88,7 @@ void ModelCluster::end_sessions(std::size_t i, bool host_died) {
   if (sessions_end) sessions_end(i, host_died);
 }
 
-// Fast or immediate: sessions end at once, new ones are turned away until it has stopped.
+// Fast or immediate shutdown: sessions end at once, new ones are refused until it has stopped.
 void ModelCluster::stop_postgres(std::size_t i, Span takes, std::function<void()> then) {
   ModelNode& n = nodes[i];
   settle_position(i);
@@ -145,7 +145,7 @@ void ModelCluster::later(std::size_t i, Process p, Span delay, std::function<voi
   });
 }
 
-// What has become due while the node, or its Patroni, stood still.
+// Runs what became due while the node, or its Patroni, stood still.
 void ModelCluster::run_waiting(std::size_t i) {
   auto waiting = std::exchange(nodes[i].waiting, {});
   for (auto& what : waiting) agenda_.after(dice_.between(milliseconds(0), milliseconds(5)), what);

@@ -1,5 +1,5 @@
-// What goes wrong, and what the operator does. Each leaves the model in a state from which
-// Patroni's loop finds its own way back.
+// Faults, and actions of the operator. Patroni's loop can recover from the state after each of
+// them.
 #include "tests/simulation/model_cluster.h"
 
 namespace pgsteer {
@@ -16,8 +16,8 @@ void ModelCluster::kill_patroni(std::size_t i) {
   n.busy = false;
 }
 
-// A new process remembers nothing: no lease, no view of the store. It reads its configuration there
-// before it opens its REST API, and tries that every 5 s.
+// A new process has no lease and no view of the store. It reads its configuration from the store
+// before it opens its REST API, and retries every 5 s.
 void ModelCluster::start_patroni(std::size_t i) {
   ModelNode& n = nodes[i];
   if (!n.on || n.frozen || n.patroni != PatroniLife::kDead) return;
@@ -52,8 +52,8 @@ void ModelCluster::suspend_patroni(std::size_t i, bool yes) {
   }
 }
 
-// systemctl stop: the REST API accepts and stays silent until PostgreSQL has shut down, then the
-// key is deleted. In a paused cluster PostgreSQL and the key are left alone.
+// systemctl stop: the REST API accepts connections and does not answer until PostgreSQL has shut
+// down; then the key is deleted. In a paused cluster PostgreSQL and the key stay as they are.
 void ModelCluster::stop_patroni(std::size_t i) {
   ModelNode& n = nodes[i];
   if (!n.on || n.frozen || n.patroni != PatroniLife::kRunning) return;
@@ -191,8 +191,7 @@ void ModelCluster::switchover() {
                 }));
 }
 
-// A replica is built anew: from the leader, or by mistake from another cluster, which it then
-// leads.
+// A replica is rebuilt from the leader, or by mistake as the leader of another cluster.
 void ModelCluster::reinitialise(std::size_t i, bool foreign_now) {
   ModelNode& n = nodes[i];
   if (!n.on || n.patroni != PatroniLife::kRunning || n.frozen || store.leader == i) return;

@@ -6,7 +6,7 @@ namespace pgsteer {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A loop needs a Patroni that lives; one that is shutting down has its own way.
+// Only a running Patroni loops; one that is shutting down does not.
 bool ModelCluster::loops(std::size_t i) const {
   return nodes[i].on && nodes[i].patroni == PatroniLife::kRunning && !foreign(i);
 }
@@ -73,7 +73,7 @@ void ModelCluster::act_as_leader(std::size_t i) {
   end_loop(i);
   if (n.paused_view) return;
   if (n.postgres == PostgresLife::kCrashed || n.postgres == PostgresLife::kStopped) {
-    // Crash recovery in place: read-only first and then promoted, or at once as it was.
+    // Crash recovery: as a standby that is promoted afterwards, or at once as the primary.
     const Span takes = dice_.skewed(milliseconds(300), seconds(60));
     start_postgres(i, dice_.chance(0.5) && n.memory_role == Role::kPrimary, takes);
     return;
@@ -129,7 +129,7 @@ void ModelCluster::act_without_leader(std::size_t i) {
   }
 }
 
-// Asks the others over their REST APIs: nobody is writable, nobody is ahead.
+// Asks the other members over their REST APIs: none is writable, none is ahead.
 bool ModelCluster::healthiest(std::size_t i) const {
   const ModelNode& n = nodes[i];
   if (!n.reaches_peers) return dice_.chance(0.3);
@@ -167,7 +167,7 @@ void ModelCluster::drop_key() {
   }
 }
 
-// A store that is down does not let its keys run out.
+// The keys of a store that is down do not expire.
 void ModelCluster::watch_expiry() {
   const unsigned version = ++store.version;
   agenda_.at(store.expires, [this, version] {
@@ -175,7 +175,7 @@ void ModelCluster::watch_expiry() {
   });
 }
 
-// From here on GET /leader is 200 while PostgreSQL is in recovery.
+// From here on GET /leader returns 200 while PostgreSQL is in recovery.
 void ModelCluster::promote(std::size_t i) {
   say(i, "promotes");
   later(i, Process::kPostgres, dice_.skewed(milliseconds(5), seconds(20)), [this, i] {
@@ -204,7 +204,7 @@ bool ModelCluster::members_consent(std::size_t i) {
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     if (k != i && !foreign(k)) nodes[k].consent_until = agenda_.now() + settings.times.ttl;
   }
-  // A member that is restarted forgets what it promised; pgsteer cannot know that.
+  // A member that is restarted forgets its consent; pgsteer cannot know that.
   promised[i] = agenda_.now() + settings.times.ttl;
   return true;
 }

@@ -1,4 +1,4 @@
-// What pgsteer gets when it asks: Patroni's replies (api.py) and PostgreSQL's port.
+// How the model answers pgsteer's requests: Patroni's replies (api.py) and PostgreSQL's port.
 #include "tests/simulation/model_cluster.h"
 
 namespace pgsteer {
@@ -169,7 +169,7 @@ void ModelCluster::ask(std::size_t i, ProbeKind what, Span timeout,
   if (n.rest == RestMode::kQueryFails) takes = dice_.between(milliseconds(1), milliseconds(1'900));
   if (what == ProbeKind::kCluster) takes += milliseconds(5);
   if (takes >= timeout) return fail(Outcome::kSilent, timeout);
-  // The state shown is that of some moment between request and reply.
+  // The reply shows the state of a moment between request and reply.
   const Span half = takes / 2;
   const unsigned epoch = n.epoch[0];
   agenda_.after(half, [this, i, what, sent, timeout, half, epoch, deliver = std::move(deliver)] {

@@ -47,7 +47,7 @@ void ModelSessions::leave(std::uint64_t id) {
   std::erase_if(all, [&](const ModelSession& s) { return s.id == id; });
 }
 
-// One of the admitted nodes, or waits.
+// Connects to one of the admitted nodes, or waits.
 void ModelSessions::seek(ModelSession& s) {
   if (topology_.generation == 0) return;
   std::vector<std::size_t> admitted;
@@ -127,7 +127,7 @@ void ModelSessions::release() {
   }
 }
 
-// A host that dies says nothing, so nobody doubts; its sessions are of no more interest here.
+// A host that dies closes nothing, so no worker reports a suspicion; its sessions just go.
 void ModelSessions::server_ends(std::size_t node, bool host_died) {
   const auto ended = std::erase_if(
       all, [&](const ModelSession& s) { return s.step == SessionStep::kLive && s.node == node; });

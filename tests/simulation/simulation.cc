@@ -129,7 +129,7 @@ void Simulation::think(std::vector<Evidence> evidence) {
   const Decision decision = judge(config_, state_, evidence, agenda_.now());
   follow(decision);
   if (dice_.chance(0.01)) {
-    // Asked again at the same moment, without news, it has nothing to add.
+    // Called again at the same moment without evidence, it has nothing to add.
     const Decision again = judge(config_, state_, {}, agenda_.now());
     if (again.topology || !again.requests.empty() || !again.transitions.empty()) {
       invariants_.violation = "judge decides anew without news";

@@ -272,4 +272,15 @@ class ScriptedCluster {
   std::vector<Pending> pending;
 };
 
+// Runs quietly until 2.5 s after a loop of Patroni.
+inline void quiet(ScriptedCluster& c) {
+  c.run(seconds(62) + milliseconds(500));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+inline std::chrono::steady_clock::duration until_cut(ScriptedCluster& c,
+                                                     milliseconds limit = seconds(90)) {
+  return c.run_until([&] { return c.cuts(0); }, limit);
+}
+
 }  // namespace pgsteer

@@ -9,16 +9,13 @@
 namespace pgsteer {
 namespace {
 
-TEST(Words, EveryReasonHasARowInOrder) {
-  const auto table = reason_table();
+TEST(Words, EveryReasonHasItsOwn) {
   std::set<std::string> words;
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    EXPECT_EQ(static_cast<std::size_t>(table[i].reason), i);
-    EXPECT_TRUE(words.insert(table[i].word).second) << table[i].word;
-    EXPECT_STREQ(to_string(static_cast<Reason>(i)), table[i].word);
-  }
-  // The last enumerator: one more would have no row.
-  EXPECT_EQ(static_cast<std::size_t>(Reason::kDegraded) + 1, table.size());
+  const auto count = static_cast<std::size_t>(Reason::kDegraded) + 1;  // the last enumerator
+  for (std::size_t i = 0; i < count; ++i) words.insert(to_string(static_cast<Reason>(i)));
+  EXPECT_EQ(words.size(), count);
+  EXPECT_FALSE(words.contains("?"));
+  EXPECT_STREQ(to_string(static_cast<Reason>(count)), "?");
 }
 
 TEST(Words, OtherEnumsHaveOneEach) {
