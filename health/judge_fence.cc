@@ -34,7 +34,8 @@ Verdict with_database(const JudgeContext& j, std::size_t i, Reason reason, const
     return {Admission::kDrain, Reason::kNotRunning, why + "; PostgreSQL is in recovery"};
   }
   if (turned_away(n, j.now)) {
-    return {Admission::kDrain, Reason::kNotRunning, why + "; PostgreSQL refuses logins"};
+    return {Admission::kDrain, Reason::kNotRunning,
+            why + "; it turned a session away a moment ago"};
   }
   switch (n.database.answer) {
     case DatabaseAnswer::kUnknown:

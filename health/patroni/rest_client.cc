@@ -199,8 +199,9 @@ std::vector<RestReply> RestClient::collect() {
     CURLcode code = message->data.result;
     char* owner = nullptr;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &owner);
-    auto it = std::find_if(transfers_.begin(), transfers_.end(),
-                           [&](const auto& t) { return static_cast<void*>(t.get()) == owner; });
+    const auto it = std::find_if(transfers_.begin(), transfers_.end(), [&](const auto& t) {
+      return static_cast<void*>(t.get()) == owner;
+    });
     Transfer& t = **it;
     t.reply.received = std::chrono::steady_clock::now();
     conclude(easy, code, t.error, config_.timeout, t.reply);

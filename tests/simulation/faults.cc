@@ -80,7 +80,7 @@ void Simulation::fault_of_host(std::size_t node) {
     default: {
       Span by = dice_.skewed(milliseconds(200), seconds(90));
       if (dice_.chance(0.5)) by = -by;
-      if (trace_) tell("  clock of " + model_name(node) + " steps");
+      if (trace_) print("  clock of " + model_name(node) + " steps");
       cluster_.step_clock(node, by);
       undo(seconds(1), seconds(300),
            [this, node] { cluster_.step_clock(node, -cluster_.nodes[node].clock); });
@@ -91,7 +91,7 @@ void Simulation::fault_of_host(std::size_t node) {
 void Simulation::fault_of_network(std::size_t node) {
   ModelNode& n = cluster_.nodes[node];
   const std::size_t kind = dice_.below(4);
-  if (trace_) tell("  network trouble " + std::to_string(kind) + " at " + model_name(node));
+  if (trace_) print("  network trouble " + std::to_string(kind) + " at " + model_name(node));
   switch (kind) {
     case 0:
       n.reaches_pgsteer = false;
@@ -115,7 +115,7 @@ void Simulation::fault_of_rest(std::size_t node) {
                                         RestMode::kGarbage,  RestMode::kQueryFails};
   ModelNode& n = cluster_.nodes[node];
   const std::size_t kind = dice_.below(6);
-  if (trace_) tell("  REST trouble " + std::to_string(kind) + " at " + model_name(node));
+  if (trace_) print("  REST trouble " + std::to_string(kind) + " at " + model_name(node));
   n.rest = kModes[kind];
   undo(milliseconds(100), seconds(120), [&n] { n.rest = RestMode::kPrompt; });
 }

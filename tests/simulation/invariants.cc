@@ -188,10 +188,11 @@ void Invariants::check_writes(std::size_t i, bool open, bool live) {
   what += model_name(i);
   const auto late = [&](const char* why, Instant deadline) {
     if (now <= deadline) return;
-    fail(what + ", which is not the primary since " + seconds_text(now - *w.wrong.since) + ": " +
-         why);
+    fail(what + ", which has not been the primary for " + seconds_text(now - *w.wrong.since) +
+         ": " + why);
   };
-  if (w.denies.since) late("it says so itself", std::max(w.denies.must_be_known, *w.wrong.since));
+  if (w.denies.since)
+    late("it reports so itself", std::max(w.denies.must_be_known, *w.wrong.since));
   if (w.outshone.since) late("another leads on a higher timeline", w.outshone.must_be_known);
   if (w.not_writable.since && open) late("it takes no writes", w.not_writable.must_be_known);
   if (w.unleased.since) late("its lease has run out", fence_bound(i));
@@ -203,14 +204,14 @@ void Invariants::check_service(std::size_t i, bool open) {
   if (!w.serves.since || open) return;
   const Instant deadline = w.serves.must_be_known + seconds(1);
   if (agenda_.now() > deadline) {
-    fail(model_name(i) + " is the primary and says so for " +
+    fail(model_name(i) + " has been the primary and shown it for " +
          seconds_text(agenda_.now() - *w.serves.since) +
          ", and is not admitted: " + topology_.no_primary_why);
   }
 }
 
 void Invariants::published(const Topology& topology) {
-  if (topology.generation != topology_.generation + 1) fail("a generation was left out");
+  if (topology.generation != topology_.generation + 1) fail("a generation was skipped");
   for (std::size_t l = 0; l < topology.pools.size(); ++l) {
     const auto& pool = topology.pools[l].by_node;
     if (config_.listen[l].to != Target::kPrimary) continue;
@@ -293,7 +294,7 @@ void Invariants::check_replica(std::size_t i) {
   for (std::size_t l = 0; l < config_.listen.size(); ++l) {
     const Verdict& v = topology_.pools[l].by_node[i];
     if (config_.listen[l].to == Target::kPrimary || v.admission == Admission::kAdmit) continue;
-    fail(model_name(i) + " is a healthy replica for 9 s and is not admitted: " + v.why);
+    fail(model_name(i) + " has been a healthy replica for 9 s and is not admitted: " + v.why);
   }
 }
 

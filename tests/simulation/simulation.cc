@@ -67,7 +67,7 @@ Simulation::Simulation(std::uint64_t seed, bool trace)
       invariants_(config_, cluster_, sessions_, agenda_),
       state_(initial_state(config_, dice_.next())),
       in_flight_(cluster_.nodes.size()) {
-  if (trace_) cluster_.trace = [this](const std::string& text) { tell(text); };
+  if (trace_) cluster_.trace = [this](const std::string& text) { print(text); };
   cluster_.sessions_end = [this](std::size_t node, bool host_died) {
     sessions_.server_ends(node, host_died);
   };
@@ -99,7 +99,7 @@ RunResult Simulation::run(std::uint64_t steps) {
     sessions_.observe();
     invariants_.after_step(state_);
   }
-  if (!invariants_.violation.empty()) tell("VIOLATION: " + invariants_.violation);
+  if (!invariants_.violation.empty()) print("VIOLATION: " + invariants_.violation);
   r.seed = seed_;
   r.hash = hash_;
   r.violation = invariants_.violation;
@@ -132,7 +132,7 @@ void Simulation::think(std::vector<Evidence> evidence) {
     // Called again at the same moment without evidence, it has nothing to add.
     const Decision again = judge(config_, state_, {}, agenda_.now());
     if (again.topology || !again.requests.empty() || !again.transitions.empty()) {
-      invariants_.violation = "judge decides anew without news";
+      invariants_.violation = "judge decides again without evidence";
     }
     follow(again);
   }
@@ -142,7 +142,7 @@ void Simulation::follow(const Decision& decision) {
   if (decision.wake <= agenda_.now()) invariants_.violation = "judge wants to be called at once";
   for (const Transition& t : decision.transitions) {
     mix(static_cast<std::uint64_t>(t.kind));
-    if (trace_) tell("pgsteer: " + t.text);
+    if (trace_) print("pgsteer: " + t.text);
   }
   if (decision.topology) {
     ++topologies_;
@@ -174,7 +174,7 @@ void Simulation::carry_out(const Request& request) {
   });
 }
 
-void Simulation::tell(const std::string& text) const {
+void Simulation::print(const std::string& text) const {
   if (!trace_) return;
   const double at = std::chrono::duration<double>(agenda_.now().time_since_epoch()).count() - 3600;
   std::printf("%12.4f %s\n", at, text.c_str());

@@ -30,7 +30,7 @@ class Simulation {
   void think(const std::vector<Evidence>& evidence);
   void carry_out(const Request& request);
   void follow(const Decision& decision);
-  void tell(const std::string& text) const;
+  void print(const std::string& text) const;
   void mix(std::uint64_t value) { hash_ = (hash_ ^ value) * 0x100000001b3ULL; }
 
   // faults.cc

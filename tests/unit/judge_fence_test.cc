@@ -197,7 +197,8 @@ TEST(JudgeFence, ALateReplyAloneHoldsNobody) {
   EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
 }
 
-// systemctl stop patroni: REST accepts and stays silent while PostgreSQL shuts down.
+// systemctl stop patroni: REST accepts connections and does not answer while PostgreSQL shuts
+// down.
 TEST(JudgeFence, ASilentPrimaryThatTurnsSessionsAwayHoldsThem) {
   Cluster c;
   quiet(c);
@@ -268,7 +269,7 @@ TEST(JudgeFence, SomebodyElseWithTheLeaseCutsASilentPrimary) {
   EXPECT_EQ(c.rw(1), "drain promoting");
 }
 
-// A VM that stood still, clock and all, believes in its lease when it thaws.
+// A VM that stood still, clock and all, still believes in its lease when it thaws.
 TEST(JudgeFence, AnOldLeaderThatThawsDoesNotCutASilentPrimary) {
   for (const Report& r : {Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary),
                           Cluster::leader(4), Cluster::promoting(4)}) {
