@@ -135,8 +135,8 @@ void Checker::Loop::take_inbox(Instant now) {
     record_.observe(report);
     if (report.cut == 0) continue;
     event(Severity::kWarn,
-          "ended " + std::to_string(report.cut) + " sessions (role_lost), " +
-              std::to_string(report.cut_told) + " of them with an error message",
+          "ended " + std::to_string(report.cut) + " sessions (" + std::to_string(report.cut_told) +
+              " were told why): role_lost",
           WallTime::clock::now());
   }
   for (const std::string& line : record_.tick(now))

@@ -138,7 +138,7 @@ void apply(JudgeContext& j, const AddressEvidence& e) {
   if (e.addresses.empty() || e.addresses == n.addresses) return;
   if (!n.addresses.empty()) {
     j.announce(TransitionKind::kNode, Severity::kInfo,
-               j.name(e.node) + " now resolves to " + e.addresses.front().text(), e.node);
+               j.name(e.node) + " resolves to " + e.addresses.front().text() + " now", e.node);
     n.tls.answer = TlsAnswer::kUnknown;
     n.tls.asked = false;
   }
@@ -163,7 +163,7 @@ void apply(JudgeContext& j, const SuspicionEvidence& e) {
   const auto [node, kind] = e.suspicion;
   NodeState& n = j.node(node);
   const bool taken =
-      suspect(j, node, "a session met trouble at " + j.name(node) + ": " + to_string(kind));
+      suspect(j, node, "a session found " + j.name(node) + " in trouble: " + to_string(kind));
   const bool away = kind == SuspicionKind::kShuttingDown ||
                     kind == SuspicionKind::kConnectRefused || kind == SuspicionKind::kInHotStandby;
   if (away && (taken || n.rest.failures > 0)) n.database.turned_away = j.now;

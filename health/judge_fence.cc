@@ -193,8 +193,7 @@ Assessment assess_unproven(const JudgeContext& j, std::size_t i) {
   const bool slow = last.outcome == Outcome::kSilent || last.answered();
   const Reason reason = slow ? Reason::kSilent : Reason::kOrphaned;
   if (j.now < fence) {
-    const std::string why =
-        silence + "; its lease cannot expire within " + seconds_text(fence - j.now);
+    const std::string why = silence + "; its lease holds for " + seconds_text(fence - j.now);
     return {with_database(j, i, reason, why), false};
   }
   if (is_witnessed(j, i)) {
@@ -203,7 +202,7 @@ Assessment assess_unproven(const JudgeContext& j, std::size_t i) {
                  " finds it named as the leader in the store"},
             false};
   }
-  const std::string passed = silence + "; its lease may have passed on to another node";
+  const std::string passed = silence + "; its lease may have passed on";
   // One failure alone never cuts: the next attempt is already in flight.
   const bool denies = last.answered() && !last.lease;
   if (!denies && n.rest.failures + (is_late(n, j.now) ? 1 : 0) < 2) {

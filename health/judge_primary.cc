@@ -87,9 +87,9 @@ void adopt_primary(JudgeContext& j, std::size_t i) {
   if (s.system_identifier.empty()) s.system_identifier = n.rest.report->system_identifier;
   if (timeline != 0 && timeline < s.timelines.highest) {
     s.timelines.went_back = j.name(i) + " leads on timeline " + std::to_string(timeline) +
-                            ", but " + s.timelines.highest_node + " was on timeline " +
+                            ", but " + s.timelines.highest_node + " had been on timeline " +
                             std::to_string(s.timelines.highest) +
-                            " before: what was written there is lost";
+                            ": what was written there is lost";
   } else if (timeline != 0) {
     s.timelines.went_back.clear();
   }
@@ -223,7 +223,7 @@ void alarm_claimants(JudgeContext& j, const std::vector<std::size_t>& claimants)
     text += " " + j.name(i) + " on " + on_timeline(j.s.nodes[i].rest.report->timeline) + ",";
   }
   text.back() = j.s.primary ? ';' : '.';
-  if (j.s.primary) text += " " + j.name(j.s.primary->node) + " stays the primary";
+  if (j.s.primary) text += " " + j.name(j.s.primary->node) + " stays";
   j.alarms[AlarmKey{AlarmKind::kClaimants}] = text;
 }
 

@@ -61,7 +61,7 @@ struct DatabaseState {
   Instant asked_at{};
   bool in_flight = false;
   unsigned failures = 0;               // checks in a row that it did not answer
-  std::optional<Instant> turned_away;  // when it last did so to a session
+  std::optional<Instant> turned_away;  // when a session last was, as a worker reported
   bool in_recovery = false;  // as a session found; until Patroni answers or the port refuses
 };
 
