@@ -15,9 +15,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-int listen_on(std::uint16_t port) {
+int bind_to_port(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  int on = 1;
+  const int on = 1;
   ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -135,7 +135,7 @@ void FakePatroni::accept() {
 }
 
 unsigned FakePatroni::asked(const std::string& path) const {
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   const auto it = asked_.find(path);
   return it == asked_.end() ? 0 : it->second;
 }
@@ -171,7 +171,7 @@ void FakePatroni::take_connection() {
   most_in_flight_ = std::max(most_in_flight_, static_cast<unsigned>(connections_.size()));
 }
 
-// Returns false once the peer has closed.
+// False once the peer has gone.
 bool FakePatroni::read_request(Connection& c) {
   char buffer[4096];
   const auto n = ::recv(c.fd, buffer, sizeof buffer, 0);
@@ -182,7 +182,7 @@ bool FakePatroni::read_request(Connection& c) {
   if (c.request.find("\r\n\r\n") == std::string::npos) return true;
   const auto from = c.request.find(' ') + 1;
   const std::string path = c.request.substr(from, c.request.find(' ', from) - from);
-  std::lock_guard lock(mutex_);
+  const std::lock_guard lock(mutex_);
   last_request_ = c.request;
   ++asked_[path];
   c.complete = true;

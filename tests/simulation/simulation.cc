@@ -125,7 +125,7 @@ void Simulation::learn(Evidence evidence) {
   think(std::move(one));
 }
 
-void Simulation::think(std::vector<Evidence> evidence) {
+void Simulation::think(const std::vector<Evidence>& evidence) {
   const Decision decision = judge(config_, state_, evidence, agenda_.now());
   follow(decision);
   if (dice_.chance(0.01)) {
