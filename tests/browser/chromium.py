@@ -106,15 +106,26 @@ class Chromium:
             raise PageError(details.get("exception", {}).get("description", details["text"]))
         return result["result"].get("value")
 
-    def wait_for(self, condition, what, timeout=15):
-        """Asks `condition` (a callable, or JavaScript) until it is true; returns what it gave."""
+    def wait_for(self, condition, what, timeout=30):
+        """Asks `condition` (a callable, or JavaScript) until it is true; returns what it gave.
+
+        An exception in the JavaScript means "not yet": the element may not be drawn, or the document
+        may be on its way out. The last exception stands in the message if time runs out.
+        """
         deadline = time.monotonic() + timeout
+        problem = ""
         while True:
-            value = condition() if callable(condition) else self.js(f"Boolean({condition})")
+            try:
+                value = condition() if callable(condition) else self.js(f"Boolean({condition})")
+                problem = ""
+            except PageError as error:
+                if self.process.poll() is not None:
+                    raise
+                value, problem = None, f" ({error})"
             if value:
                 return value
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {timeout} s for {what}")
+                raise TimeoutError(f"waited {timeout} s for {what}{problem}")
             select.select([], [], [], 0.05)
 
     def size(self, width, height):
@@ -126,8 +137,10 @@ class Chromium:
                   features=[{"name": "prefers-color-scheme", "value": light_or_dark}])
 
     def open(self, url):
+        # The mark tells the old document from the new one, which may take a moment to replace it.
+        self.js("window.leaving = true")
         self.send("Page.navigate", url=url)
-        self.wait_for("document.readyState === 'complete'", f"{url} to load")
+        self.wait_for("!window.leaving && document.readyState === 'complete'", f"{url} to load")
 
     def screenshot(self, path, whole=True):
         params = {"format": "png", "captureBeyondViewport": whole}

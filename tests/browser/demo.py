@@ -17,7 +17,7 @@ class Demo:
     def __init__(self, state="healthy", port=0):
         self.process = subprocess.Popen([program(), state, str(port)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
-        if not select.select([self.process.stdout], [], [], 20)[0]:
+        if not select.select([self.process.stdout], [], [], 60)[0]:
             self.close()
             raise TimeoutError("stats_demo did not start")
         self.url = self.process.stdout.readline().strip()

@@ -73,11 +73,13 @@ int run(const std::string& state, std::uint16_t port) {
   std::printf("http://127.0.0.1:%u/\n", server.ports().front());
   std::fflush(stdout);
   for (std::string line; next_line(line);) {
-    if (known(line)) {
-      stage.change(line);
+    const bool changed = known(line);
+    if (changed) stage.change(line);
+    server.publish(stage.scene().cluster);
+    // Last: whoever sees the event sees the new state too.
+    if (changed) {
       server.event({std::chrono::system_clock::now(), "info", "the state is now " + line});
     }
-    server.publish(stage.scene().cluster);
   }
   return 0;
 }

@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import pathlib
+import random
 import socket
 import subprocess
 import threading
@@ -77,11 +78,17 @@ class Member:
 
 
 def free_ports(number):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody listens on, below those that the kernel gives to outgoing connections."""
+    ports = []
+    for port in random.sample(range(20_000, 30_000), 200):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        ports.append(port)
+        if len(ports) == number:
+            return ports
+    raise RuntimeError(f"fewer than {number} free ports")
 
 
 def status_of(url):
@@ -136,7 +143,7 @@ def test_shows_what_the_members_say_and_follows_them(cluster, chromium):
     def answers():
         try:
             return status_of(url + "ready") == 200
-        except urllib.error.URLError:
+        except OSError:  # it does not listen yet
             return False
 
     chromium.wait_for(answers, "the program to be ready")
@@ -144,6 +151,8 @@ def test_shows_what_the_members_say_and_follows_them(cluster, chromium):
     chromium.open(url)
     chromium.wait_for("document.querySelector('h1').innerText === 'pg-1 is the primary'",
                       "the primary on the page")
+    chromium.wait_for("document.querySelectorAll('.node')[2].querySelectorAll('.verdict.warn').length",
+                      "the lag of pg-3 on the page")
     verdicts = chromium.js("""[...document.querySelectorAll('.node')].map((card) =>
         [...card.querySelectorAll('.verdict')].map((v) => v.className + ' ' + v.innerText))""")
     assert verdicts[0][0].startswith("verdict ok") and "read_write serves" in verdicts[0][0]
