@@ -236,7 +236,7 @@ void Checker::Loop::announce(const Transition& transition, Instant now) {
 
 void Checker::Loop::event(Severity severity, const std::string& text, WallTime at) {
   spdlog::log(spdlog::level::from_str(to_string(severity)), "{}", text);
-  if (output_.event) output_.event(EventView{at, to_string(severity), text});
+  if (output_.event) output_.event(EventView{at, severity, text});
 }
 
 void Checker::Loop::show(Instant now) {

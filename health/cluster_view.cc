@@ -2,7 +2,6 @@
 
 #include "config/address.h"
 #include "health/judge_state.h"
-#include "health/reason.h"
 
 namespace pgsteer {
 namespace {
@@ -18,8 +17,8 @@ void show_checks(const NodeState& n, Instant now, WallTime wall, NodeView& view)
   view.checks_kept = n.checks.kept;
   view.checks_total = n.checks.total;
   view.checks_failed = n.checks.failed;
-  view.last_check = at_wall(n.checks.last, now, wall);
-  view.last_check_seconds = std::chrono::duration<double>(n.checks.last_took).count();
+  view.last_check_at = at_wall(n.checks.last, now, wall);
+  view.check_seconds = std::chrono::duration<double>(n.checks.last_took).count();
   view.last_check_result = n.rest.tried ? n.rest.attempt.detail : "";
 }
 
@@ -29,13 +28,13 @@ void show_report(const JudgeState& s, const NodeState& n, NodeView& view) {
   view.state = r.state_word;
   view.lease = is_fresh(n) && r.lease;
   view.timeline = r.timeline;
-  view.lsn = r.location ? *r.location : r.replayed.value_or(0);
+  view.wal_position = r.location ? *r.location : r.replayed.value_or(0);
   view.replication_state = r.replication_state;
   view.server_version = r.server_version;
   view.patroni_version = r.patroni_version;
   view.tags.assign(r.tags.begin(), r.tags.end());
   const bool primary = s.primary && &s.nodes[s.primary->node] == &n;
-  if (!primary && n.replica.lag && r.in_recovery()) view.lag = n.replica.lag;
+  if (!primary && n.replica.lag && r.in_recovery()) view.lag_bytes = n.replica.lag;
 }
 
 NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Instant now,
@@ -46,20 +45,19 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
   view.name = c.name;
   view.address = n.addresses.empty() ? "" : n.addresses.front().text();
   view.host = host_port(c.host, c.port);
-  view.rest = rest_url(c);
-  view.role = to_string(n.role);
+  view.rest_url = rest_url(c);
+  view.role = n.role;
   view.role_since = at_wall(n.role_since, now, wall);
-  view.tls = to_string(n.tls.answer);
+  view.tls = n.tls.answer;
   view.weight = c.weight;
   // While Patroni answers, its own query is the proof that PostgreSQL does.
   const bool queried = is_fresh(n) && (n.rest.report->location || n.rest.report->replayed);
-  view.database_answers = queried ? "yes" : to_string(n.database.answer);
+  view.database_answer = queried ? DatabaseAnswer::kAnswers : n.database.answer;
   show_checks(n, now, wall, view);
   show_report(s, n, view);
   for (std::size_t l = 0; l < s.published.pools.size(); ++l) {
     const Verdict& v = s.published.pools[l].by_node[i];
-    view.verdicts.push_back(
-        {config.listen[l].name, to_string(v.admission), to_string(v.reason), v.why});
+    view.verdicts.push_back({config.listen[l].name, v.admission, v.reason, v.why});
   }
   return view;
 }
@@ -68,7 +66,7 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
 
 ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now, WallTime wall) {
   ClusterView view;
-  view.generation = s.published.generation;
+  view.topology_generation = s.published.generation;
   view.system_identifier = s.system_identifier;
   view.no_primary_why = s.no_primary_why;
   view.first_round_done = s.first_round_done;

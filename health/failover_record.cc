@@ -6,9 +6,11 @@
 namespace pgsteer {
 namespace {
 
+using Kind = FailoverStepKind;
+
 constexpr std::size_t kKept = 20;
-// A doubt raised by a session that judge never shared is forgotten after this.
-constexpr std::chrono::seconds kDoubtKept{5};
+// A suspicion that a session raised and judge never confirmed is forgotten after this.
+constexpr std::chrono::seconds kSuspicionKept{5};
 // A record stays open this long after a primary is admitted, for the workers' reports to come in.
 constexpr std::chrono::seconds kSettle{5};
 
@@ -29,53 +31,54 @@ std::string count(std::uint64_t n, const char* one, const char* many) {
 std::string summary(const FailoverView& v) {
   std::string first;
   for (const FailoverStep& s : v.steps) {
-    if (s.what == "first_session") first = ", first session after " + milli(s.at);
+    if (s.what == Kind::kFirstSession) first = ", first session after " + milli(s.at_seconds);
   }
-  return v.kind + " " + v.from + (v.from == v.to ? "" : " -> " + v.to) +
+  return std::string(to_string(v.kind)) + " " + v.from + (v.from == v.to ? "" : " -> " + v.to) +
          " finished: no primary for " + milli(v.no_primary_seconds) + ", " +
-         count(v.cut, "session", "sessions") + " cut (" + std::to_string(v.cut_told) +
-         " told why), " + count(v.held, "client", "clients") + " held (longest " +
+         count(v.sessions_cut, "session", "sessions") + " cut (" +
+         std::to_string(v.sessions_cut_told) + " told why), " +
+         count(v.clients_held, "client", "clients") + " held (longest " +
          milli(v.held_longest_seconds) + ")" + first;
 }
 
 }  // namespace
 
-void FailoverRecord::step(Entry& e, Instant at, const char* what, const std::string& text) {
+void FailoverRecord::step(Entry& e, Instant at, FailoverStepKind what, const std::string& text) {
   e.view.steps.push_back({seconds_between(e.began, at), what, text});
 }
 
 void FailoverRecord::open(const Transition& t, Instant now, WallTime wall) {
   if (current_) return;
   Entry e;
-  e.began = doubt_ ? std::min(doubt_->at, t.at) : t.at;
+  e.began = suspicion_ ? std::min(suspicion_->at, t.at) : t.at;
   e.stopped = t.at;
   e.generation = t.generation;
   e.view.id = next_id_++;
-  e.view.began = wall - std::chrono::duration_cast<WallTime::duration>(now - e.began);
-  e.view.kind = "failover";
+  e.view.began_at = wall - std::chrono::duration_cast<WallTime::duration>(now - e.began);
+  e.view.kind = FailoverKind::kFailover;
   if (t.node) e.view.from = config_.nodes[*t.node].name;
-  if (doubt_) step(e, doubt_->at, "first_doubt", doubt_->text);
-  doubt_.reset();
+  if (suspicion_) step(e, suspicion_->at, Kind::kFirstSuspicion, suspicion_->text);
+  suspicion_.reset();
   current_ = std::move(e);
 }
 
 void FailoverRecord::observe(const Transition& t, Instant now, WallTime wall) {
-  bool open_before = current_.has_value();
+  const bool open_before = current_.has_value();
   switch (t.kind) {
     case TransitionKind::kSuspicion:
       if (current_) return;
-      if (!doubt_ || (!doubt_->judged && t.at - doubt_->at > kDoubtKept)) {
-        doubt_ = FirstDoubt{t.at, t.text, false};
+      if (!suspicion_ || (!suspicion_->judged && t.at - suspicion_->at > kSuspicionKept)) {
+        suspicion_ = FirstSuspicion{t.at, t.text, false};
       }
-      doubt_->judged |= t.by_judge;
+      suspicion_->judged |= t.by_judge;
       return;
     case TransitionKind::kSuspicionOver:
-      doubt_.reset();
+      suspicion_.reset();
       return;
     case TransitionKind::kHeld:
     case TransitionKind::kLost:
       open(t, now, wall);
-      step(*current_, t.at, "proof", t.text);
+      step(*current_, t.at, Kind::kProof, t.text);
       if (current_->resumed) {
         current_->resumed.reset();
         current_->stopped = t.at;
@@ -87,8 +90,9 @@ void FailoverRecord::observe(const Transition& t, Instant now, WallTime wall) {
       open(t, now, wall);
       Entry& e = *current_;
       if (t.node) e.view.to = config_.nodes[*t.node].name;
-      e.view.kind = e.view.from == e.view.to ? "interruption" : "failover";
-      step(e, t.at, "new_primary", t.text);
+      e.view.kind =
+          e.view.from == e.view.to ? FailoverKind::kInterruption : FailoverKind::kFailover;
+      step(e, t.at, Kind::kNewPrimary, t.text);
       if (!e.resumed) e.view.no_primary_seconds += seconds_between(e.stopped, t.at);
       e.resumed = t.at;
       return;
@@ -102,14 +106,14 @@ void FailoverRecord::observe(const WorkerReport& f) {
   if (!current_ || f.generation < current_->generation) return;
   Entry& e = *current_;
   FailoverView& v = e.view;
-  v.cut += f.cut;
-  v.cut_told += f.cut_told;
-  v.held += f.held;
-  double longest = std::chrono::duration<double>(f.held_longest).count();
+  v.sessions_cut += f.cut;
+  v.sessions_cut_told += f.cut_told;
+  v.clients_held += f.held;
+  const double longest = std::chrono::duration<double>(f.held_longest).count();
   v.held_longest_seconds = std::max(v.held_longest_seconds, longest);
   // One step for all workers: its time is the first report's, its figures are the sum.
-  auto merge = [&](const char* what, const std::string& text) {
-    auto it =
+  const auto merge = [&](FailoverStepKind what, const std::string& text) {
+    const auto it =
         std::find_if(v.steps.begin(), v.steps.end(), [&](const auto& s) { return s.what == what; });
     if (it == v.steps.end()) {
       step(e, f.at, what, text);
@@ -118,16 +122,16 @@ void FailoverRecord::observe(const WorkerReport& f) {
     }
   };
   if (f.cut > 0) {
-    merge("cut", count(v.cut, "session", "sessions") + " cut, " + std::to_string(v.cut_told) +
-                     " told why");
+    merge(Kind::kCut, count(v.sessions_cut, "session", "sessions") + " cut, " +
+                          std::to_string(v.sessions_cut_told) + " told why");
   }
   if (f.first_primary_session && e.resumed && !e.first_session) {
     e.first_session = true;
-    step(e, f.at, "first_session", "a session reached " + v.to);
+    step(e, f.at, Kind::kFirstSession, "a session reached " + v.to);
   }
   if (f.held > 0) {
-    merge("held_released", count(v.held, "client", "clients") + " had waited, the longest " +
-                               milli(v.held_longest_seconds));
+    merge(Kind::kHeldReleased, count(v.clients_held, "client", "clients") +
+                                   " had waited, the longest " + milli(v.held_longest_seconds));
   }
 }
 
@@ -138,14 +142,15 @@ std::optional<Instant> FailoverRecord::due() const {
 
 std::vector<std::string> FailoverRecord::tick(Instant now) {
   std::vector<std::string> lines;
-  if (doubt_ && !doubt_->judged && now - doubt_->at > kDoubtKept) doubt_.reset();
-  if (auto at = due(); at && now >= *at) {
+  if (suspicion_ && !suspicion_->judged && now - suspicion_->at > kSuspicionKept)
+    suspicion_.reset();
+  if (const auto at = due(); at && now >= *at) {
     FailoverView& v = current_->view;
     std::stable_sort(v.steps.begin(), v.steps.end(),
-                     [](const auto& a, const auto& b) { return a.at < b.at; });
+                     [](const auto& a, const auto& b) { return a.at_seconds < b.at_seconds; });
     v.finished = true;
     lines.push_back(summary(v));
-    v.steps.push_back({seconds_between(current_->began, now), "done", lines.back()});
+    v.steps.push_back({seconds_between(current_->began, now), Kind::kDone, lines.back()});
     finished_.push_front(std::move(v));
     if (finished_.size() > kKept) finished_.pop_back();
     current_.reset();

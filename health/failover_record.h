@@ -1,5 +1,5 @@
-// The record of failovers: each interruption of the primary with its steps and times, put together
-// from what judge decided and what the workers reported. Pure; owned by the checker.
+// The record of failovers: each time without a primary, with its steps and their times, from what
+// judge decided and what the workers reported. Pure; owned by the checker.
 #pragma once
 
 #include <deque>
@@ -18,11 +18,11 @@ class FailoverRecord {
 
   // In the order they happened. `wall` is the wall clock at `now`.
   void observe(const Transition& transition, Instant now, WallTime wall);
-  void observe(const WorkerReport& feedback);
+  void observe(const WorkerReport& report);
 
-  // Ends what has ended. A line for the log for each record that is finished by this call.
+  // Closes the record that is due. Returns a line for the log for each record that it closes.
   std::vector<std::string> tick(Instant now);
-  // When tick() has something to do; empty: nothing is open.
+  // When tick() will have something to do; empty: no record is open.
   std::optional<Instant> due() const;
 
   std::vector<FailoverView> views(Instant now) const;  // newest first, at most 20
@@ -32,21 +32,21 @@ class FailoverRecord {
     FailoverView view;
     Instant began;
     Instant stopped;                 // since when no node has been admitted
-    std::uint64_t generation = 0;    // feedback from here on belongs to it
+    std::uint64_t generation = 0;    // reports from here on belong to it
     std::optional<Instant> resumed;  // a primary is admitted
     bool first_session = false;
   };
-  struct FirstDoubt {
+  struct FirstSuspicion {
     Instant at;
     std::string text;
-    bool judged = false;  // judge saw it too: lasts until judge says otherwise
+    bool judged = false;  // judge confirmed it: it lasts until judge withdraws it
   };
 
   void open(const Transition& t, Instant now, WallTime wall);
-  void step(Entry& e, Instant at, const char* what, const std::string& text);
+  void step(Entry& e, Instant at, FailoverStepKind what, const std::string& text);
 
   const Config& config_;
-  std::optional<FirstDoubt> doubt_;
+  std::optional<FirstSuspicion> suspicion_;
   std::optional<Entry> current_;
   std::deque<FailoverView> finished_;  // newest first
   std::uint64_t next_id_ = 1;

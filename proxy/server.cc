@@ -18,18 +18,6 @@ unsigned worker_count(const ServerConfig& config) {
   return config.workers != 0 ? config.workers : cores;
 }
 
-std::uint64_t get(const std::atomic<std::uint64_t>& counter) {
-  return counter.load(std::memory_order_relaxed);
-}
-
-HistogramView view_of(const Histogram& histogram) {
-  HistogramView view;
-  view.bounds.assign(Histogram::kBounds.begin(), Histogram::kBounds.end());
-  for (const auto& count : histogram.counts) view.counts.push_back(get(count));
-  view.sum = static_cast<double>(get(histogram.sum_us)) / 1e6;
-  return view;
-}
-
 }  // namespace
 
 Server::Server(const Config& config, ServerOutput output)
@@ -140,52 +128,10 @@ void Server::stop(std::chrono::milliseconds limit) {
   threads_.clear();
 }
 
-ListenerView Server::listener_view(std::size_t listener) const {
-  const ListenConfig& config = config_.listen[listener];
-  const ListenerCounters& from = *counters_.by_listener[listener];
-  ListenerView view;
-  view.name = config.name;
-  view.to = to_string(config.to);
-  for (const BindAddress& bind : config.bind) view.bind.push_back(bind.text);
-  view.open = from.open.load(std::memory_order_relaxed);
-  view.now = get(from.sessions.now);
-  view.most = get(from.sessions.most);
-  view.total = get(from.sessions.total);
-  view.held = get(from.held.now);
-  view.held_total = get(from.held.total);
-  view.cancels = get(from.cancels);
-  for (const EndReasonRow& end : end_reason_table()) {
-    if (end.end == EndReason::kNone) continue;
-    view.ends.emplace_back(end.word, get(from.ends[static_cast<std::size_t>(end.end)]));
-  }
-  for (std::size_t node = 0; node < config_.nodes.size(); ++node) {
-    const PairCounters& pair = from.by_node[node];
-    NodeTrafficView traffic;
-    traffic.node = config_.nodes[node].name;
-    traffic.now = get(pair.sessions.now);
-    traffic.most = get(pair.sessions.most);
-    traffic.total = get(pair.sessions.total);
-    traffic.connect_errors = get(pair.connect_errors);
-    for (const auto& worker : workers_) {
-      traffic.bytes_in += worker->bytes().at(listener, node).in.get();
-      traffic.bytes_out += worker->bytes().at(listener, node).out.get();
-    }
-    view.bytes_in += traffic.bytes_in;
-    view.bytes_out += traffic.bytes_out;
-    view.nodes.push_back(std::move(traffic));
-  }
-  view.connect = view_of(from.connect);
-  view.hold = view_of(from.hold);
-  return view;
-}
-
 TrafficView Server::traffic() const {
-  TrafficView view;
-  for (std::size_t i = 0; i < config_.listen.size(); ++i)
-    view.listeners.push_back(listener_view(i));
-  view.accept_errors = get(counters_.accept_errors);
-  view.workers = static_cast<unsigned>(workers_.size());
-  return view;
+  std::vector<const ByteCounters*> bytes;
+  for (const auto& worker : workers_) bytes.push_back(&worker->bytes());
+  return traffic_view(config_, counters_, bytes);
 }
 
 std::vector<SessionView> Server::sessions() {

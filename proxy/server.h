@@ -50,7 +50,6 @@ class Server {
   SessionLinks links();
   void search_key(std::size_t asking, std::uint64_t session, std::uint32_t pid,
                   const std::vector<std::byte>& key);
-  ListenerView listener_view(std::size_t listener) const;
 
   const Config& config_;
   ServerOutput output_;

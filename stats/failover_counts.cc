@@ -9,7 +9,7 @@ void FailoverCounts::add(const ClusterView& view) {
   for (const FailoverView& failover : view.failovers) {
     if (!failover.finished) continue;
     if (last_counted_ && failover.id <= *last_counted_) continue;
-    (failover.kind == "failover" ? failovers : interruptions) += 1;
+    (failover.kind == FailoverKind::kFailover ? failovers : interruptions) += 1;
     no_primary_seconds += failover.no_primary_seconds;
     newest = newest ? std::max(*newest, failover.id) : failover.id;
   }

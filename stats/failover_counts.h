@@ -1,5 +1,5 @@
-// Counts failovers over the life of the process. The cluster view keeps only the last twenty
-// records, a counter must not forget. A plain value; the owner serialises access.
+// Counts failovers over the life of the process: the cluster view keeps only the last twenty
+// records, but a counter must never go back. A plain value; the owner serialises access.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct FailoverCounts {
   std::uint64_t interruptions = 0;  // finished ones, the same node came back
   double no_primary_seconds = 0;    // summed over both
 
-  // Adds the records of `view` that are finished and were not counted before. Ids rise.
+  // Adds the finished records of `view` that were not counted before. Ids rise.
   void add(const ClusterView& view);
 
  private:

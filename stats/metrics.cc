@@ -3,150 +3,144 @@
 #include <prometheus/text_serializer.h>
 
 #include <limits>
+#include <map>
+#include <string_view>
 
-#include "stats/metrics_family.h"
+#include "stats/facts.h"
 
 namespace pgsteer {
-
-using prometheus::MetricType;
-
-void Family::add(Labels labels, const HistogramView& histogram) {
-  prometheus::ClientMetric metric;
-  metric.label = std::move(labels);
-  std::uint64_t cumulated = 0;
-  for (std::size_t i = 0; i <= histogram.bounds.size(); ++i) {
-    if (i < histogram.counts.size()) cumulated += histogram.counts[i];
-    const bool last = i == histogram.bounds.size();
-    metric.histogram.bucket.push_back(
-        {cumulated, last ? std::numeric_limits<double>::infinity() : histogram.bounds[i]});
-  }
-  metric.histogram.sample_count = cumulated;
-  metric.histogram.sample_sum = histogram.sum;
-  family_.metric.push_back(std::move(metric));
-}
-
-double unix_seconds(WallTime time) {
-  return std::chrono::duration<double>(time.time_since_epoch()).count();
-}
-
 namespace {
 
-void add_process_families(Families& families, const StatsSnapshot& snapshot) {
-  Family build(MetricType::Gauge, "pgsteer_build_info", "Always 1; the label says which version.");
-  build.add({{"version", snapshot.version}}, 1);
-  std::move(build).to(families);
-  add_single(families, MetricType::Gauge, "pgsteer_start_time_seconds",
-             "When this process started, in seconds since 1970.", unix_seconds(snapshot.started));
-  add_single(families, MetricType::Gauge, "pgsteer_workers", "Threads that relay sessions.",
-             snapshot.traffic.workers);
-  add_single(families, MetricType::Counter, "pgsteer_accept_errors_total",
-             "Failures to accept a client, such as no file descriptor left.",
-             snapshot.traffic.accept_errors);
-}
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
 
-// A family with one series per listener.
-template <typename Value>
-void per_listener(Families& families, const TrafficView& traffic, MetricType type, const char* name,
-                  const char* help, Value value) {
-  Family family(type, name, help);
-  for (const ListenerView& listener : traffic.listeners) {
-    family.add({{"listener", listener.name}}, value(listener));
+ClientMetric::Histogram cumulated(const HistogramView& view) {
+  ClientMetric::Histogram histogram;
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i <= view.bounds.size(); ++i) {
+    if (i < view.counts.size()) count += view.counts[i];
+    const bool last = i == view.bounds.size();
+    histogram.bucket.push_back(
+        {count, last ? std::numeric_limits<double>::infinity() : view.bounds[i]});
   }
-  std::move(family).to(families);
+  histogram.sample_count = count;
+  histogram.sample_sum = view.sum;
+  return histogram;
 }
 
-// A family with one series per listener and node.
-template <typename Value>
-void per_route(Families& families, const TrafficView& traffic, MetricType type, const char* name,
-               const char* help, Value value) {
-  Family family(type, name, help);
+// The families in the order in which their first series came. A family without series says nothing
+// and is left out.
+class FamilyList {
+ public:
+  // Every fact of the table that is a metric; `labels` say which row of the view it is.
+  template <typename View>
+  void add(std::span<const Fact<View>> facts, const Labels& labels, const View& view) {
+    for (const Fact<View>& fact : facts) {
+      if (*fact.name.metric == '\0') continue;
+      std::visit([&](const auto& value) { add(fact.name, labels, value); }, fact.read(view));
+    }
+  }
+
+  std::vector<MetricFamily> take() && { return std::move(families_); }
+
+ private:
+  MetricFamily& family(const FactName& name) {
+    const auto [found, is_new] = by_name_.emplace(name.metric, families_.size());
+    if (is_new) {
+      MetricFamily& added = families_.emplace_back();
+      added.name = name.metric;
+      added.help = name.help;
+      added.type = name.type;
+    }
+    return families_[found->second];
+  }
+
+  void add_number(const FactName& name, Labels labels, double number) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    (name.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = number;
+    family(name).metric.push_back(std::move(metric));
+  }
+
+  static Labels with(Labels labels, const char* label, const std::string& value) {
+    if (*label != '\0') labels.push_back({label, value});
+    return labels;
+  }
+
+  void add(const FactName&, const Labels&, std::monostate) {}
+
+  template <typename Number>
+  requires std::is_arithmetic_v<Number>
+  void add(const FactName& name, const Labels& labels, Number number) {
+    add_number(name, with(labels, name.label, name.label_value), static_cast<double>(number));
+  }
+
+  void add(const FactName& name, const Labels& labels, WallTime time) {
+    if (time == WallTime{}) return;
+    add(name, labels, std::chrono::duration<double>(time.time_since_epoch()).count());
+  }
+
+  // Texts with the same metric's name are labels of one series.
+  void add(const FactName& name, const Labels& labels, const std::string& text) {
+    MetricFamily& info = family(name);
+    if (info.metric.empty()) add_number(name, labels, 1);
+    info.metric.back().label.push_back({name.label, text});
+  }
+
+  void add(const FactName& name, const Labels& labels, const std::vector<std::string>& list) {
+    add(name, labels, list.size());
+  }
+
+  void add(const FactName& name, const Labels& labels, const Series& series) {
+    for (const auto& [label_value, number] : series) {
+      add_number(name, with(labels, name.label, label_value), static_cast<double>(number));
+    }
+  }
+
+  void add(const FactName& name, const Labels& labels, const HistogramView* histogram) {
+    ClientMetric metric;
+    metric.label = labels;
+    metric.histogram = cumulated(*histogram);
+    family(name).metric.push_back(std::move(metric));
+  }
+
+  std::vector<MetricFamily> families_;
+  std::map<std::string_view, std::size_t> by_name_;
+};
+
+void add_traffic(FamilyList& families, const TrafficView& traffic) {
   for (const ListenerView& listener : traffic.listeners) {
+    families.add(listener_facts(), {{"listener", listener.name}}, listener);
     for (const NodeTrafficView& node : listener.nodes) {
-      family.add({{"listener", listener.name}, {"node", node.node}}, value(node));
+      families.add(listener_node_facts(), {{"listener", listener.name}, {"node", node.node}}, node);
     }
   }
-  std::move(family).to(families);
 }
 
-void add_client_families(Families& families, const TrafficView& traffic) {
-  const auto counter = MetricType::Counter;
-  const auto gauge = MetricType::Gauge;
-  using L = const ListenerView&;
-  per_listener(families, traffic, gauge, "pgsteer_listener_open",
-               "1 while the listener accepts; 0 while it is closed because no node may serve it.",
-               [](L l) { return l.open ? 1 : 0; });
-  per_listener(families, traffic, gauge, "pgsteer_clients",
-               "Connected clients, those that wait for a node included.",
-               [](L l) { return l.now; });
-  per_listener(families, traffic, gauge, "pgsteer_clients_most",
-               "Most clients connected at the same time since the start.",
-               [](L l) { return l.most; });
-  per_listener(families, traffic, counter, "pgsteer_clients_total", "Clients accepted.",
-               [](L l) { return l.total; });
-  per_listener(families, traffic, gauge, "pgsteer_held_clients",
-               "Clients that wait for a node to appear.", [](L l) { return l.held; });
-  per_listener(families, traffic, counter, "pgsteer_held_clients_total",
-               "Clients that had to wait for a node.", [](L l) { return l.held_total; });
-  per_listener(families, traffic, counter, "pgsteer_cancels_total",
-               "CancelRequests passed on to nodes.", [](L l) { return l.cancels; });
-  per_listener(families, traffic, MetricType::Histogram, "pgsteer_connect_seconds",
-               "Time to establish a TCP connection to a node.", [](L l) { return l.connect; });
-  per_listener(families, traffic, MetricType::Histogram, "pgsteer_hold_seconds",
-               "How long those clients waited that had to wait for a node.",
-               [](L l) { return l.hold; });
-
-  Family ends(counter, "pgsteer_session_ends_total",
-              "Sessions ended, by the reason that also stands in the log.");
-  for (const ListenerView& listener : traffic.listeners) {
-    for (const auto& [reason, count] : listener.ends) {
-      ends.add({{"listener", listener.name}, {"reason", reason}}, count);
+void add_cluster(FamilyList& families, const ClusterView& cluster) {
+  families.add(cluster_facts(), {}, cluster);
+  for (const NodeView& node : cluster.nodes) {
+    families.add(node_facts(), {{"node", node.name}}, ClusterNode{cluster, node});
+    for (const VerdictView& verdict : node.verdicts) {
+      families.add(verdict_facts(), {{"listener", verdict.listener}, {"node", node.name}}, verdict);
     }
   }
-  std::move(ends).to(families);
-}
-
-void add_session_families(Families& families, const TrafficView& traffic) {
-  const auto counter = MetricType::Counter;
-  const auto gauge = MetricType::Gauge;
-  using N = const NodeTrafficView&;
-  per_route(families, traffic, gauge, "pgsteer_sessions", "Sessions on the node.",
-            [](N n) { return n.now; });
-  per_route(families, traffic, gauge, "pgsteer_sessions_most",
-            "Most sessions on the node at the same time since the start.",
-            [](N n) { return n.most; });
-  per_route(families, traffic, counter, "pgsteer_sessions_total",
-            "Sessions that were led to the node.", [](N n) { return n.total; });
-  per_route(families, traffic, counter, "pgsteer_connect_errors_total",
-            "Connections to the node that failed or timed out.",
-            [](N n) { return n.connect_errors; });
-
-  Family bytes(counter, "pgsteer_bytes_total",
-               "Bytes relayed; direction in is from clients to the node, out is back to clients.");
-  for (const ListenerView& listener : traffic.listeners) {
-    for (const NodeTrafficView& node : listener.nodes) {
-      const auto labels = [&](const char* direction) {
-        return Labels{{"listener", listener.name}, {"node", node.node}, {"direction", direction}};
-      };
-      bytes.add(labels("in"), node.bytes_in);
-      bytes.add(labels("out"), node.bytes_out);
-    }
-  }
-  std::move(bytes).to(families);
 }
 
 }  // namespace
 
-Families metric_families(const StatsSnapshot& snapshot) {
-  Families families;
-  add_process_families(families, snapshot);
-  add_client_families(families, snapshot.traffic);
-  add_session_families(families, snapshot.traffic);
-  if (snapshot.cluster) {
-    add_cluster_families(families, *snapshot.cluster);
-    add_node_families(families, *snapshot.cluster);
+std::vector<MetricFamily> metric_families(const StatsSnapshot& snapshot) {
+  FamilyList families;
+  families.add(process_facts(), {}, snapshot);
+  add_traffic(families, snapshot.traffic);
+  if (snapshot.cluster) add_cluster(families, *snapshot.cluster);
+  families.add(failover_counts_facts(), {}, snapshot.failover_counts);
+  if (snapshot.cluster && !snapshot.cluster->failovers.empty()) {
+    families.add(failover_facts(), {}, snapshot.cluster->failovers.front());
   }
-  add_failover_families(families, snapshot);
-  return families;
+  return std::move(families).take();
 }
 
 std::string metrics_text(const StatsSnapshot& snapshot) {

@@ -1,4 +1,4 @@
-// Views to Prometheus metrics, all named pgsteer_*. Pure. The HELP texts are the reference; label
+// Views to Prometheus metrics, all named pgsteer_*: the tables of facts.h, as families. Pure. Label
 // values come from the configuration and from fixed lists, so their number is bounded.
 #pragma once
 
@@ -15,8 +15,5 @@ std::vector<prometheus::MetricFamily> metric_families(const StatsSnapshot& snaps
 
 // The text exposition format 0.0.4 of the above.
 std::string metrics_text(const StatsSnapshot& snapshot);
-
-// The values that the label `role` of pgsteer_node_role takes.
-const std::vector<std::string>& node_roles();
 
 }  // namespace pgsteer

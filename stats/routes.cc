@@ -23,8 +23,8 @@ std::optional<HttpAnswer> page_answer(std::string_view path) {
 
 }  // namespace
 
-Routes::Routes(const StatsStore& board, StatsSources sources, bool show_sessions)
-    : board_(board), sources_(std::move(sources)), show_sessions_(show_sessions) {}
+Routes::Routes(const StatsStore& store, StatsSources sources, bool show_sessions)
+    : store_(store), sources_(std::move(sources)), show_sessions_(show_sessions) {}
 
 StatsSnapshot Routes::snapshot() const {
   StatsSnapshot snapshot;
@@ -32,7 +32,7 @@ StatsSnapshot Routes::snapshot() const {
   snapshot.started = sources_.started;
   snapshot.version = sources_.version;
   snapshot.traffic = sources_.traffic();
-  board_.read(snapshot);
+  store_.read(snapshot);
   return snapshot;
 }
 

@@ -31,7 +31,7 @@ struct HttpAnswer {
 
 class Routes {
  public:
-  Routes(const StatsStore& board, StatsSources sources, bool show_sessions);
+  Routes(const StatsStore& store, StatsSources sources, bool show_sessions);
 
   // `listener` is the query parameter of that name.
   HttpAnswer answer(std::string_view method, std::string_view path,
@@ -42,7 +42,7 @@ class Routes {
   HttpAnswer ready(const std::optional<std::string>& listener) const;
   HttpAnswer sessions();
 
-  const StatsStore& board_;
+  const StatsStore& store_;
   const StatsSources sources_;
   const bool show_sessions_;
 

@@ -111,13 +111,13 @@ MHD_Daemon* start_daemon(int fd, unsigned threads, Routes& routes) {
 }  // namespace
 
 StatsServer::StatsServer(const StatsConfig& config, StatsSources sources)
-    : config_(config), routes_(board_, std::move(sources), config.show_sessions) {}
+    : config_(config), routes_(store_, std::move(sources), config.show_sessions) {}
 
 StatsServer::~StatsServer() { stop(); }
 
-void StatsServer::publish(ClusterViewPtr view) { board_.publish(std::move(view)); }
+void StatsServer::publish(ClusterViewPtr view) { store_.publish(std::move(view)); }
 
-void StatsServer::event(EventView event) { board_.event(std::move(event)); }
+void StatsServer::event(EventView event) { store_.event(std::move(event)); }
 
 void StatsServer::start() {
   std::vector<UniqueFd> sockets;

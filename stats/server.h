@@ -35,7 +35,7 @@ class StatsServer {
 
  private:
   const StatsConfig config_;
-  StatsStore board_;
+  StatsStore store_;
   Routes routes_;
   std::vector<MHD_Daemon*> daemons_;  // one per listening socket
   std::vector<std::uint16_t> ports_;

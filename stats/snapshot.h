@@ -1,5 +1,5 @@
-// Everything an observer may ask about at one moment: what JSON, metrics and readiness are made
-// from. A value; the thread that took it owns it.
+// Everything an observer may ask about at one moment; JSON, metrics and readiness are made from it.
+// A value; the thread that took it owns it.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ struct StatsSnapshot {
   ClusterViewPtr cluster;  // null: the checker has published nothing yet
   TrafficView traffic;
   std::vector<EventView> events;  // newest first
-  FailoverCounts tally;
+  FailoverCounts failover_counts;
 };
 
 }  // namespace pgsteer

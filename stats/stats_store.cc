@@ -6,7 +6,7 @@ namespace pgsteer {
 
 void StatsStore::publish(ClusterViewPtr view) {
   const std::lock_guard lock(mutex_);
-  if (view) tally_.add(*view);
+  if (view) failover_counts_.add(*view);
   cluster_.swap(view);  // the old view is destroyed after the lock is released
 }
 
@@ -20,7 +20,7 @@ void StatsStore::read(StatsSnapshot& into) const {
   const std::lock_guard lock(mutex_);
   into.cluster = cluster_;
   into.events.assign(events_.begin(), events_.end());
-  into.tally = tally_;
+  into.failover_counts = failover_counts_;
 }
 
 }  // namespace pgsteer

@@ -1,5 +1,5 @@
-// The notice board between those who know (checker, main) and the HTTP threads: the last cluster
-// view and the last events. Any thread; each call holds the lock for a few pointer moves.
+// Hands the last cluster view and the last events from the checker to the HTTP threads. Any thread;
+// each call holds the lock for a few pointer moves.
 #pragma once
 
 #include <deque>
@@ -17,14 +17,14 @@ class StatsStore {
   void publish(ClusterViewPtr view);
   void event(EventView event);
 
-  // Fills in cluster, events and tally.
+  // Fills in cluster, events and failover_counts.
   void read(StatsSnapshot& into) const;
 
  private:
   mutable std::mutex mutex_;
   ClusterViewPtr cluster_;
   std::deque<EventView> events_;  // newest in front
-  FailoverCounts tally_;
+  FailoverCounts failover_counts_;
 };
 
 }  // namespace pgsteer

@@ -1,26 +1,33 @@
-// What an observer sees of the data plane's counters: plain values. stats/ shows them.
+// What an observer sees of the data plane's counters: plain values. stats/ shows them. The copy is
+// made beside the counters, in traffic_view.cc. Pure; any thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "config/config.h"
+#include "proxy/routing/end_reason.h"
+
 namespace pgsteer {
+
+struct ByteCounters;
+struct Counters;
 
 // Sessions of one listener on one node.
 struct NodeTrafficView {
   std::string node;
-  std::uint64_t now = 0;
-  std::uint64_t most = 0;
-  std::uint64_t total = 0;
+  std::uint64_t sessions = 0;
+  std::uint64_t sessions_most = 0;
+  std::uint64_t sessions_total = 0;
   std::uint64_t bytes_in = 0;   // from clients
   std::uint64_t bytes_out = 0;  // to clients
-  std::uint64_t connect_errors = 0;
+  std::uint64_t connect_errors_total = 0;
 };
 
-// A cumulative histogram; bounds in seconds, counts per bucket (not cumulated), the last one is
-// +Inf.
+// Bounds in seconds; counts per bucket (not cumulated), the last one is +Inf.
 struct HistogramView {
   std::vector<double> bounds;
   std::vector<std::uint64_t> counts;  // bounds.size() + 1
@@ -29,27 +36,31 @@ struct HistogramView {
 
 struct ListenerView {
   std::string name;
-  std::string to;
+  Target to = Target::kPrimary;
   std::vector<std::string> bind;
-  bool open = true;       // false: closed because there is no node
-  std::uint64_t now = 0;  // sessions, waiting ones included
-  std::uint64_t most = 0;
-  std::uint64_t total = 0;
-  std::uint64_t held = 0;  // waiting for a node now
-  std::uint64_t held_total = 0;
-  std::uint64_t cancels = 0;  // CancelRequests passed on
+  bool open = true;           // false: closed because there is no node
+  std::uint64_t clients = 0;  // connected, waiting ones included
+  std::uint64_t clients_most = 0;
+  std::uint64_t clients_total = 0;
+  std::uint64_t held_clients = 0;  // waiting for a node
+  std::uint64_t held_clients_total = 0;
+  std::uint64_t cancels_total = 0;  // CancelRequests forwarded
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
-  std::vector<std::pair<std::string, std::uint64_t>> ends;  // every End word, zero included
-  std::vector<NodeTrafficView> nodes;                       // in the order of the config
-  HistogramView connect;                                    // to the node
-  HistogramView hold;                                       // time held, of those that were
+  std::array<std::uint64_t, kEndReasonCount> session_ends{};  // by EndReason
+  std::vector<NodeTrafficView> nodes;                         // in the order of the config
+  HistogramView connect_seconds;                              // to the node
+  HistogramView hold_seconds;                                 // of the clients that waited
 };
 
 struct TrafficView {
   std::vector<ListenerView> listeners;
-  std::uint64_t accept_errors = 0;  // descriptors exhausted and the like
+  std::uint64_t accept_errors_total = 0;  // out of descriptors and the like
   unsigned workers = 0;
 };
+
+// `bytes` has one entry per worker.
+TrafficView traffic_view(const Config& config, const Counters& counters,
+                         std::span<const ByteCounters* const> bytes);
 
 }  // namespace pgsteer

@@ -3,7 +3,7 @@ import {h} from './dom.js';
 import {ago, clock, duration, plural, secondsBetween} from './format.js';
 
 const kStepWords = {
-  first_doubt: 'first doubt', proof: 'proof', cut: 'sessions cut', new_primary: 'new primary',
+  first_suspicion: 'first suspicion', proof: 'proof', cut: 'sessions cut', new_primary: 'new primary',
   first_session: 'first session', held_released: 'waiting clients served', done: 'done',
 };
 const kEventsShown = 12;
@@ -73,9 +73,9 @@ export function failovers(status) {
 const kEventMarks = {warn: '◐', error: '▲'};
 
 function line(event, now) {
-  return h('li', {class: 'event ' + event.level},
+  return h('li', {class: 'event ' + event.severity},
            h('time', {datetime: event.at, title: event.at}, event.at ? clock(event.at, now) : ''),
-           h('span', {class: 'mark', title: event.level}, kEventMarks[event.level] || '·'),
+           h('span', {class: 'mark', title: event.severity}, kEventMarks[event.severity] || '·'),
            h('span', {}, event.text));
 }
 

@@ -48,9 +48,9 @@ export function banners(status) {
   if (!cluster.first_round_done) {
     add('info', 'unknown', 'The first round of checks is not done yet. Clients wait.');
   } else if (!cluster.primary) {
-    const held = status.listeners.reduce((sum, listener) => sum + listener.held_now, 0);
+    const held = status.listeners.reduce((sum, listener) => sum + listener.held_clients, 0);
     add('bad', 'no-primary',
-        'No primary' + (cluster.no_primary_reason ? ': ' + cluster.no_primary_reason : '') +
+        'No primary' + (cluster.no_primary_why ? ': ' + cluster.no_primary_why : '') +
             '. Clients that want to write wait.',
         held ? held + ' waiting' : '');
   }
@@ -59,7 +59,7 @@ export function banners(status) {
                                           !isServed(status, listener)).forEach((listener) =>
       add('bad', 'unserved ' + listener.name,
           listener.name + ': no node takes new sessions at the moment.',
-          listener.held_now ? listener.held_now + ' waiting' : ''));
+          listener.held_clients ? listener.held_clients + ' waiting' : ''));
   }
   cluster.alarms.forEach((alarm) => add('bad', 'alarm ' + alarm, alarm));
   if (cluster.fence_seconds !== null) {

@@ -9,9 +9,9 @@ function quantileBound(histogram, share) {
   let seen = 0;
   for (let i = 0; i < histogram.counts.length; i += 1) {
     seen += histogram.counts[i];
-    if (seen >= share * total) return i < histogram.bounds_seconds.length
-      ? '≤ ' + duration(histogram.bounds_seconds[i])
-      : '> ' + duration(histogram.bounds_seconds.at(-1));
+    if (seen >= share * total) return i < histogram.bounds.length
+      ? '≤ ' + duration(histogram.bounds[i])
+      : '> ' + duration(histogram.bounds.at(-1));
   }
   return null;
 }
@@ -23,13 +23,13 @@ function figure(name, value, title, extra) {
 
 function figures(listener, rates) {
   return h('dl', {class: 'listener-figures'},
-           figure('Now', count(listener.sessions_now), exact(listener.sessions_now) + ' sessions'),
-           figure('Most', count(listener.sessions_most), exact(listener.sessions_most) + ' sessions'),
-           figure('Total', count(listener.sessions_total),
-                  exact(listener.sessions_total) + ' sessions'),
-           figure('Waiting', count(listener.held_now),
-                  exact(listener.held_total) + ' have waited in all',
-                  listener.held_total ? 'of ' + count(listener.held_total) : ''),
+           figure('Now', count(listener.clients), exact(listener.clients) + ' sessions'),
+           figure('Most', count(listener.clients_most), exact(listener.clients_most) + ' sessions'),
+           figure('Total', count(listener.clients_total),
+                  exact(listener.clients_total) + ' sessions'),
+           figure('Waiting', count(listener.held_clients),
+                  exact(listener.held_clients_total) + ' have waited in all',
+                  listener.held_clients_total ? 'of ' + count(listener.held_clients_total) : ''),
            figure('From clients', bytes(rates.in) + '/s', exact(listener.bytes_in) + ' bytes in all',
                   bytes(listener.bytes_in)),
            figure('To clients', bytes(rates.out) + '/s', exact(listener.bytes_out) + ' bytes in all',
@@ -37,7 +37,7 @@ function figures(listener, rates) {
 }
 
 function nodeRow(node, busiest, errors) {
-  const share = busiest ? node.sessions_now / busiest : 0;
+  const share = busiest ? node.sessions / busiest : 0;
   return h('tr', {key: node.node},
            h('th', {scope: 'row', title: node.node}, node.node),
            h('td', {class: 'now'},
@@ -45,21 +45,21 @@ function nodeRow(node, busiest, errors) {
                        'aria-hidden': 'true'},
                h('rect', {class: 'track', x: 0, y: 0, width: 100, height: 6}),
                h('rect', {class: 'level', x: 0, y: 0, width: (share * 100).toFixed(1), height: 6})),
-             h('span', {}, count(node.sessions_now))),
+             h('span', {}, count(node.sessions))),
            h('td', {class: 'most'}, count(node.sessions_most)),
            h('td', {title: exact(node.sessions_total)}, count(node.sessions_total)),
            h('td', {title: exact(node.bytes_in) + ' bytes'}, bytes(node.bytes_in)),
            h('td', {title: exact(node.bytes_out) + ' bytes'}, bytes(node.bytes_out)),
-           errors ? h('td', {class: node.connect_errors ? 'notable' : null},
-                      count(node.connect_errors)) : null);
+           errors ? h('td', {class: node.connect_errors_total ? 'notable' : null},
+                      count(node.connect_errors_total)) : null);
 }
 
 function nodeTable(listener) {
-  const used = listener.nodes.filter((node) => node.sessions_total || node.connect_errors);
+  const used = listener.nodes.filter((node) => node.sessions_total || node.connect_errors_total);
   if (!used.length) return h('p', {class: 'empty'}, 'No session has reached a node yet.');
-  const busiest = Math.max(...used.map((node) => node.sessions_now));
+  const busiest = Math.max(...used.map((node) => node.sessions));
   const unused = listener.nodes.length - used.length;
-  const errors = used.some((node) => node.connect_errors);
+  const errors = used.some((node) => node.connect_errors_total);
   const head = ['Node', 'Now', 'Most', 'Total', 'From clients', 'To clients'];
   if (errors) head.push('Connect errors');
   return [
@@ -79,7 +79,7 @@ function row(name, items) {
 }
 
 function ends(listener) {
-  const some = Object.entries(listener.ends).filter(([, number]) => number > 0)
+  const some = Object.entries(listener.session_ends).filter(([, number]) => number > 0)
       .sort(([, a], [, b]) => b - a);
   if (!some.length) return null;
   return row('Ended', some.map(([reason, number]) =>
@@ -94,10 +94,10 @@ function timing(listener) {
     return h('li', {key: name}, name + ': half ', h('b', {}, half),
              most !== half ? [', 99\u00a0% ', h('b', {}, most)] : null);
   };
-  const lines = [line('connects to nodes', listener.connect), line('waits', listener.hold),
-                 listener.cancels
-                   ? h('li', {key: 'cancels', title: exact(listener.cancels)}, 'cancels passed on ',
-                       h('b', {}, count(listener.cancels)))
+  const lines = [line('connects to nodes', listener.connect_seconds), line('waits', listener.hold_seconds),
+                 listener.cancels_total
+                   ? h('li', {key: 'cancels', title: exact(listener.cancels_total)}, 'cancels passed on ',
+                       h('b', {}, count(listener.cancels_total)))
                    : null].filter(Boolean);
   return lines.length ? row('Timing', lines) : null;
 }

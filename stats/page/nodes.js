@@ -8,7 +8,7 @@ export const kDenseFrom = 13;  // from so many nodes on, a quiet card shows less
 
 // Passed: a tall bar. Failed: a short coloured one. Not made yet: a dot.
 function checksPicture(node) {
-  const history = node.checks.history.slice(-kChecksShown);
+  const history = (node.check_history || '').slice(-kChecksShown);
   const failed = [...history].filter((mark) => mark === '0').length;
   const label = history.length === 0 ? 'No check yet'
     : 'Last ' + plural(history.length, 'check') + ': ' +
@@ -25,14 +25,14 @@ function checksPicture(node) {
 }
 
 function lastCheck(node, now) {
-  const checks = node.checks;
-  if (!checks.last_at) return 'not checked yet';
-  const answered = /^\d{3}$/.test(checks.last_result);
+  const checks = node;
+  if (!checks.last_check_at) return 'not checked yet';
+  const answered = /^\d{3}$/.test(checks.last_check_result);
   const text = answered
-    ? 'answered ' + checks.last_result + ' in ' + duration(checks.last_seconds)
-    : checks.last_result;
-  return [text, ', ', h('span', {class: 'nowrap', title: checks.last_at},
-                        ago(secondsBetween(checks.last_at, now)))];
+    ? 'answered ' + checks.last_check_result + ' in ' + duration(checks.check_seconds)
+    : checks.last_check_result;
+  return [text, ', ', h('span', {class: 'nowrap', title: checks.last_check_at},
+                        ago(secondsBetween(checks.last_check_at, now)))];
 }
 
 // Listeners that say the same about the node share a line.
@@ -81,14 +81,14 @@ function mainFacts(node) {
                 node.replication_state ? 'replication: ' + node.replication_state : null),
            fact('Timeline', node.timeline === null ? '–' : node.timeline),
            node.lag_bytes === null
-             ? fact('WAL', node.lsn || '–', node.lsn_bytes === null ? null
-                                                 : exact(node.lsn_bytes) + ' bytes')
+             ? fact('WAL', node.wal_position || '–', node.wal_position_bytes === null ? null
+                                                 : exact(node.wal_position_bytes) + ' bytes')
              : fact('Lag', bytes(node.lag_bytes), exact(node.lag_bytes) + ' bytes'));
 }
 
 function moreFacts(node) {
   const tags = Object.entries(node.tags).map(([name, value]) => name + ' = ' + value);
-  const failed = node.checks.failed;
+  const failed = node.checks_failed;
   return h('dl', {class: 'more-facts'},
            fact('Address', node.address && node.address !== node.host
              ? node.host + ' (' + node.address + ')'
@@ -97,13 +97,13 @@ function moreFacts(node) {
            fact('PostgreSQL', node.server_version),
            fact('Patroni', node.patroni_version),
            fact('Leader lease', node.lease ? 'yes' : 'no'),
-           node.lag_bytes !== null ? fact('WAL', node.lsn) : null,
+           node.lag_bytes !== null ? fact('WAL', node.wal_position) : null,
            fact('Replication', node.replication_state && words(node.replication_state)),
-           fact('Port answers', node.database_answers),
+           fact('Port answers', node.database_answer),
            fact('TLS', node.tls),
            fact('Weight', node.weight === 1 ? null : node.weight),
-           fact('Checks', count(node.checks.total) + ', ' + count(failed) + ' failed',
-                exact(node.checks.total) + ' checks, ' + exact(failed) + ' failed'),
+           fact('Checks', count(node.checks_total) + ', ' + count(failed) + ' failed',
+                exact(node.checks_total) + ' checks, ' + exact(failed) + ' failed'),
            fact('Tags', tags.join(', ')));
 }
 

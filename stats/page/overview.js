@@ -30,7 +30,7 @@ export class Traffic {
       this.rates.set(listener.name, rates);
       sample.in += rates.in;
       sample.out += rates.out;
-      sample.sessions += listener.sessions_now;
+      sample.sessions += listener.clients;
     }
     this.samples.push(sample);
     this.samples = this.samples.filter((one) => one.at > at - kWindow && one.at <= at);
@@ -74,8 +74,8 @@ function subline(status) {
                  'for ' + age(secondsBetween(cluster.primary_since, status.generated_at))));
   }
   if (cluster.timeline) parts.push(h('span', {}, 'timeline ' + cluster.timeline));
-  const answering = status.nodes.filter((node) => node.checks.history.endsWith('1')).length;
-  if (status.nodes.some((node) => node.checks.history)) {
+  const answering = status.nodes.filter((node) => (node.check_history || '').endsWith('1')).length;
+  if (status.nodes.some((node) => node.check_history)) {
     parts.push(h('span', {}, answering === status.nodes.length
       ? (answering === 1 ? 'the only node answers' : 'all ' + answering + ' nodes answer')
       : answering + ' of ' + plural(status.nodes.length, 'node') + ' answer'));
@@ -86,8 +86,8 @@ function subline(status) {
 
 export function overview(status, traffic) {
   const now = traffic.now();
-  const held = status.listeners.reduce((sum, listener) => sum + listener.held_now, 0);
-  const sessions = status.listeners.reduce((sum, listener) => sum + listener.sessions_now, 0);
+  const held = status.listeners.reduce((sum, listener) => sum + listener.held_clients, 0);
+  const sessions = status.listeners.reduce((sum, listener) => sum + listener.clients, 0);
   return [
     h('div', {class: 'headline', key: 'headline'},
       h('p', {class: 'eyebrow'}, status.cluster.scope ? 'Cluster ' : 'Cluster',

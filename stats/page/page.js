@@ -59,7 +59,7 @@ function footer() {
       h('span', {title: status.started_at},
         duration(secondsBetween(status.started_at, status.generated_at))),
       ', ' + status.workers + (status.workers === 1 ? ' worker' : ' workers') +
-      (status.accept_errors ? ', ' + status.accept_errors + ' accept errors' : '')),
+      (status.accept_errors_total ? ', ' + status.accept_errors_total + ' accept errors' : '')),
     h('nav', {'aria-label': 'The same for programs'}, link('api/v1/status', 'status as JSON'), ' ',
       link('metrics', 'metrics'), ' ', link('ready', 'ready'), ' ', link('live', 'live')),
   ];

@@ -2,10 +2,13 @@
 
 #include <cmath>
 
+#include "health/judge.h"
+
 namespace pgsteer {
 namespace {
 
 using std::chrono::milliseconds;
+using Step = FailoverStepKind;
 
 WallTime ago(WallTime now, double seconds) {
   return now - milliseconds(static_cast<std::int64_t>(seconds * 1000));
@@ -18,45 +21,47 @@ NodeView healthy_node(const std::string& name, const std::string& host, WallTime
   node.name = name;
   node.host = host + ":5432";
   node.address = host + ":5432";
-  node.rest = "http://" + host + ":8008";
-  node.role = "replica";
+  node.rest_url = "http://" + host + ":8008";
+  node.role = NodeRole::kReplica;
   node.role_since = ago(now, 3 * 86400 + 4 * 3600);
   node.state = "running";
   node.timeline = 7;
-  node.lsn = kLsn;
-  node.lag = 0;
+  node.wal_position = kLsn;
+  node.lag_bytes = 0;
   node.replication_state = "streaming";
   node.server_version = "15.8";
   node.patroni_version = "3.0.2";
-  node.tls = "yes";
+  node.tls = TlsAnswer::kYes;
   node.check_history = ~0ull;
   node.checks_kept = 64;
   node.checks_total = 273'411;
   node.checks_failed = 3;
-  node.last_check = ago(now, 0.4);
-  node.last_check_seconds = 0.0031;
+  node.last_check_at = ago(now, 0.4);
+  node.check_seconds = 0.0031;
   node.last_check_result = "503";
-  node.database_answers = "yes";
-  node.verdicts = {
-      {"read_write", "cut", "not_primary", "It is a replica; this port leads to the primary."},
-      {"read_only", "admit", "replica", "A healthy replica, 0 B behind the primary."}};
+  node.database_answer = DatabaseAnswer::kAnswers;
+  node.verdicts = {{"read_write", Admission::kCut, Reason::kNotPrimary,
+                    "It is a replica; this port leads to the primary."},
+                   {"read_only", Admission::kAdmit, Reason::kReplica,
+                    "A healthy replica, 0 B behind the primary."}};
   return node;
 }
 
 void make_primary(NodeView& node) {
-  node.role = "primary";
+  node.role = NodeRole::kPrimary;
   node.lease = true;
-  node.lag.reset();
+  node.lag_bytes.reset();
   node.replication_state.clear();
   node.last_check_result = "200";
-  node.verdicts = {
-      {"read_write", "admit", "primary", "It holds the leader lease and takes writes."},
-      {"read_only", "cut", "is_primary", "It is the primary; this port leads to replicas."}};
+  node.verdicts = {{"read_write", Admission::kAdmit, Reason::kPrimary,
+                    "It holds the leader lease and takes writes."},
+                   {"read_only", Admission::kCut, Reason::kIsPrimary,
+                    "It is the primary; this port leads to replicas."}};
 }
 
 ClusterView healthy(WallTime now) {
   ClusterView cluster;
-  cluster.generation = 12;
+  cluster.topology_generation = 12;
   cluster.scope = "orders";
   cluster.system_identifier = "7301256113947229513";
   cluster.primary = "pg-1";
@@ -68,9 +73,9 @@ ClusterView healthy(WallTime now) {
         healthy_node("pg-" + std::to_string(i), "10.131.0." + std::to_string(36 + i), now));
   }
   make_primary(cluster.nodes[0]);
-  cluster.nodes[1].role = "sync_replica";
-  cluster.nodes[2].lag = 4'300'000;
-  cluster.nodes[2].lsn = kLsn - 4'300'000;
+  cluster.nodes[1].role = NodeRole::kSyncReplica;
+  cluster.nodes[2].lag_bytes = 4'300'000;
+  cluster.nodes[2].wal_position = kLsn - 4'300'000;
   cluster.nodes[2].tags = {{"zone", "b"}, {"clonefrom", "true"}};
   cluster.nodes[2].check_history = ~0ull & ~(1ull << 17) & ~(1ull << 18);
   cluster.nodes[2].verdicts[1].why = "A healthy replica, 4.1 MB behind the primary.";
@@ -80,85 +85,85 @@ ClusterView healthy(WallTime now) {
 FailoverView past_failover(WallTime now) {
   FailoverView past;
   past.id = 4;
-  past.began = ago(now, 3 * 86400 + 4 * 3600 + 701);
-  past.kind = "failover";
+  past.began_at = ago(now, 3 * 86400 + 4 * 3600 + 701);
+  past.kind = FailoverKind::kFailover;
   past.from = "pg-2";
   past.to = "pg-1";
   past.finished = true;
   past.no_primary_seconds = 1.242;
-  past.cut = 14;
-  past.cut_told = 13;
-  past.held = 22;
+  past.sessions_cut = 14;
+  past.sessions_cut_told = 13;
+  past.clients_held = 22;
   past.held_longest_seconds = 1.198;
-  past.steps = {{0, "first_doubt", "pg-2 ended sessions that nobody asked to end"},
-                {0.021, "proof", "pg-2 answers 503 and shows no write position"},
-                {0.024, "cut", "14 sessions on pg-2 ended, 13 of them told with 57P01"},
-                {1.242, "new_primary", "pg-1 holds the lease and is writable on timeline 7"},
-                {1.246, "first_session", "the first session reached pg-1"},
-                {1.31, "held_released", "22 clients had waited, the longest 1.2 s"},
-                {1.311, "done", "sessions are back"}};
+  past.steps = {{0, Step::kFirstSuspicion, "pg-2 ended sessions that nobody asked to end"},
+                {0.021, Step::kProof, "pg-2 answers 503 and shows no write position"},
+                {0.024, Step::kCut, "14 sessions on pg-2 ended, 13 of them told with 57P01"},
+                {1.242, Step::kNewPrimary, "pg-1 holds the lease and is writable on timeline 7"},
+                {1.246, Step::kFirstSession, "the first session reached pg-1"},
+                {1.31, Step::kHeldReleased, "22 clients had waited, the longest 1.2 s"},
+                {1.311, Step::kDone, "sessions are back"}};
   return past;
 }
 
 FailoverView interruption(WallTime now) {
   FailoverView past;
   past.id = 3;
-  past.began = ago(now, 9 * 86400);
-  past.kind = "interruption";
+  past.began_at = ago(now, 9 * 86400);
+  past.kind = FailoverKind::kInterruption;
   past.from = "pg-2";
   past.to = "pg-2";
   past.finished = true;
   past.no_primary_seconds = 4.87;
-  past.cut = 9;
-  past.cut_told = 9;
-  past.held = 31;
+  past.sessions_cut = 9;
+  past.sessions_cut_told = 9;
+  past.clients_held = 31;
   past.held_longest_seconds = 4.8;
-  past.steps = {{0, "first_doubt", "pg-2 answered a login with 57P03"},
-                {4.87, "new_primary", "pg-2 is writable again on timeline 6"},
-                {4.9, "first_session", "the first session reached pg-2"},
-                {5.02, "done", "sessions are back"}};
+  past.steps = {{0, Step::kFirstSuspicion, "pg-2 answered a login with 57P03"},
+                {4.87, Step::kNewPrimary, "pg-2 is writable again on timeline 6"},
+                {4.9, Step::kFirstSession, "the first session reached pg-2"},
+                {5.02, Step::kDone, "sessions are back"}};
   return past;
 }
 
 // The primary has stopped, a replica is being promoted.
 ClusterView failover(WallTime now, double elapsed) {
   ClusterView cluster = healthy(now);
-  cluster.generation = 15;
+  cluster.topology_generation = 15;
   cluster.primary.clear();
   cluster.primary_since = {};
   cluster.hunting = true;
   cluster.no_primary_why = "pg-2 holds the lease and is being promoted";
   NodeView& old = cluster.nodes[0];
-  old.role = "stopped";
+  old.role = NodeRole::kStopped;
   old.role_since = ago(now, 1.4);
   old.state = "stopping";
   old.lease = false;
   old.check_history = ~0ull << 9;
   old.last_check_result = "timed out after 2 s";
-  old.last_check_seconds = 2;
-  old.database_answers = "refused";
+  old.check_seconds = 2;
+  old.database_answer = DatabaseAnswer::kRefused;
   old.checks_failed += 9;
-  old.verdicts[0] = {"read_write", "cut", "not_running", "PostgreSQL is stopping."};
-  old.verdicts[1] = {"read_only", "cut", "not_running", "PostgreSQL is stopping."};
+  old.verdicts[0] = {"read_write", Admission::kCut, Reason::kNotRunning, "PostgreSQL is stopping."};
+  old.verdicts[1] = {"read_only", Admission::kCut, Reason::kNotRunning, "PostgreSQL is stopping."};
   NodeView& next = cluster.nodes[1];
-  next.role = "promoting";
+  next.role = NodeRole::kPromoting;
   next.role_since = ago(now, 0.3);
   next.lease = true;
   next.last_check_result = "200";
-  next.verdicts[0] = {"read_write", "drain", "promoting",
+  next.verdicts[0] = {"read_write", Admission::kDrain, Reason::kPromoting,
                       "It holds the leader lease and cannot take writes yet."};
   FailoverView current;
   current.id = 5;
-  current.began = ago(now, 1.4);
-  current.kind = "failover";
+  current.began_at = ago(now, 1.4);
+  current.kind = FailoverKind::kFailover;
   current.from = "pg-1";
   current.no_primary_seconds = 1.4 + elapsed;
-  current.cut = 48;
-  current.cut_told = 46;
-  current.held = 17;
-  current.steps = {{0, "first_doubt", "pg-1 ended sessions that nobody asked to end"},
-                   {0.019, "proof", "pg-1 answers 503, state stopping"},
-                   {0.022, "cut", "48 sessions on pg-1 ended, 46 of them told with 57P01"}};
+  current.sessions_cut = 48;
+  current.sessions_cut_told = 46;
+  current.clients_held = 17;
+  current.steps = {{0, Step::kFirstSuspicion, "pg-1 ended sessions that nobody asked to end"},
+                   {0.019, Step::kProof, "pg-1 answers 503, state stopping"},
+                   {0.022, Step::kCut, "48 sessions on pg-1 ended, 46 of them told with 57P01"}};
   cluster.failovers = {current, past_failover(now), interruption(now)};
   return cluster;
 }
@@ -168,11 +173,11 @@ ClusterView paused(WallTime now) {
   cluster.paused = true;
   cluster.hunting = true;
   NodeView& node = cluster.nodes[0];
-  node.role = "silent";
+  node.role = NodeRole::kSilent;
   node.check_history = ~0ull << 22;
   node.last_check_result = "connection refused";
-  node.last_check_seconds = 0.0004;
-  node.verdicts[0] = {"read_write", "admit", "maintenance",
+  node.check_seconds = 0.0004;
+  node.verdicts[0] = {"read_write", Admission::kAdmit, Reason::kMaintenance,
                       "Its REST API is silent, the cluster is in maintenance mode and PostgreSQL "
                       "answers: it stays the primary."};
   return cluster;
@@ -185,20 +190,20 @@ ClusterView alarm(WallTime now, double elapsed) {
   cluster.alarms = {
       "pg-3 claims to lead on timeline 6, below the highest seen (7): nothing is led there"};
   NodeView& orphan = cluster.nodes[0];
-  orphan.role = "silent";
+  orphan.role = NodeRole::kSilent;
   orphan.last_check_result = "timed out after 2 s";
-  orphan.last_check_seconds = 2;
+  orphan.check_seconds = 2;
   orphan.check_history = ~0ull << 6;
-  orphan.verdicts[0] = {"read_write", "admit", "orphaned",
+  orphan.verdicts[0] = {"read_write", Admission::kAdmit, Reason::kOrphaned,
                         "Its REST API does not answer, PostgreSQL does, and its lease cannot have "
                         "passed on for another 11 s."};
   NodeView& stale = cluster.nodes[2];
   make_primary(stale);
   stale.timeline = 6;
   stale.tags.clear();
-  stale.verdicts[0] = {"read_write", "cut", "stale_timeline",
+  stale.verdicts[0] = {"read_write", Admission::kCut, Reason::kStaleTimeline,
                        "It claims to lead on timeline 6; pg-1 has shown 7."};
-  stale.verdicts[1] = {"read_only", "cut", "stale_timeline",
+  stale.verdicts[1] = {"read_only", Admission::kCut, Reason::kStaleTimeline,
                        "It claims to lead on timeline 6; pg-1 has shown 7."};
   return cluster;
 }
@@ -209,27 +214,28 @@ ClusterView trouble(WallTime now) {
   cluster.dcs_ok = false;
   cluster.failsafe = true;
   NodeView& down = cluster.nodes[1];
-  down.role = "down";
+  down.role = NodeRole::kDown;
   down.role_since = ago(now, 1250);
   down.state.clear();
   down.timeline = 0;
-  down.lsn = 0;
-  down.lag.reset();
+  down.wal_position = 0;
+  down.lag_bytes.reset();
   down.replication_state.clear();
   down.server_version.clear();
   down.patroni_version.clear();
-  down.tls = "unknown";
+  down.tls = TlsAnswer::kUnknown;
   down.check_history = 0;
   down.last_check_result = "connection refused";
-  down.database_answers = "refused";
+  down.database_answer = DatabaseAnswer::kRefused;
   down.checks_failed = 1253;
   for (VerdictView& verdict : down.verdicts) {
-    verdict = {verdict.listener, "cut", "down", "Neither its REST API nor PostgreSQL answers."};
+    verdict = {verdict.listener, Admission::kCut, Reason::kDown,
+               "Neither its REST API nor PostgreSQL answers."};
   }
   NodeView& lagging = cluster.nodes[2];
-  lagging.lag = 53'000'000;
-  lagging.lsn = kLsn - 53'000'000;
-  lagging.verdicts[1] = {"read_only", "drain", "lagging",
+  lagging.lag_bytes = 53'000'000;
+  lagging.wal_position = kLsn - 53'000'000;
+  lagging.verdicts[1] = {"read_only", Admission::kDrain, Reason::kLagging,
                          "It is 50.5 MB behind; this port permits 16 MB."};
   return cluster;
 }
@@ -242,11 +248,12 @@ ClusterView many(WallTime now) {
         i == 9 ? "pg-a-node-with-quite-a-long-name.rack-17.eu-central-1.internal.example.com"
                : "pg-" + std::to_string(i);
     NodeView node = healthy_node(name, "10.131.1." + std::to_string(i), now);
-    node.lag = static_cast<std::uint64_t>(i * i * 977);
+    node.lag_bytes = static_cast<std::uint64_t>(i * i * 977);
     if (i % 13 == 0) node.check_history = 0xFFFF'F0FF'FFFF'FFFFull;
     if (i == 23) {
       node.tags = {{"noloadbalance", "true"}};
-      node.verdicts[1] = {"read_only", "drain", "no_load_balance", "Tagged noloadbalance."};
+      node.verdicts[1] = {"read_only", Admission::kDrain, Reason::kNoLoadBalance,
+                          "Tagged noloadbalance."};
     }
     cluster.nodes.push_back(node);
   }
@@ -277,8 +284,8 @@ HistogramView histogram(double scale) {
   return view;
 }
 
-ListenerView listener_view(const ClusterView& cluster, const std::string& name,
-                           const std::string& to, const std::string& port, double elapsed) {
+ListenerView listener_view(const ClusterView& cluster, const std::string& name, Target to,
+                           const std::string& port, double elapsed) {
   ListenerView listener;
   listener.name = name;
   listener.to = to;
@@ -289,34 +296,38 @@ ListenerView listener_view(const ClusterView& cluster, const std::string& name,
   for (const NodeView& node : cluster.nodes) {
     NodeTrafficView traffic;
     traffic.node = node.name;
-    const bool admitted = node.verdicts[to == "primary" ? 0 : 1].admission == "admit";
+    const bool admitted =
+        node.verdicts[to == Target::kPrimary ? 0 : 1].admission == Admission::kAdmit;
     const std::uint64_t share = admitted ? 1 + (index * 7) % 5 : 0;
-    traffic.now = admitted ? (to == "primary" ? 48 : 14 + share) : 0;
-    traffic.most = traffic.now ? traffic.now + 31 : index == 1 ? 12 : 0;
-    traffic.total = traffic.most * 977 + static_cast<std::uint64_t>(admitted ? elapsed * 3 : 0);
+    traffic.sessions = admitted ? (to == Target::kPrimary ? 48 : 14 + share) : 0;
+    traffic.sessions_most = traffic.sessions ? traffic.sessions + 31 : index == 1 ? 12 : 0;
+    traffic.sessions_total =
+        traffic.sessions_most * 977 + static_cast<std::uint64_t>(admitted ? elapsed * 3 : 0);
     traffic.bytes_in =
-        traffic.total * 91'733 + static_cast<std::uint64_t>(admitted ? flow * 812'000 : 0);
-    traffic.bytes_out =
-        traffic.total * 641'733 + static_cast<std::uint64_t>(admitted ? flow * 9'412'000 : 0);
-    traffic.connect_errors = index == 1 ? 3 : 0;
-    listener.now += traffic.now;
-    listener.most += traffic.most;
-    listener.total += traffic.total;
+        traffic.sessions_total * 91'733 + static_cast<std::uint64_t>(admitted ? flow * 812'000 : 0);
+    traffic.bytes_out = traffic.sessions_total * 641'733 +
+                        static_cast<std::uint64_t>(admitted ? flow * 9'412'000 : 0);
+    traffic.connect_errors_total = index == 1 ? 3 : 0;
+    listener.clients += traffic.sessions;
+    listener.clients_most += traffic.sessions_most;
+    listener.clients_total += traffic.sessions_total;
     listener.bytes_in += traffic.bytes_in;
     listener.bytes_out += traffic.bytes_out;
     listener.nodes.push_back(traffic);
     ++index;
   }
-  listener.cancels = 12;
-  listener.held_total = to == "primary" ? 53 : 0;
-  listener.ends = {{"client_closed", listener.total > 89 ? listener.total - 89 : 0},
-                   {"server_closed", 3},
-                   {"role_lost", to == "primary" ? 71 : 0},
-                   {"no_node", 0},
-                   {"first_packet_timeout", 14},
-                   {"garbage", 1}};
-  listener.connect = histogram(1);
-  listener.hold = histogram(to == "primary" ? 10 : 0);
+  listener.cancels_total = 12;
+  listener.held_clients_total = to == Target::kPrimary ? 53 : 0;
+  const auto ended = [&](EndReason reason, std::uint64_t count) {
+    listener.session_ends[static_cast<std::size_t>(reason)] = count;
+  };
+  ended(EndReason::kClientClosed, listener.clients_total > 89 ? listener.clients_total - 89 : 0);
+  ended(EndReason::kServerClosed, 3);
+  ended(EndReason::kRoleLost, to == Target::kPrimary ? 71 : 0);
+  ended(EndReason::kFirstPacketTimeout, 14);
+  ended(EndReason::kBadPacket, 1);
+  listener.connect_seconds = histogram(1);
+  listener.hold_seconds = histogram(to == Target::kPrimary ? 10 : 0);
   return listener;
 }
 
@@ -361,13 +372,15 @@ ClusterView cluster_of(const std::string& name, WallTime now, double elapsed) {
 
 std::vector<EventView> some_events(WallTime now) {
   const double t = 3 * 86400 + 4 * 3600;
-  return {{ago(now, t + 2400), "info", "pgsteer started: 3 nodes, 2 listeners"},
-          {ago(now, t + 701), "warn", "pg-2: primary -> stopped: PostgreSQL is stopping"},
-          {ago(now, t + 701), "warn", "no primary: pg-2 answers 503 and shows no write position"},
-          {ago(now, t + 700), "info", "primary: pg-1 on timeline 7, 1.24 s after pg-2 was lost"},
-          {ago(now, t + 650), "info", "pg-2: stopped -> replica"},
-          {ago(now, 4520), "error", "pg-3: its REST API did not answer for 2 s"},
-          {ago(now, 4519), "info", "pg-3: answers again"}};
+  return {{ago(now, t + 2400), Severity::kInfo, "pgsteer started: 3 nodes, 2 listeners"},
+          {ago(now, t + 701), Severity::kWarn, "pg-2: primary -> stopped: PostgreSQL is stopping"},
+          {ago(now, t + 701), Severity::kWarn,
+           "no primary: pg-2 answers 503 and shows no write position"},
+          {ago(now, t + 700), Severity::kInfo,
+           "primary: pg-1 on timeline 7, 1.24 s after pg-2 was lost"},
+          {ago(now, t + 650), Severity::kInfo, "pg-2: stopped -> replica"},
+          {ago(now, 4520), Severity::kError, "pg-3: its REST API did not answer for 2 s"},
+          {ago(now, 4519), Severity::kInfo, "pg-3: answers again"}};
 }
 
 }  // namespace
@@ -382,8 +395,9 @@ Scene make_scene(const std::string& name, WallTime now, double elapsed) {
   Scene scene;
   ClusterView cluster = cluster_of(name, now, elapsed);
   scene.traffic.workers = 4;
-  scene.traffic.listeners = {listener_view(cluster, "read_write", "primary", "5000", elapsed),
-                             listener_view(cluster, "read_only", "replica", "5001", elapsed)};
+  scene.traffic.listeners = {
+      listener_view(cluster, "read_write", Target::kPrimary, "5000", elapsed),
+      listener_view(cluster, "read_only", Target::kReplica, "5001", elapsed)};
   if (name == "nothing") {
     for (ListenerView& listener : scene.traffic.listeners) {
       ListenerView untouched;
@@ -394,7 +408,8 @@ Scene make_scene(const std::string& name, WallTime now, double elapsed) {
     }
     return scene;
   }
-  if (name == "failover") scene.traffic.listeners[0].held = scene.traffic.listeners[0].now = 17;
+  if (name == "failover")
+    scene.traffic.listeners[0].held_clients = scene.traffic.listeners[0].clients = 17;
   if (cluster.failovers.empty() && name != "single") {
     cluster.failovers = {past_failover(now), interruption(now)};
   }

@@ -78,7 +78,8 @@ int run(const std::string& state, std::uint16_t port) {
     server.publish(stage.scene().cluster);
     // Last: whoever sees the event sees the new state too.
     if (changed) {
-      server.event({std::chrono::system_clock::now(), "info", "the state is now " + line});
+      server.event(
+          {std::chrono::system_clock::now(), pgsteer::Severity::kInfo, "the state is now " + line});
     }
   }
   return 0;

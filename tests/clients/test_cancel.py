@@ -113,7 +113,7 @@ def test_a_hundred_cancels_hit(cluster, steer, way):
 
 
 def cancels(steer):
-    return sum(listener["cancels"] for listener in steer.status()["listeners"])
+    return sum(listener["cancels_total"] for listener in steer.status()["listeners"])
 
 
 @pytest.mark.parametrize("port, way", [("read_only", Way("terminate", "require")),

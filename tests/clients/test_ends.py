@@ -20,7 +20,7 @@ some_ways = pytest.mark.parametrize("way", SOME_WAYS, ids=SOME_WAY_IDS)
 
 def ends(steer, name):
     listener = next(listener for listener in steer.status()["listeners"] if listener["name"] == name)
-    return {reason: count for reason, count in listener["ends"].items() if count}
+    return {reason: count for reason, count in listener["session_ends"].items() if count}
 
 
 def ends_of(steer, way, use):

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <functional>
 
+#include "health/judge.h"
 #include "tests/component/fake_patroni.h"
 
 namespace pgsteer {
@@ -253,7 +254,8 @@ TEST_F(CheckerTest, AHungApiIsToldFromARefusedOneAndFromADeadHost) {
            view->nodes[1].last_check_result == "connection refused" &&
            view->nodes[2].last_check_result == "closed without a reply";
   }));
-  ASSERT_TRUE(eventually([&] { return view->nodes[0].database_answers == "yes"; }));
+  ASSERT_TRUE(
+      eventually([&] { return view->nodes[0].database_answer == DatabaseAnswer::kAnswers; }));
 }
 
 TEST_F(CheckerTest, OneDeadlineOverTheWholeReply) {
@@ -304,12 +306,12 @@ TEST_F(CheckerTest, AFrozenDatabaseIsNotTakenForALivingOne) {
   build(2);
   rest[0]->lead(4);
   start();
-  ASSERT_TRUE(eventually([&] { return leads(0) && view->nodes[0].tls == "no"; }));
+  ASSERT_TRUE(eventually([&] { return leads(0) && view->nodes[0].tls == TlsAnswer::kNo; }));
   database[0]->freeze();
   rest[0]->set_mode(FakePatroni::Mode::kSilent);
   ASSERT_TRUE(
       eventually([&] { return topology->pools[0].by_node[0].admission == Admission::kDrain; }));
-  ASSERT_TRUE(eventually([&] { return view->nodes[0].database_answers == "silent"; }));
+  ASSERT_TRUE(eventually([&] { return view->nodes[0].database_answer == DatabaseAnswer::kHung; }));
 }
 
 TEST_F(CheckerTest, ANameThatDoesNotResolveIsADownNodeAndNoFailedStart) {
@@ -385,8 +387,8 @@ TEST_F(CheckerTest, TheFailoverIsRecordedWithTheWorkersReports) {
   ASSERT_TRUE(
       eventually([&] { return !view->failovers.empty() && view->failovers[0].to == "pg-2"; }));
   EXPECT_EQ(last_view()->failovers[0].from, "pg-1");
-  EXPECT_EQ(last_view()->failovers[0].cut, 3u);
-  EXPECT_EQ(last_view()->failovers[0].cut_told, 2u);
+  EXPECT_EQ(last_view()->failovers[0].sessions_cut, 3u);
+  EXPECT_EQ(last_view()->failovers[0].sessions_cut_told, 2u);
 }
 
 }  // namespace

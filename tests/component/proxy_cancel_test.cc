@@ -55,7 +55,7 @@ TEST_P(ProxyCancel, ReachesTheRightOneOfTwoReplicas) {
     expect_cancelled(client);
   }
   EXPECT_EQ(cancels_seen(), clients.size());  // each went to one node only
-  EXPECT_EQ(proxy.traffic(kRo).cancels, clients.size());
+  EXPECT_EQ(proxy.traffic(kRo).cancels_total, clients.size());
   EXPECT_EQ(proxy.ended("cancel_done", kRo), clients.size());
 }
 
@@ -98,7 +98,7 @@ TEST_P(ProxyCancel, WorksWhileNoNodeIsAdmitted) {
   proxy.verdict(kRw, 0, Admission::kDrain).publish();
   cancel(client.key, kRw);
   expect_cancelled(client);
-  EXPECT_EQ(proxy.traffic().held_total, 0U);
+  EXPECT_EQ(proxy.traffic().held_clients_total, 0U);
 }
 
 TEST_P(ProxyCancel, WorksBeforeTheFirstTopology) {
@@ -145,7 +145,7 @@ TEST_P(ProxyCancel, IsSentEvenIfTheClientClosesAtOnce) {
     ProxyClient session = busy(kRo);
     ProxyClient client = proxy.connect(kRo);
     ASSERT_TRUE(eventually([&] {  // the proxy waits for its packet, so it sees the close at once
-      return proxy.traffic(kRo).total == 2 * i;
+      return proxy.traffic(kRo).clients_total == 2 * i;
     }));
     client.send(cancel_packet(session.key));
     client.close();

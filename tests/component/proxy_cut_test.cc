@@ -93,9 +93,9 @@ TEST_P(ProxyCut, ASessionWhoseConnectIsInFlightIsCut) {
   begin();
   ProxyClient client = proxy.connect();
   client.send_startup();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().nodes[0].now == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().nodes[0].sessions == 1; }));
   EXPECT_LT(cut_until([&] { return client.ended_with("57P01"); }), kCutBound);
-  EXPECT_TRUE(eventually([&] { return proxy.traffic().nodes[0].now == 0; }));
+  EXPECT_TRUE(eventually([&] { return proxy.traffic().nodes[0].sessions == 0; }));
 }
 
 TEST_P(ProxyCut, ASessionWhoseLoginHangsIsCut) {
@@ -168,7 +168,7 @@ TEST_P(ProxyCut, ADrainingPrimaryKeepsItsSessionsAndGetsNoNewOnes) {
   proxy.verdict(kRw, 0, Admission::kDrain).publish();
   ProxyClient waits = proxy.connect();
   waits.send_startup();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   EXPECT_EQ(client.query("name"), "pg-1");
   proxy.primary(0);
   EXPECT_TRUE(waits.wait_until_ready());

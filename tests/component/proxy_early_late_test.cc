@@ -52,7 +52,7 @@ TEST_F(ProxyEarlyLate, DataThatAHeldClientSendsArrives) {
   proxy.no_primary();
   ProxyClient client = proxy.connect();
   client.send_startup();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   const std::string text(kLong, 'q');
   client.send(wire::query(text));
   EXPECT_EQ(client.closed(50ms), WireEnd::Closed::kNotYet);

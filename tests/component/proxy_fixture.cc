@@ -131,9 +131,9 @@ std::uint64_t ProxyFixture::ended(std::string_view reason, std::size_t listener)
 bool ProxyFixture::all_gone() const {
   const TrafficView view = server->traffic();
   return std::all_of(view.listeners.begin(), view.listeners.end(), [](const ListenerView& l) {
-    return l.now == 0 && l.held == 0 &&
+    return l.clients == 0 && l.held_clients == 0 &&
            std::all_of(l.nodes.begin(), l.nodes.end(),
-                       [](const NodeTrafficView& n) { return n.now == 0; });
+                       [](const NodeTrafficView& n) { return n.sessions == 0; });
   });
 }
 

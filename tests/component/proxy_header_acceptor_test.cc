@@ -119,7 +119,8 @@ TEST_P(ProxyHeaderAcceptor, AClientThatResetsAfterItsHeaderFreesItsSlot) {
   proxy.primary(0);
   for (int i = 0; i < 100; ++i) {
     ProxyClient client = from_balancer("");
-    ASSERT_TRUE(eventually([&] { return proxy.traffic().total >= static_cast<unsigned>(i) + 1; }));
+    ASSERT_TRUE(
+        eventually([&] { return proxy.traffic().clients_total >= static_cast<unsigned>(i) + 1; }));
     client.send(v1);
     client.reset();
   }

@@ -39,7 +39,7 @@ TEST_P(ProxyHold, AClientGetsTheAdmittedNode) {
   ASSERT_TRUE(client.open());
   EXPECT_EQ(client.query("name"), "pg-2");
   EXPECT_EQ(client.query("something"), "something");
-  EXPECT_EQ(proxy.traffic().nodes[1].now, 1U);
+  EXPECT_EQ(proxy.traffic().nodes[1].sessions, 1U);
   EXPECT_EQ(proxy.node(0).connections() + proxy.node(2).connections(), 0U);
   client.send(wire::message('X'));
   client.close();
@@ -64,7 +64,7 @@ TEST_P(ProxyHold, BeforeTheFirstTopologyAClientWaits) {
   proxy.start();
   ProxyClient client = proxy.connect();
   client.send_startup();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   proxy.primary(0);
   EXPECT_TRUE(client.wait_until_ready());
 }
@@ -75,13 +75,13 @@ TEST_P(ProxyHold, AHeldClientIsServedOnceANodeIsAdmitted) {
   proxy.no_primary();
   ProxyClient client = proxy.connect();
   client.send_startup();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   EXPECT_EQ(client.closed(0ms), WireEnd::Closed::kNotYet);
   proxy.primary(1);
   ASSERT_TRUE(client.wait_until_ready());
   EXPECT_EQ(client.query("name"), "pg-2");
-  EXPECT_EQ(proxy.traffic().held, 0U);
-  EXPECT_EQ(proxy.traffic().held_total, 1U);
+  EXPECT_EQ(proxy.traffic().held_clients, 0U);
+  EXPECT_EQ(proxy.traffic().held_clients_total, 1U);
   EXPECT_TRUE(eventually([&] { return proxy.report().held == 1; }));
   EXPECT_TRUE(proxy.report().first_primary_session);
 }
@@ -100,7 +100,7 @@ TEST_P(ProxyHold, AfterTheHoldTimeTheClientGetsTheReason) {
   EXPECT_EQ(client.last_error.message, kNotAccepting);
   EXPECT_EQ(client.last_error.detail, "pgsteer: pg-1 has been demoted");
   EXPECT_EQ(proxy.ended("no_node"), 1U);
-  EXPECT_EQ(proxy.traffic().held, 0U);
+  EXPECT_EQ(proxy.traffic().held_clients, 0U);
 }
 
 TEST_P(ProxyHold, WithoutHoldTheClientIsRefusedAtOnce) {
@@ -111,7 +111,7 @@ TEST_P(ProxyHold, WithoutHoldTheClientIsRefusedAtOnce) {
   ProxyClient client = proxy.connect();
   client.send_startup();
   EXPECT_TRUE(client.ended_with("57P03"));
-  EXPECT_EQ(proxy.traffic().held_total, 0U);
+  EXPECT_EQ(proxy.traffic().held_clients_total, 0U);
 }
 
 TEST_P(ProxyHold, WhenTheHoldQueueIsFullTheNextClientIsRefused) {
@@ -123,7 +123,7 @@ TEST_P(ProxyHold, WhenTheHoldQueueIsFullTheNextClientIsRefused) {
   for (unsigned i = 1; i <= 2; ++i) {
     waiting.push_back(proxy.connect());
     waiting.back().send_startup();
-    ASSERT_TRUE(eventually([&] { return proxy.traffic().held == i; }));
+    ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == i; }));
   }
   ProxyClient third = proxy.connect();
   third.send_startup();
@@ -141,7 +141,7 @@ TEST_P(ProxyHold, AClientThatLeavesWhileHeldIsNoticedAtOnce) {
   ProxyClient resets = proxy.connect();
   leaves.send_startup();
   resets.send_startup();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 2; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 2; }));
   leaves.close();
   resets.reset();
   EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 5s));  // hold is 9 s
@@ -159,7 +159,7 @@ TEST_P(ProxyHold, AClientThatLeavesAfterItsClientHelloIsNoticedAtOnce) {
   proxy.no_primary();
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'S');
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   client.send("\x16\x03\x01 and so on");
   client.close();
   EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 5s));  // hold is 9 s
@@ -176,7 +176,7 @@ TEST(ProxyRelease, HeldClientsAreReleasedInOrderAFewAtATime) {
   for (unsigned i = 0; i < kClients; ++i) {
     clients.push_back(proxy.connect());
     clients.back().send(ProxyClient::startup_packet("client " + std::to_string(i)));
-    ASSERT_TRUE(eventually([&] { return proxy.traffic().held == i + 1; }));
+    ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == i + 1; }));
   }
   proxy.primary(0);
   unsigned most = 0;
@@ -212,7 +212,7 @@ TEST(ProxyRelease, TheLimitOfLoginsInFlightIsSharedByAllWorkers) {
     clients.push_back(proxy.connect());
     clients.back().send_startup();
   }
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 6; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 6; }));
   for (unsigned served = 0; served < 8; ++served) {
     EXPECT_LE(proxy.node(0).in_login(), 2U);
     proxy.node(0).let_in();
@@ -286,7 +286,7 @@ TEST_P(ProxyHold, ARefusedConnectTriesTheNextReplica) {
     EXPECT_EQ(client.query("name"), "pg-3");
   }
   EXPECT_TRUE(proxy.suspected(SuspicionKind::kConnectRefused, 1));
-  EXPECT_GT(proxy.traffic(kRo).nodes[1].connect_errors, 0U);
+  EXPECT_GT(proxy.traffic(kRo).nodes[1].connect_errors_total, 0U);
 }
 
 TEST_P(ProxyHold, TheSecondAddressOfANodeIsTriedToo) {
@@ -322,7 +322,7 @@ TEST_P(ProxyHold, ARefusingPrimaryIsSuspectedAndTriedAgain) {
   ProxyClient client = proxy.connect();
   client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kConnectRefused, 0); }));
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   proxy.node(0).accept();
   EXPECT_TRUE(client.wait_until_ready());
 }

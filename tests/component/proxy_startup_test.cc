@@ -279,7 +279,7 @@ TEST_F(ProxyStartup, BeyondMaxConnectionsTheClientGets53300) {
   EXPECT_EQ(three.last_error.message, "sorry, too many clients already");
   EXPECT_EQ(proxy.ended("too_many_connections"), 1U);
   one.close();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().now == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().clients == 1; }));
   // The connection slot is freed shortly after the session has ended.
   EXPECT_TRUE(eventually([&] { return proxy.session().open(); }));
   EXPECT_EQ(two.query("name"), "pg-1");
@@ -289,7 +289,7 @@ TEST_F(ProxyStartup, ASilentConnectionUsesASlotOnlyWhileItIsOpen) {
   proxy.rw().max_connections = 1;
   begin();
   ProxyClient silent = proxy.connect();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().now == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().clients == 1; }));
   ProxyClient refused = proxy.connect();
   refused.send_startup();
   EXPECT_TRUE(refused.ended_with("53300"));
@@ -397,8 +397,8 @@ TEST_F(ProxyStartup, SilentConnectionsAreLimitedAndOthersServed) {
   }
   proxy.primary(0);
   for (unsigned i = 0; i < kSilent; ++i) silent.push_back(proxy.connect());
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().total == kSilent; }));
-  EXPECT_TRUE(eventually([&] { return proxy.traffic().now <= 1000; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().clients_total == kSilent; }));
+  EXPECT_TRUE(eventually([&] { return proxy.traffic().clients <= 1000; }));
   EXPECT_GE(proxy.ended("crowded_out"), kSilent - 1000);
   EXPECT_EQ(silent.front().closed(), WireEnd::Closed::kEof);       // the oldest was closed
   EXPECT_EQ(silent.back().closed(0ms), WireEnd::Closed::kNotYet);  // the newest is open
@@ -418,12 +418,12 @@ TEST_F(ProxyStartup, WithoutDescriptorsAcceptingPausesAndRecovers) {
     const DescriptorLimit limit(descriptors_in_use() + 4);
     for (int i = 0; i < 3; ++i) waiting.push_back(proxy.connect());
     ASSERT_TRUE(waiting.back().open());
-    ASSERT_TRUE(eventually([&] { return proxy.server->traffic().accept_errors > 0; }));
+    ASSERT_TRUE(eventually([&] { return proxy.server->traffic().accept_errors_total > 0; }));
     // The acceptor must pause: the kernel reports the same pending connection again and again.
-    const std::uint64_t errors = proxy.server->traffic().accept_errors;
+    const std::uint64_t errors = proxy.server->traffic().accept_errors_total;
     const auto begun = steady_clock::now();
     EXPECT_EQ(waiting.back().closed(150ms), WireEnd::Closed::kNotYet);
-    const std::uint64_t more = proxy.server->traffic().accept_errors - errors;
+    const std::uint64_t more = proxy.server->traffic().accept_errors_total - errors;
     const auto pauses = static_cast<std::uint64_t>((steady_clock::now() - begun) / 100ms);
     EXPECT_LE(more, pauses + 2);
   }

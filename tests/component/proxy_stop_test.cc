@@ -84,7 +84,7 @@ TEST_P(ProxyStop, HeldClientsAreRejected) {
   proxy.no_primary();
   ProxyClient client = proxy.connect();
   client.send_startup();
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   begin_to_stop(10s);
   EXPECT_TRUE(client.ended_with("57P01"));
   client.close();

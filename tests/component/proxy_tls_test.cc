@@ -66,9 +66,9 @@ TEST_P(ProxyTls, IfKnownToBeSupportedIsAnsweredWhileThereIsNoNode) {
   proxy.start();
   proxy.no_primary();
   ProxyClient client = proxy.connect();
-  ASSERT_TRUE(eventually([&] { return proxy.server->traffic().listeners[kRw].now == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.server->traffic().listeners[kRw].clients == 1; }));
   ASSERT_EQ(client.request_ssl(), 'S');
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held == 1; }));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   proxy.primary(1);
   ASSERT_TRUE(client.become_tls_client(trusts.get()));
   ASSERT_TRUE(client.log_in());
@@ -100,7 +100,7 @@ TEST_P(ProxyTls, IfUnknownAndDeclinedByTheNodeTheSessionIsUnencrypted) {
   ProxyClient client = proxy.connect();
   EXPECT_EQ(client.request_ssl(), 'N');
   EXPECT_TRUE(client.log_in());
-  EXPECT_EQ(proxy.traffic().nodes[0].now, 1U);
+  EXPECT_EQ(proxy.traffic().nodes[0].sessions, 1U);
 }
 
 TEST_P(ProxyTls, AfterAnAcceptedSslRequestANodeThatClosesIsTriedAgain) {

@@ -82,8 +82,8 @@ ClusterViewPtr ready_cluster() {
   cluster.primary = "pg-1";
   NodeView node;
   node.name = "pg-1";
-  node.role = "primary";
-  node.verdicts = {{"read_write", "admit", "primary", "It leads."}};
+  node.role = NodeRole::kPrimary;
+  node.verdicts = {{"read_write", Admission::kAdmit, Reason::kPrimary, "It leads."}};
   cluster.nodes.push_back(node);
   return std::make_shared<const ClusterView>(cluster);
 }
@@ -99,7 +99,7 @@ class StatsServerTest : public testing::Test {
       TrafficView traffic;
       traffic.listeners.resize(1);
       traffic.listeners[0].name = "read_write";
-      traffic.listeners[0].to = "primary";
+      traffic.listeners[0].to = Target::kPrimary;
       return traffic;
     };
     sources.sessions = [this] {
@@ -151,7 +151,7 @@ TEST_F(StatsServerTest, StatusShowsWhatWasPublishedLast) {
   auto status = nlohmann::json::parse(request(url_ + "/api/v1/status").body);
   EXPECT_TRUE(status.at("cluster").at("primary").is_null());
   server_->publish(ready_cluster());
-  server_->event({std::chrono::system_clock::now(), "info", "primary: pg-1"});
+  server_->event({std::chrono::system_clock::now(), Severity::kInfo, "primary: pg-1"});
   status = nlohmann::json::parse(request(url_ + "/api/v1/status").body);
   EXPECT_EQ(status.at("cluster").at("primary"), "pg-1");
   EXPECT_EQ(status.at("events").at(0).at("text"), "primary: pg-1");
@@ -357,7 +357,7 @@ TEST_F(StatsServerTest, PublishingAndReadingAtOnceIsSafe) {
   std::thread publisher([&] {
     while (!stop) {
       server_->publish(ready_cluster());
-      server_->event({std::chrono::system_clock::now(), "info", "again"});
+      server_->event({std::chrono::system_clock::now(), Severity::kInfo, "again"});
     }
   });
   std::vector<std::future<void>> readers;

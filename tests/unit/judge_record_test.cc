@@ -41,7 +41,7 @@ struct Recorded {
   }
   std::vector<std::string> steps(const FailoverView& v) const {
     std::vector<std::string> words;
-    for (const auto& s : v.steps) words.push_back(s.what);
+    for (const FailoverStep& s : v.steps) words.emplace_back(to_string(s.what));
     return words;
   }
   std::vector<std::string> lines;
@@ -74,19 +74,19 @@ TEST(FailoverRecord, ASwitchoverHasItsSteps) {
   ASSERT_EQ(r.record.views(r.c.now).size(), 1u);
   FailoverView v = r.record.views(r.c.now)[0];
   EXPECT_TRUE(v.finished);
-  EXPECT_EQ(v.kind, "failover");
+  EXPECT_EQ(v.kind, FailoverKind::kFailover);
   EXPECT_EQ(v.from, "pg-1");
   EXPECT_EQ(v.to, "pg-2");
-  EXPECT_EQ(v.cut, 8u);
-  EXPECT_EQ(v.cut_told, 7u);
-  EXPECT_EQ(v.held, 9u);
+  EXPECT_EQ(v.sessions_cut, 8u);
+  EXPECT_EQ(v.sessions_cut_told, 7u);
+  EXPECT_EQ(v.clients_held, 9u);
   EXPECT_DOUBLE_EQ(v.held_longest_seconds, 1.5);
   EXPECT_GT(v.no_primary_seconds, 1.0);
   EXPECT_LT(v.no_primary_seconds, 1.6);
   EXPECT_EQ(r.steps(v),
-            (std::vector<std::string>{"first_doubt", "proof", "proof", "cut", "new_primary",
+            (std::vector<std::string>{"first_suspicion", "proof", "proof", "cut", "new_primary",
                                       "first_session", "held_released", "done"}));
-  EXPECT_DOUBLE_EQ(v.steps.front().at, 0);
+  EXPECT_DOUBLE_EQ(v.steps.front().at_seconds, 0);
   EXPECT_NE(v.steps.front().text.find("shutting_down"), std::string::npos);
   ASSERT_EQ(r.lines.size(), 1u);
   EXPECT_NE(r.lines[0].find("pg-1 -> pg-2"), std::string::npos);
@@ -102,7 +102,7 @@ TEST(FailoverRecord, TheSameNodeComingBackIsAnInterruption) {
   r.run(seconds(10));
   const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 1u);
-  EXPECT_EQ(views[0].kind, "interruption");
+  EXPECT_EQ(views[0].kind, FailoverKind::kInterruption);
   EXPECT_EQ(views[0].to, "pg-1");
   EXPECT_TRUE(views[0].finished);
 }
@@ -121,7 +121,7 @@ TEST(FailoverRecord, ASuspicionThatComesToNothingLeavesNone) {
   const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 1u);
   EXPECT_LT(views[0].no_primary_seconds, 3);
-  EXPECT_LT(views[0].steps.back().at, 10);
+  EXPECT_LT(views[0].steps.back().at_seconds, 10);
 }
 
 TEST(FailoverRecord, TheFirstSuspicionOfALongSilenceIsItsBeginning) {
@@ -132,9 +132,9 @@ TEST(FailoverRecord, TheFirstSuspicionOfALongSilenceIsItsBeginning) {
   ASSERT_TRUE(r.c.cuts(0));
   const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 1u);
-  EXPECT_EQ(views[0].steps[0].what, "first_doubt");
-  EXPECT_EQ(views[0].steps[1].what, "proof");
-  EXPECT_GT(views[0].steps[1].at, 5) << "it kept its sessions until the fence deadline";
+  EXPECT_EQ(views[0].steps[0].what, FailoverStepKind::kFirstSuspicion);
+  EXPECT_EQ(views[0].steps[1].what, FailoverStepKind::kProof);
+  EXPECT_GT(views[0].steps[1].at_seconds, 5) << "it kept its sessions until the fence deadline";
 }
 
 TEST(FailoverRecord, KeepsTwenty) {
@@ -164,16 +164,16 @@ TEST(ClusterViewOf, ShowsNodesRolesAndVerdicts) {
   EXPECT_TRUE(v.dcs_ok);
   EXPECT_FALSE(v.fence_seconds);
   ASSERT_EQ(v.nodes.size(), 3u);
-  EXPECT_EQ(v.nodes[0].role, "primary");
-  EXPECT_EQ(v.nodes[1].role, "replica");
-  EXPECT_EQ(v.nodes[2].role, "sync_replica");
-  EXPECT_EQ(v.nodes[1].lag, 0u);
-  EXPECT_EQ(v.nodes[0].tls, "no");
-  EXPECT_EQ(v.nodes[0].database_answers, "yes");
+  EXPECT_EQ(v.nodes[0].role, NodeRole::kPrimary);
+  EXPECT_EQ(v.nodes[1].role, NodeRole::kReplica);
+  EXPECT_EQ(v.nodes[2].role, NodeRole::kSyncReplica);
+  EXPECT_EQ(v.nodes[1].lag_bytes, 0u);
+  EXPECT_EQ(v.nodes[0].tls, TlsAnswer::kNo);
+  EXPECT_EQ(v.nodes[0].database_answer, DatabaseAnswer::kAnswers);
   EXPECT_EQ(v.nodes[0].checks_total, v.nodes[0].checks_kept);
   ASSERT_EQ(v.nodes[1].verdicts.size(), 2u);
   EXPECT_EQ(v.nodes[1].verdicts[1].listener, "read_only");
-  EXPECT_EQ(v.nodes[1].verdicts[1].admission, "admit");
+  EXPECT_EQ(v.nodes[1].verdicts[1].admission, Admission::kAdmit);
 }
 
 TEST(ClusterViewOf, ShowsTheFenceAndFailures) {
@@ -186,8 +186,8 @@ TEST(ClusterViewOf, ShowsTheFenceAndFailures) {
   EXPECT_GT(*v.fence_seconds, 2);
   EXPECT_LT(*v.fence_seconds, 19);
   EXPECT_TRUE(v.hunting);
-  EXPECT_EQ(v.nodes[0].role, "silent");
-  EXPECT_EQ(v.nodes[0].database_answers, "yes");
+  EXPECT_EQ(v.nodes[0].role, NodeRole::kSilent);
+  EXPECT_EQ(v.nodes[0].database_answer, DatabaseAnswer::kAnswers);
   EXPECT_GT(v.nodes[0].checks_failed, 3u);
   EXPECT_EQ(v.nodes[0].check_history & 7, 0u);
 }

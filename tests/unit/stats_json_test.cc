@@ -20,12 +20,12 @@ StatsSnapshot one_node() {
   cluster.timeline = 7;
   NodeView node;
   node.name = "pg-1";
-  node.role = "primary";
-  node.lsn = 0x1A2B3C4D50;
+  node.role = NodeRole::kPrimary;
+  node.wal_position = 0x1A2B3C4D50;
   node.check_history = 0b1101;
   node.checks_kept = 4;
   node.tags = {{"zone", "a"}};
-  node.verdicts = {{"read_write", "admit", "primary", "It leads."}};
+  node.verdicts = {{"read_write", Admission::kAdmit, Reason::kPrimary, "It leads."}};
   cluster.nodes.push_back(node);
   StatsSnapshot snapshot;
   snapshot.now = at(1'740'821'460'000);
@@ -62,8 +62,8 @@ TEST(StatsJson, NodeCarriesWhatThePageShows) {
   const auto node = status_json(one_node()).at("nodes").at(0);
   EXPECT_EQ(node.at("name"), "pg-1");
   EXPECT_EQ(node.at("role"), "primary");
-  EXPECT_EQ(node.at("lsn"), "1A/2B3C4D50");
-  EXPECT_EQ(node.at("lsn_bytes"), 0x1A2B3C4D50);
+  EXPECT_EQ(node.at("wal_position"), "1A/2B3C4D50");
+  EXPECT_EQ(node.at("wal_position_bytes"), 0x1A2B3C4D50);
   EXPECT_TRUE(node.at("lag_bytes").is_null());
   EXPECT_EQ(node.at("tags").at("zone"), "a");
   EXPECT_EQ(node.at("verdicts").at(0).at("why"), "It leads.");
@@ -72,19 +72,19 @@ TEST(StatsJson, NodeCarriesWhatThePageShows) {
 TEST(StatsJson, LagOfZeroIsANumberAndNoLagIsNull) {
   StatsSnapshot snapshot = one_node();
   ClusterView cluster = *snapshot.cluster;
-  cluster.nodes[0].lag = 0;
+  cluster.nodes[0].lag_bytes = 0;
   snapshot.cluster = std::make_shared<const ClusterView>(cluster);
   EXPECT_EQ(status_json(snapshot).at("nodes").at(0).at("lag_bytes"), 0);
 }
 
 TEST(StatsJson, CheckHistoryIsOldestFirstAndOnlyWhatWasKept) {
   StatsSnapshot snapshot = one_node();
-  EXPECT_EQ(status_json(snapshot).at("nodes").at(0).at("checks").at("history"), "1101");
+  EXPECT_EQ(status_json(snapshot).at("nodes").at(0).at("check_history"), "1101");
   ClusterView cluster = *snapshot.cluster;
   cluster.nodes[0].check_history = 1ull << 63;
   cluster.nodes[0].checks_kept = 64;
   snapshot.cluster = std::make_shared<const ClusterView>(cluster);
-  const std::string history = status_json(snapshot).at("nodes").at(0).at("checks").at("history");
+  const std::string history = status_json(snapshot).at("nodes").at(0).at("check_history");
   EXPECT_EQ(history, "1" + std::string(63, '0'));
 }
 
@@ -92,16 +92,16 @@ TEST(StatsJson, ListenerEndsAndHistogramsAreWhole) {
   StatsSnapshot snapshot;
   ListenerView listener;
   listener.name = "read_write";
-  listener.ends = {{"client_closed", 4}, {"role_lost", 0}};
-  listener.hold.bounds = {0.1, 1};
-  listener.hold.counts = {3, 2, 1};
-  listener.hold.sum = 4.5;
+  listener.session_ends[static_cast<std::size_t>(EndReason::kClientClosed)] = 4;
+  listener.hold_seconds.bounds = {0.1, 1};
+  listener.hold_seconds.counts = {3, 2, 1};
+  listener.hold_seconds.sum = 4.5;
   snapshot.traffic.listeners.push_back(listener);
   const auto json = status_json(snapshot).at("listeners").at(0);
-  EXPECT_EQ(json.at("ends").at("client_closed"), 4);
-  EXPECT_EQ(json.at("ends").at("role_lost"), 0);
-  EXPECT_EQ(json.at("hold").at("counts").size(), 3u);
-  EXPECT_DOUBLE_EQ(json.at("hold").at("sum_seconds"), 4.5);
+  EXPECT_EQ(json.at("session_ends").at("client_closed"), 4);
+  EXPECT_EQ(json.at("session_ends").at("role_lost"), 0);
+  EXPECT_EQ(json.at("hold_seconds").at("counts").size(), 3u);
+  EXPECT_DOUBLE_EQ(json.at("hold_seconds").at("sum"), 4.5);
 }
 
 TEST(StatsJson, FailoverKeepsItsStepsInOrder) {
@@ -109,8 +109,9 @@ TEST(StatsJson, FailoverKeepsItsStepsInOrder) {
   ClusterView cluster = *snapshot.cluster;
   FailoverView failover;
   failover.id = 3;
-  failover.kind = "failover";
-  failover.steps = {{0, "first_doubt", "a"}, {0.02, "proof", "b"}};
+  failover.kind = FailoverKind::kFailover;
+  failover.steps = {{0, FailoverStepKind::kFirstSuspicion, "a"},
+                    {0.02, FailoverStepKind::kProof, "b"}};
   cluster.failovers.push_back(failover);
   snapshot.cluster = std::make_shared<const ClusterView>(cluster);
   const auto json = status_json(snapshot).at("failovers").at(0);

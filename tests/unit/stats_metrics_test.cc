@@ -26,37 +26,39 @@ StatsSnapshot full_snapshot() {
   for (const char* name : {"pg-1", "pg-2 \"quoted\\\n"}) {
     NodeView node;
     node.name = name;
-    node.role = cluster.nodes.empty() ? "primary" : "replica";
+    node.role = cluster.nodes.empty() ? NodeRole::kPrimary : NodeRole::kReplica;
     node.timeline = 7;
-    node.lsn = 1'000'000;
+    node.wal_position = 1'000'000;
     node.checks_total = 10;
     node.checks_failed = 3;
-    node.last_check = snapshot.started;
-    node.verdicts = {{"read_write", cluster.nodes.empty() ? "admit" : "cut", "x", ""},
-                     {"read_only", cluster.nodes.empty() ? "cut" : "drain", "x", ""}};
-    if (!cluster.nodes.empty()) node.lag = 4096;
+    node.last_check_at = snapshot.started;
+    const bool first = cluster.nodes.empty();
+    node.verdicts = {
+        {"read_write", first ? Admission::kAdmit : Admission::kCut, Reason::kUnknown, ""},
+        {"read_only", first ? Admission::kCut : Admission::kDrain, Reason::kUnknown, ""}};
+    if (!cluster.nodes.empty()) node.lag_bytes = 4096;
     cluster.nodes.push_back(node);
   }
   FailoverView failover;
   failover.id = 1;
-  failover.kind = "failover";
+  failover.kind = FailoverKind::kFailover;
   failover.finished = true;
   failover.no_primary_seconds = 1.25;
-  failover.cut = 4;
+  failover.sessions_cut = 4;
   cluster.failovers.push_back(failover);
-  snapshot.tally.add(cluster);
+  snapshot.failover_counts.add(cluster);
   snapshot.cluster = std::make_shared<const ClusterView>(cluster);
   for (const char* name : {"read_write", "read_only"}) {
     ListenerView listener;
     listener.name = name;
-    listener.now = 5;
-    listener.held = 2;
-    listener.ends = {{"client_closed", 40}, {"role_lost", 0}};
-    listener.hold = {{0.1, 1}, {3, 2, 1}, 4.5};
-    listener.connect = {{0.1}, {9, 0}, 0.2};
+    listener.clients = 5;
+    listener.held_clients = 2;
+    listener.session_ends[static_cast<std::size_t>(EndReason::kClientClosed)] = 40;
+    listener.hold_seconds = {{0.1, 1}, {3, 2, 1}, 4.5};
+    listener.connect_seconds = {{0.1}, {9, 0}, 0.2};
     NodeTrafficView traffic;
     traffic.node = "pg-1";
-    traffic.now = 3;
+    traffic.sessions = 3;
     traffic.bytes_in = 9'007'199'254'740'991;  // 2^53 - 1: every digit must survive
     traffic.bytes_out = 12;
     listener.nodes.push_back(traffic);
@@ -158,15 +160,16 @@ TEST(StatsMetrics, SaysWhoLeadsAndWhoIsAdmitted) {
   EXPECT_EQ(value(got, "pgsteer_alarms"), 1);
 }
 
-TEST(StatsMetrics, ExactlyOneRoleIsSetAlsoForAWordNobodyKnows) {
+TEST(StatsMetrics, ExactlyOneRoleIsSet) {
   StatsSnapshot snapshot = full_snapshot();
   ClusterView cluster = *snapshot.cluster;
-  cluster.nodes[0].role = "something_new";
+  cluster.nodes[0].role = NodeRole::kUnknown;
   snapshot.cluster = std::make_shared<const ClusterView>(cluster);
   const Exposition got = parse(metrics_text(snapshot));
   double sum = 0;
-  for (const std::string& role : node_roles()) {
-    sum += value(got, "pgsteer_node_role{node=\"pg-1\",role=\"" + role + "\"}");
+  for (unsigned i = 0; i <= static_cast<unsigned>(NodeRole::kUnknown); ++i) {
+    const std::string word = to_string(static_cast<NodeRole>(i));
+    sum += value(got, "pgsteer_node_role{node=\"pg-1\",role=\"" + word + "\"}");
   }
   EXPECT_EQ(sum, 1);
   EXPECT_EQ(value(got, "pgsteer_node_role{node=\"pg-1\",role=\"unknown\"}"), 1);
@@ -193,7 +196,7 @@ TEST(StatsMetrics, HistogramBucketsAreCumulatedUpToInfinity) {
 
 TEST(StatsMetrics, HistogramWithoutBucketsYetIsStillWellFormed) {
   StatsSnapshot snapshot = full_snapshot();
-  snapshot.traffic.listeners[0].hold = {};
+  snapshot.traffic.listeners[0].hold_seconds = {};
   const Exposition got = parse(metrics_text(snapshot));
   EXPECT_EQ(value(got, "pgsteer_hold_seconds_bucket{listener=\"read_write\",le=\"+Inf\"}"), 0);
 }

@@ -1,4 +1,4 @@
-// The board, the failover tally and readiness: what observers are told, without HTTP.
+// The store, the failover counts and readiness, without HTTP.
 #include "stats/stats_store.h"
 
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 namespace pgsteer {
 namespace {
 
-FailoverView failover(std::uint64_t id, const char* kind, bool finished, double seconds) {
+FailoverView failover(std::uint64_t id, FailoverKind kind, bool finished, double seconds) {
   FailoverView view;
   view.id = id;
   view.kind = kind;
@@ -24,52 +24,55 @@ ClusterView with(std::vector<FailoverView> failovers) {
 }
 
 TEST(FailoverCounts, CountsEachRecordOnceWhenItIsFinished) {
-  FailoverCounts tally;
-  tally.add(with({failover(0, "failover", false, 0.5)}));
-  EXPECT_EQ(tally.failovers, 0u);
-  tally.add(with({failover(0, "failover", true, 1.5)}));
-  tally.add(with({failover(0, "failover", true, 1.5)}));
-  EXPECT_EQ(tally.failovers, 1u);
-  tally.add(with({failover(1, "interruption", true, 2), failover(0, "failover", true, 1.5)}));
-  EXPECT_EQ(tally.failovers, 1u);
-  EXPECT_EQ(tally.interruptions, 1u);
-  EXPECT_DOUBLE_EQ(tally.no_primary_seconds, 3.5);
+  FailoverCounts counts;
+  counts.add(with({failover(0, FailoverKind::kFailover, false, 0.5)}));
+  EXPECT_EQ(counts.failovers, 0u);
+  counts.add(with({failover(0, FailoverKind::kFailover, true, 1.5)}));
+  counts.add(with({failover(0, FailoverKind::kFailover, true, 1.5)}));
+  EXPECT_EQ(counts.failovers, 1u);
+  counts.add(with({failover(1, FailoverKind::kInterruption, true, 2),
+                   failover(0, FailoverKind::kFailover, true, 1.5)}));
+  EXPECT_EQ(counts.failovers, 1u);
+  EXPECT_EQ(counts.interruptions, 1u);
+  EXPECT_DOUBLE_EQ(counts.no_primary_seconds, 3.5);
 }
 
 TEST(FailoverCounts, CountsSeveralAtOnceAndForgetsNoneThatLeftTheList) {
-  FailoverCounts tally;
-  tally.add(with({failover(3, "failover", true, 1), failover(2, "failover", true, 1)}));
-  tally.add(with({failover(4, "failover", true, 1)}));
-  tally.add(with({}));
-  EXPECT_EQ(tally.failovers, 3u);
+  FailoverCounts counts;
+  counts.add(with({failover(3, FailoverKind::kFailover, true, 1),
+                   failover(2, FailoverKind::kFailover, true, 1)}));
+  counts.add(with({failover(4, FailoverKind::kFailover, true, 1)}));
+  counts.add(with({}));
+  EXPECT_EQ(counts.failovers, 3u);
 }
 
 TEST(StatsStore, KeepsTheLastTwoHundredEventsNewestFirst) {
-  StatsStore board;
-  for (int i = 0; i < 250; ++i) board.event({{}, "info", std::to_string(i)});
+  StatsStore store;
+  for (int i = 0; i < 250; ++i) store.event({{}, Severity::kInfo, std::to_string(i)});
   StatsSnapshot snapshot;
-  board.read(snapshot);
+  store.read(snapshot);
   ASSERT_EQ(snapshot.events.size(), StatsStore::kEventsKept);
   EXPECT_EQ(snapshot.events.front().text, "249");
   EXPECT_EQ(snapshot.events.back().text, "50");
 }
 
 TEST(StatsStore, ShowsTheViewPublishedLast) {
-  StatsStore board;
+  StatsStore store;
   StatsSnapshot snapshot;
-  board.read(snapshot);
+  store.read(snapshot);
   EXPECT_EQ(snapshot.cluster, nullptr);
   const auto view = std::make_shared<const ClusterView>();
-  board.publish(std::make_shared<const ClusterView>());
-  board.publish(view);
-  board.read(snapshot);
+  store.publish(std::make_shared<const ClusterView>());
+  store.publish(view);
+  store.read(snapshot);
   EXPECT_EQ(snapshot.cluster, view);
 }
 
 class ReadinessTest : public testing::Test {
  protected:
   ReadinessTest() {
-    for (const auto& [name, to] : {std::pair("read_write", "primary"), {"read_only", "replica"}}) {
+    for (const auto& [name, to] :
+         {std::pair("read_write", Target::kPrimary), {"read_only", Target::kReplica}}) {
       ListenerView listener;
       listener.name = name;
       listener.to = to;
@@ -77,12 +80,13 @@ class ReadinessTest : public testing::Test {
     }
   }
 
-  void admit(const char* write, const char* read, bool first_round_done = true) {
+  void admit(Admission write, Admission read, bool first_round_done = true) {
     ClusterView cluster;
     cluster.first_round_done = first_round_done;
     cluster.no_primary_why = "pg-2 is being promoted";
     NodeView node;
-    node.verdicts = {{"read_write", write, "x", ""}, {"read_only", read, "x", ""}};
+    node.verdicts = {{"read_write", write, Reason::kUnknown, ""},
+                     {"read_only", read, Reason::kUnknown, ""}};
     cluster.nodes = {NodeView{}, node};
     snapshot_.cluster = std::make_shared<const ClusterView>(cluster);
   }
@@ -94,17 +98,17 @@ using Answer = Readiness::Answer;
 
 TEST_F(ReadinessTest, NotBeforeAnythingIsKnown) {
   EXPECT_EQ(readiness(snapshot_, std::nullopt).answer, Answer::kNotReady);
-  admit("admit", "admit", false);
+  admit(Admission::kAdmit, Admission::kAdmit, false);
   EXPECT_EQ(readiness(snapshot_, std::nullopt).answer, Answer::kNotReady);
 }
 
 TEST_F(ReadinessTest, WhenEveryListenerHasANode) {
-  admit("admit", "admit");
+  admit(Admission::kAdmit, Admission::kAdmit);
   EXPECT_EQ(readiness(snapshot_, std::nullopt).answer, Answer::kReady);
 }
 
 TEST_F(ReadinessTest, NamesTheListenerThatHasNoneAndWhy) {
-  admit("drain", "admit");
+  admit(Admission::kDrain, Admission::kAdmit);
   const Readiness got = readiness(snapshot_, std::nullopt);
   EXPECT_EQ(got.answer, Answer::kNotReady);
   EXPECT_EQ(got.text, "read_write: no node may serve it: pg-2 is being promoted\n");
@@ -113,14 +117,14 @@ TEST_F(ReadinessTest, NamesTheListenerThatHasNoneAndWhy) {
 }
 
 TEST_F(ReadinessTest, DrainingAndCutDoNotCount) {
-  admit("admit", "drain");
+  admit(Admission::kAdmit, Admission::kDrain);
   EXPECT_EQ(readiness(snapshot_, "read_only").answer, Answer::kNotReady);
-  admit("admit", "cut");
+  admit(Admission::kAdmit, Admission::kCut);
   EXPECT_EQ(readiness(snapshot_, "read_only").answer, Answer::kNotReady);
 }
 
 TEST_F(ReadinessTest, AListenerThatIsNotConfiguredIsSaidToBeUnknown) {
-  admit("admit", "admit");
+  admit(Admission::kAdmit, Admission::kAdmit);
   EXPECT_EQ(readiness(snapshot_, "read_mostly").answer, Answer::kNoSuchListener);
 }
 

@@ -1,0 +1,73 @@
+#include "proxy/routing/traffic_view.h"
+
+#include <utility>
+
+#include "proxy/routing/counters.h"
+
+namespace pgsteer {
+namespace {
+
+std::uint64_t get(const std::atomic<std::uint64_t>& counter) {
+  return counter.load(std::memory_order_relaxed);
+}
+
+HistogramView view_of(const Histogram& histogram) {
+  HistogramView view;
+  view.bounds.assign(Histogram::kBounds.begin(), Histogram::kBounds.end());
+  for (const auto& count : histogram.counts) view.counts.push_back(get(count));
+  view.sum = static_cast<double>(get(histogram.sum_us)) / 1e6;
+  return view;
+}
+
+NodeTrafficView view_of(const PairCounters& from) {
+  NodeTrafficView view;
+  view.sessions = get(from.sessions.now);
+  view.sessions_most = get(from.sessions.most);
+  view.sessions_total = get(from.sessions.total);
+  view.connect_errors_total = get(from.connect_errors);
+  return view;
+}
+
+ListenerView view_of(const ListenerCounters& from) {
+  ListenerView view;
+  view.open = from.open.load(std::memory_order_relaxed);
+  view.clients = get(from.sessions.now);
+  view.clients_most = get(from.sessions.most);
+  view.clients_total = get(from.sessions.total);
+  view.held_clients = get(from.held.now);
+  view.held_clients_total = get(from.held.total);
+  view.cancels_total = get(from.cancels);
+  for (std::size_t i = 0; i < kEndReasonCount; ++i) view.session_ends[i] = get(from.ends[i]);
+  view.connect_seconds = view_of(from.connect);
+  view.hold_seconds = view_of(from.hold);
+  return view;
+}
+
+}  // namespace
+
+TrafficView traffic_view(const Config& config, const Counters& counters,
+                         std::span<const ByteCounters* const> bytes) {
+  TrafficView view;
+  for (std::size_t l = 0; l < config.listen.size(); ++l) {
+    const ListenerCounters& from = *counters.by_listener[l];
+    ListenerView& listener = view.listeners.emplace_back(view_of(from));
+    listener.name = config.listen[l].name;
+    listener.to = config.listen[l].to;
+    for (const BindAddress& bind : config.listen[l].bind) listener.bind.push_back(bind.text);
+    for (std::size_t n = 0; n < config.nodes.size(); ++n) {
+      NodeTrafficView& node = listener.nodes.emplace_back(view_of(from.by_node[n]));
+      node.node = config.nodes[n].name;
+      for (const ByteCounters* worker : bytes) {
+        node.bytes_in += worker->at(l, n).in.get();
+        node.bytes_out += worker->at(l, n).out.get();
+      }
+      listener.bytes_in += node.bytes_in;
+      listener.bytes_out += node.bytes_out;
+    }
+  }
+  view.accept_errors_total = get(counters.accept_errors);
+  view.workers = static_cast<unsigned>(bytes.size());
+  return view;
+}
+
+}  // namespace pgsteer
