@@ -1,6 +1,6 @@
-// Building elements, and making what is on the page equal to what was built without replacing what
-// did not change: focus, selection, scroll and opened details survive each refresh. Text goes in as
-// text nodes only, never as markup.
+// Builds elements, and updates the page to match what was built without replacing what did not
+// change: focus, selection, scroll position and open details survive each refresh. Text is only ever
+// inserted as text nodes, never as markup.
 
 const kSvg = 'http://www.w3.org/2000/svg';
 const kSvgTags = new Set(['svg', 'rect', 'line', 'circle', 'path', 'polyline', 'polygon', 'title']);
@@ -29,7 +29,7 @@ function patchAttributes(have, want) {
     if (have.getAttribute(name) !== value) have.setAttribute(name, value);
   }
   for (const {name} of [...have.attributes]) {
-    // Whether details are open is the reader's choice once they are on the page.
+    // Once details are on the page, the reader decides whether they are open.
     if (!want.hasAttribute(name) && name !== 'open') have.removeAttribute(name);
   }
 }
@@ -45,7 +45,7 @@ function patchNode(have, want) {
   patch(have, [...want.childNodes]);
 }
 
-// Makes the children of `parent` equal to `wanted`. Elements with a key are recognised by it.
+// Updates the children of `parent` to equal `wanted`. Elements with a key are matched by it.
 export function patch(parent, ...wanted) {
   const keyed = new Map();
   for (const child of parent.childNodes) {

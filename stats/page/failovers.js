@@ -1,5 +1,6 @@
 // The last failovers, each with its steps, and the last events.
 import {h} from './dom.js';
+import {kFailoverAdvice} from './explain.js';
 import {ago, clock, duration, plural, secondsBetween} from './format.js';
 
 const kStepWords = {
@@ -9,7 +10,7 @@ const kStepWords = {
 const kEventsShown = 12;
 
 function title(failover) {
-  if (failover.kind === 'interruption') return (failover.from || 'The primary') + ' was away';
+  if (failover.kind === 'interruption') return (failover.from || 'The primary') + ' interrupted';
   return (failover.from || 'no node') + ' → ' + (failover.to || '…');
 }
 
@@ -17,7 +18,7 @@ function summary(failover) {
   const parts = [duration(failover.no_primary_seconds) + ' without a primary'];
   if (failover.sessions_cut) {
     parts.push(plural(failover.sessions_cut, 'session') + ' cut, ' + failover.sessions_cut_told +
-               ' of them told why');
+               ' of them with an error message');
   }
   if (failover.clients_held) {
     parts.push(plural(failover.clients_held, 'client') + ' waited' +
@@ -27,7 +28,7 @@ function summary(failover) {
   return parts.join('; ') + (failover.finished ? '.' : ' so far.');
 }
 
-// The steps on a line in proportion to time; the thick part is the time without a primary.
+// The steps to scale on a time line; the thick part is the time without a primary.
 function picture(failover) {
   const steps = failover.steps;
   if (steps.length < 2) return null;
@@ -52,10 +53,11 @@ function entry(failover, index, now) {
                        key: failover.id, open: index === 0 || !failover.finished},
            h('summary', {},
              h('span', {class: 'failover-title'}, title(failover),
-               failover.finished ? null : h('span', {class: 'chip warn'}, '◐ under way')),
+               failover.finished ? null : h('span', {class: 'chip warn', title: kFailoverAdvice}, '◐ in progress')),
              when ? h('span', {class: 'when', title: when},
                       ago(secondsBetween(when, now))) : null,
              h('span', {class: 'failover-summary'}, summary(failover))),
+           failover.finished ? null : h('p', {class: 'advice'}, kFailoverAdvice),
            picture(failover),
            h('ol', {class: 'steps'}, failover.steps.map((step) =>
              h('li', {}, h('span', {class: 'step-time'}, '+' + step.at_seconds.toFixed(3) + ' s'),
@@ -71,11 +73,16 @@ export function failovers(status) {
 }
 
 const kEventMarks = {warn: '◐', error: '▲'};
+const kEventTitles = {
+  warn: 'Warning: clients may have noticed it.',
+  error: 'Error: somebody should look at it.',
+};
 
 function line(event, now) {
   return h('li', {class: 'event ' + event.severity},
            h('time', {datetime: event.at, title: event.at}, event.at ? clock(event.at, now) : ''),
-           h('span', {class: 'mark', title: event.severity}, kEventMarks[event.severity] || '·'),
+           h('span', {class: 'mark', title: kEventTitles[event.severity]},
+             kEventMarks[event.severity] || '·'),
            h('span', {}, event.text));
 }
 
@@ -85,6 +92,9 @@ export function events(status) {
   const older = lines.slice(kEventsShown);
   return [
     h('ol', {class: 'events', key: 'recent'}, lines.slice(0, kEventsShown)),
+    status.events.some((event) => kEventMarks[event.severity])
+      ? h('p', {class: 'note', key: 'legend'}, '◐ warning, ▲ error. The log has the same lines.')
+      : null,
     older.length ? h('details', {key: 'older'},
                      h('summary', {}, plural(older.length, 'earlier event')),
                      h('ol', {class: 'events'}, older)) : null,

@@ -1,4 +1,4 @@
-// Numbers for people. The exact value goes into the title of the element that shows one.
+// Numbers for people. The element that shows one has the exact value in its title.
 
 const kGroup = new Intl.NumberFormat('en-US');
 
@@ -47,7 +47,7 @@ export function duration(seconds) {
   return Math.floor(s / size) + ' ' + unit + (rest ? ' ' + rest + ' ' + smallerUnit : '');
 }
 
-// Whole seconds below a minute, so that it does not flicker.
+// Whole seconds below a minute: fractions would flicker.
 export function age(seconds) {
   return seconds < 60 ? Math.max(0, Math.floor(seconds)) + ' s' : duration(seconds);
 }

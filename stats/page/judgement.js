@@ -1,6 +1,8 @@
-// What is trouble and what is not. Colour on the page comes from here alone: 'bad' wants somebody to
-// act, 'warn' wants a look, 'ok' is work being done, 'none' is ordinary. A healthy replica that a
-// port for the primary does not use is ordinary.
+// What is trouble and what is not. All colour on the page comes from here: 'bad' means that somebody
+// has to act, 'warn' that somebody should look, 'ok' that the node serves, 'none' that all is normal.
+// A healthy replica that a listener for the primary does not use is normal. explain.js says in words
+// what each light means.
+import {kBannerAdvice} from './explain.js';
 
 const kBadReasons = new Set(['down', 'fenced', 'superseded', 'stale_timeline', 'foreign',
                              'unresolved', 'not_running', 'lost_role']);
@@ -28,9 +30,14 @@ function isServed(status, listener) {
     verdict.listener === listener.name && verdict.admission === 'admit'));
 }
 
-// What the node last said of itself may no longer be so.
+// What is shown of the node comes from its last answer and may have changed since.
 export function isOutOfSight(node) {
   return node.role === 'down' || node.role === 'silent';
+}
+
+// With a full stop, for more text to follow.
+function sentence(text) {
+  return /[.!?]$/.test(text) ? text : text + '.';
 }
 
 const kAdmissionWords = {admit: 'serves', drain: 'no new sessions', cut: 'not used'};
@@ -39,47 +46,50 @@ export function admissionWord(admission) {
   return kAdmissionWords[admission] || admission;
 }
 
-// Everything that a reader must not overlook, the worst first. `aside` may change from second to
-// second; it is shown and not read out.
+// Everything that a reader must not overlook, the worst first. `advice` says what to do. `aside` may
+// change every second; it is shown, but screen readers do not announce it.
 export function banners(status) {
   const cluster = status.cluster;
   const list = [];
-  const add = (level, key, text, aside) => list.push({level, key, text, aside});
+  const add = (level, key, text, advice, aside) => list.push({level, key, text, advice, aside});
   if (!cluster.first_round_done) {
-    add('info', 'unknown', 'The first round of checks is not done yet. Clients wait.');
+    add('info', 'unknown', 'The first round of checks is still running. Clients wait until it is ' +
+        'finished.');
   } else if (!cluster.primary) {
     const held = status.listeners.reduce((sum, listener) => sum + listener.held_clients, 0);
     add('bad', 'no-primary',
         'No primary' + (cluster.no_primary_why ? ': ' + cluster.no_primary_why : '') +
             '. Clients that want to write wait.',
-        held ? held + ' waiting' : '');
+        kBannerAdvice.noPrimary, held ? held + ' waiting' : '');
   }
-  if (cluster.first_round_done) {
-    status.listeners.filter((listener) => !(listener.to === 'primary' && !cluster.primary) &&
-                                          !isServed(status, listener)).forEach((listener) =>
-      add('bad', 'unserved ' + listener.name,
-          listener.name + ': no node takes new sessions at the moment.',
-          listener.held_clients ? listener.held_clients + ' waiting' : ''));
-  }
-  cluster.alarms.forEach((alarm) => add('bad', 'alarm ' + alarm, alarm));
+  const unserved = status.listeners.filter((listener) => cluster.first_round_done &&
+    !(listener.to === 'primary' && !cluster.primary) && !isServed(status, listener));
+  unserved.forEach((listener) =>
+    add('bad', 'unserved ' + listener.name,
+        listener.name + ': no node takes new sessions at the moment.',
+        listener.open ? kBannerAdvice.unserved : kBannerAdvice.closed,
+        listener.held_clients ? listener.held_clients + ' waiting' : ''));
+  cluster.alarms.forEach((alarm) => add('bad', 'alarm ' + alarm, sentence(alarm), kBannerAdvice.alarm));
   if (cluster.fence_seconds !== null) {
     add('warn', 'fence',
-        'The primary cannot be proven at the moment. Unless a proof comes in time, its sessions ' +
-            'are cut before another node could take over.',
-        Math.ceil(cluster.fence_seconds) + ' s left');
+        'pgsteer cannot confirm the primary at the moment. Unless it can in time, it ends the ' +
+            'primary\'s sessions before another node may take over.',
+        kBannerAdvice.fence, Math.ceil(cluster.fence_seconds) + ' s left');
   }
   if (cluster.paused) {
-    add('warn', 'paused', 'Maintenance mode: Patroni does not fail over while the cluster is paused.');
+    add('warn', 'paused', 'Maintenance mode: Patroni does not fail over while the cluster is paused.',
+        kBannerAdvice.paused);
   }
   if (!cluster.dcs_ok) {
     add('warn', 'dcs', 'The members do not reach their configuration store' +
-        (cluster.failsafe ? '; failsafe mode keeps the primary in place.' : '.'));
+        (cluster.failsafe ? '; failsafe mode keeps the primary in place.' : '.'),
+        cluster.failsafe ? kBannerAdvice.dcsFailsafe : kBannerAdvice.dcs);
   }
-  status.listeners.filter((listener) => !listener.open).forEach((listener) =>
+  status.listeners.filter((one) => !one.open && !unserved.includes(one)).forEach((listener) =>
     add('warn', 'closed ' + listener.name,
-        listener.name + ' is closed until there is a node to lead to.'));
+        listener.name + ' is closed until a node can serve it.', kBannerAdvice.closed));
   if (cluster.hunting) {
-    add('info', 'hunting', 'Something is in doubt: every node is being checked at a faster pace.');
+    add('info', 'hunting', 'Something is in doubt: pgsteer checks all nodes more often than usual.');
   }
   return list;
 }

@@ -1,8 +1,9 @@
-// One card per listener: who is connected, where to, how much passes, and how sessions ended.
+// One card per listener: its clients, the nodes they use, the traffic, and how sessions ended.
 import {h} from './dom.js';
+import {kBannerAdvice} from './explain.js';
 import {bytes, count, duration, exact, plural, words} from './format.js';
 
-// The smallest bucket bound below which `share` of the observations lie.
+// The upper bound of the bucket that `share` of the observations do not exceed.
 function quantileBound(histogram, share) {
   const total = histogram.counts.reduce((sum, n) => sum + n, 0);
   if (total === 0) return null;
@@ -23,16 +24,16 @@ function figure(name, value, title, extra) {
 
 function figures(listener, rates) {
   return h('dl', {class: 'listener-figures'},
-           figure('Now', count(listener.clients), exact(listener.clients) + ' sessions'),
-           figure('Most', count(listener.clients_most), exact(listener.clients_most) + ' sessions'),
+           figure('Clients', count(listener.clients), exact(listener.clients) + ' connected clients'),
+           figure('Most', count(listener.clients_most), exact(listener.clients_most) + ' at the same time'),
            figure('Total', count(listener.clients_total),
-                  exact(listener.clients_total) + ' sessions'),
+                  exact(listener.clients_total) + ' since the start'),
            figure('Waiting', count(listener.held_clients),
-                  exact(listener.held_clients_total) + ' have waited in all',
-                  listener.held_clients_total ? 'of ' + count(listener.held_clients_total) : ''),
-           figure('From clients', bytes(rates.in) + '/s', exact(listener.bytes_in) + ' bytes in all',
+                  exact(listener.held_clients_total) + ' had to wait since the start',
+                  listener.held_clients_total ? count(listener.held_clients_total) + ' in total' : ''),
+           figure('From clients', bytes(rates.in) + '/s', exact(listener.bytes_in) + ' bytes since the start',
                   bytes(listener.bytes_in)),
-           figure('To clients', bytes(rates.out) + '/s', exact(listener.bytes_out) + ' bytes in all',
+           figure('To clients', bytes(rates.out) + '/s', exact(listener.bytes_out) + ' bytes since the start',
                   bytes(listener.bytes_out)));
 }
 
@@ -70,7 +71,7 @@ function nodeTable(listener) {
           h('th', {scope: 'col', class: name === 'Most' ? 'most' : null}, name)))),
         h('tbody', {}, used.map((node) => nodeRow(node, busiest, errors))))),
     unused ? h('p', {class: 'note', key: 'unused'},
-               plural(unused, 'more node') + ' without a session so far.') : null,
+               plural(unused, 'more node') + ' without any session so far.') : null,
   ];
 }
 
@@ -78,7 +79,7 @@ function row(name, items) {
   return h('div', {class: 'listener-row', key: name}, h('h4', {}, name), h('ul', {}, items));
 }
 
-function ends(listener) {
+function sessionEnds(listener) {
   const some = Object.entries(listener.session_ends).filter(([, number]) => number > 0)
       .sort(([, a], [, b]) => b - a);
   if (!some.length) return null;
@@ -91,13 +92,13 @@ function timing(listener) {
     const half = quantileBound(histogram, 0.5);
     const most = quantileBound(histogram, 0.99);
     if (!half) return null;
-    return h('li', {key: name}, name + ': half ', h('b', {}, half),
+    return h('li', {key: name}, name + ': median ', h('b', {}, half),
              most !== half ? [', 99\u00a0% ', h('b', {}, most)] : null);
   };
-  const lines = [line('connects to nodes', listener.connect_seconds), line('waits', listener.hold_seconds),
+  const lines = [line('connect', listener.connect_seconds), line('wait for a node', listener.hold_seconds),
                  listener.cancels_total
-                   ? h('li', {key: 'cancels', title: exact(listener.cancels_total)}, 'cancels passed on ',
-                       h('b', {}, count(listener.cancels_total)))
+                   ? h('li', {key: 'cancels', title: exact(listener.cancels_total)},
+                       'cancels forwarded ', h('b', {}, count(listener.cancels_total)))
                    : null].filter(Boolean);
   return lines.length ? row('Timing', lines) : null;
 }
@@ -109,10 +110,12 @@ function card(listener, rates) {
   return h('article', {class: 'card listener', key: listener.name},
            h('header', {}, h('h3', {title: listener.name}, listener.name),
              h('p', {class: 'bind'}, listener.bind.join(', ')),
-             h('p', {class: 'leads'}, 'leads to ' + (kTargets[listener.to] || listener.to)),
-             listener.open ? null : h('span', {class: 'chip warn'}, '◐ closed')),
+             h('p', {class: 'target'}, 'routes to ' + (kTargets[listener.to] || listener.to)),
+             listener.open ? null
+               : h('span', {class: 'chip warn', title: kBannerAdvice.closed}, '◐ closed')),
+           listener.open ? null : h('p', {class: 'advice'}, kBannerAdvice.closed),
            figures(listener, rates || {in: 0, out: 0}),
-           nodeTable(listener), ends(listener), timing(listener));
+           nodeTable(listener), sessionEnds(listener), timing(listener));
 }
 
 export function listeners(status, traffic) {

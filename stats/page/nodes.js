@@ -1,15 +1,20 @@
-// One card per node: what it is, how its checks went, and what each listener makes of it.
+// One card per node: its role, its last checks, and which listeners use it and why.
 import {h} from './dom.js';
+import {explainRole, explainVerdict} from './explain.js';
 import {age, ago, bytes, count, duration, exact, plural, secondsBetween, words} from './format.js';
 import {admissionWord, isOutOfSight, nodeLevel, verdictLevel} from './judgement.js';
 
 const kChecksShown = 64;
-export const kDenseFrom = 13;  // from so many nodes on, a quiet card shows less
+export const kDenseFrom = 13;  // with this many nodes, the cards of healthy ones show less
+
+function shownChecks(node) {
+  const history = (node.check_history || '').slice(-kChecksShown);
+  return {history, failed: [...history].filter((mark) => mark === '0').length};
+}
 
 // Passed: a tall bar. Failed: a short coloured one. Not made yet: a dot.
 function checksPicture(node) {
-  const history = (node.check_history || '').slice(-kChecksShown);
-  const failed = [...history].filter((mark) => mark === '0').length;
+  const {history, failed} = shownChecks(node);
   const label = history.length === 0 ? 'No check yet'
     : 'Last ' + plural(history.length, 'check') + ': ' +
       (failed ? failed + ' failed' : 'all passed');
@@ -24,24 +29,35 @@ function checksPicture(node) {
                    'aria-label': label}, h('title', {}, label), ...bars);
 }
 
+const kStatusTitle = 'Of GET /leader: 200 from the node with the leader lease, 503 from all others';
+
 function lastCheck(node, now) {
-  const checks = node;
-  if (!checks.last_check_at) return 'not checked yet';
-  const answered = /^\d{3}$/.test(checks.last_check_result);
+  if (!node.last_check_at) return 'Not checked yet';
+  const {history, failed} = shownChecks(node);
+  const answered = /^\d{3}$/.test(node.last_check_result);
   const text = answered
-    ? 'answered ' + checks.last_check_result + ' in ' + duration(checks.check_seconds)
-    : checks.last_check_result;
-  return [text, ', ', h('span', {class: 'nowrap', title: checks.last_check_at},
-                        ago(secondsBetween(checks.last_check_at, now)))];
+    ? 'answered ' + node.last_check_result + ' in ' + duration(node.check_seconds)
+    : node.last_check_result;
+  return [failed ? failed + ' of the last ' + plural(history.length, 'check') + ' failed. ' : null,
+          'Last check: ', h('span', {title: answered ? kStatusTitle : null}, text), ', ',
+          h('span', {class: 'nowrap', title: node.last_check_at},
+            ago(secondsBetween(node.last_check_at, now)))];
 }
 
-// Listeners that say the same about the node share a line.
+// Listeners with the same verdict on the node share a line.
 function verdictGroups(node) {
   const groups = new Map();
   for (const verdict of node.verdicts) {
     const key = [verdict.admission, verdict.reason, verdict.why].join('\n');
     if (!groups.has(key)) groups.set(key, {...verdict, level: verdictLevel(verdict), listeners: []});
     groups.get(key).listeners.push(verdict.listener);
+  }
+  // The same explanation is given once per node.
+  const explained = new Set();
+  for (const group of groups.values()) {
+    const text = explainVerdict(group);
+    group.advice = explained.has(text) ? '' : text;
+    explained.add(text);
   }
   return [...groups.values()];
 }
@@ -53,11 +69,13 @@ function verdictLine(group) {
            h('span', {class: 'mark', 'aria-hidden': 'true'}, kMarks[group.level]),
            h('div', {},
              h('p', {class: 'verdict-head'}, h('b', {}, group.listeners.join(', ')), ' ',
-               h('span', {title: group.reason}, admissionWord(group.admission))),
-             h('p', {class: 'why'}, group.why)));
+               h('span', {title: explainVerdict(group) || group.reason},
+                 admissionWord(group.admission))),
+             h('p', {class: 'why'}, group.why),
+             group.advice ? h('p', {class: 'advice'}, group.advice) : null));
 }
 
-// The same in one line, for many nodes at a glance.
+// The same in one line, for clusters with many nodes.
 function verdictsInShort(groups) {
   return h('ul', {class: 'verdicts-short'}, groups.map((group) =>
     h('li', {class: 'verdict ' + group.level, key: group.listeners.join(' '),
@@ -76,13 +94,14 @@ function fact(name, value, title) {
 function mainFacts(node) {
   const old = isOutOfSight(node);
   return h('dl', {class: old ? 'facts old' : 'facts',
-                  title: old ? 'As of its last answer' : null},
+                  title: old ? 'From its last answer' : null},
            fact(old ? 'Last state' : 'State', node.state ? words(node.state) : 'unknown',
                 node.replication_state ? 'replication: ' + node.replication_state : null),
            fact('Timeline', node.timeline === null ? '–' : node.timeline),
            node.lag_bytes === null
-             ? fact('WAL', node.wal_position || '–', node.wal_position_bytes === null ? null
-                                                 : exact(node.wal_position_bytes) + ' bytes')
+             ? fact('WAL position', node.wal_position || '–',
+                    node.wal_position_bytes === null ? null
+                                                     : exact(node.wal_position_bytes) + ' bytes')
              : fact('Lag', bytes(node.lag_bytes), exact(node.lag_bytes) + ' bytes'));
 }
 
@@ -97,7 +116,7 @@ function moreFacts(node) {
            fact('PostgreSQL', node.server_version),
            fact('Patroni', node.patroni_version),
            fact('Leader lease', node.lease ? 'yes' : 'no'),
-           node.lag_bytes !== null ? fact('WAL', node.wal_position) : null,
+           node.lag_bytes !== null ? fact('WAL position', node.wal_position) : null,
            fact('Replication', node.replication_state && words(node.replication_state)),
            fact('Port answers', node.database_answer),
            fact('TLS', node.tls),
@@ -107,11 +126,18 @@ function moreFacts(node) {
            fact('Tags', tags.join(', ')));
 }
 
+// Of the light on the node's role: what its role means, or else its worst verdict.
+function explanation(node) {
+  const worst = node.verdicts.find((verdict) => verdictLevel(verdict) === 'bad') ||
+    node.verdicts.find((verdict) => verdictLevel(verdict) === 'warn');
+  return explainRole(node.role) || (worst ? explainVerdict(worst) : '');
+}
+
 function roleChip(node, level, now) {
   const mark = level === 'none' ? '' : (level === 'bad' ? '▲ ' : '◐ ');
   const kind = level === 'none' ? (node.role === 'primary' ? 'primary' : 'plain') : level;
-  const since = node.role_since ? 'since ' + node.role_since : null;
-  return [h('span', {class: 'chip ' + kind, title: since}, mark + words(node.role)),
+  const title = level === 'none' ? null : explanation(node);
+  return [h('span', {class: 'chip ' + kind, title}, mark + words(node.role)),
           node.role_since
             ? h('span', {class: 'for', title: node.role_since},
                 'for ' + age(secondsBetween(node.role_since, now))) : null];
@@ -123,13 +149,15 @@ function card(node, status, dense) {
   const quiet = dense && level === 'none';
   const groups = verdictGroups(node);
   const verdicts = h('ul', {class: 'verdicts'}, groups.map(verdictLine));
-  return h('article', {class: 'card node ' + level + (node.name === status.cluster.primary ? ' is-primary' : ''),
+  const unexplained = level !== 'none' && !groups.some((group) => group.advice);
+  return h('article', {class: 'card node ' + level + (node.primary ? ' is-primary' : ''),
                        key: node.name},
            h('header', {}, h('h3', {title: node.name}, node.name),
              h('p', {class: 'role'}, roleChip(node, level, now))),
+           unexplained ? h('p', {class: 'advice'}, explanation(node)) : null,
            mainFacts(node),
            checksPicture(node),
-           h('p', {class: 'last-check'}, quiet ? null : 'Last check: ', lastCheck(node, now)),
+           h('p', {class: 'last-check'}, lastCheck(node, now)),
            quiet ? verdictsInShort(groups) : verdicts,
            h('details', {}, h('summary', {}, 'Details'),
              quiet ? verdicts : null, moreFacts(node)));

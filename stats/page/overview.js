@@ -1,11 +1,11 @@
-// The first thing to read: who is the primary, and how much is going on.
+// The top of the page: who is the primary, and how much traffic there is.
 import {h} from './dom.js';
 import {age, bytes, count, exact, plural, secondsBetween} from './format.js';
 
-const kWindow = 120;   // seconds of traffic that the pictures show
-const kSpacing = 0.9;  // seconds between two samples at least: shorter ones say little
+const kWindow = 120;   // seconds of traffic that the graphs show
+const kSpacing = 0.9;  // minimal seconds between two samples: shorter ones are too noisy
 
-// The last two minutes of what passes through, from the differences between refreshes.
+// The traffic of the last two minutes, from the differences between polls.
 export class Traffic {
   constructor() {
     this.samples = [];
@@ -21,7 +21,7 @@ export class Traffic {
     this.last = status;
     if (!last) return;
     const at = Date.parse(status.generated_at) / 1000;
-    const sample = {at, in: 0, out: 0, sessions: 0};
+    const sample = {at, in: 0, out: 0, clients: 0};
     for (const listener of status.listeners) {
       const before = last.listeners.find((other) => other.name === listener.name);
       const rate = (name) =>
@@ -30,14 +30,14 @@ export class Traffic {
       this.rates.set(listener.name, rates);
       sample.in += rates.in;
       sample.out += rates.out;
-      sample.sessions += listener.clients;
+      sample.clients += listener.clients;
     }
     this.samples.push(sample);
     this.samples = this.samples.filter((one) => one.at > at - kWindow && one.at <= at);
   }
 
   now() {
-    return this.samples.at(-1) || {in: 0, out: 0, sessions: 0};
+    return this.samples.at(-1) || {in: 0, out: 0, clients: 0};
   }
 }
 
@@ -87,7 +87,7 @@ function subline(status) {
 export function overview(status, traffic) {
   const now = traffic.now();
   const held = status.listeners.reduce((sum, listener) => sum + listener.held_clients, 0);
-  const sessions = status.listeners.reduce((sum, listener) => sum + listener.clients, 0);
+  const clients = status.listeners.reduce((sum, listener) => sum + listener.clients, 0);
   return [
     h('div', {class: 'headline', key: 'headline'},
       h('p', {class: 'eyebrow'}, status.cluster.scope ? 'Cluster ' : 'Cluster',
@@ -96,8 +96,8 @@ export function overview(status, traffic) {
         ...headline(status.cluster)),
       h('p', {class: 'sub'}, subline(status))),
     h('dl', {class: 'figures', key: 'figures'},
-      figure('Sessions', count(sessions), exact(sessions) + ' connected clients',
-             sparkline(traffic.samples, 'sessions'), held ? count(held) + ' waiting' : ''),
+      figure('Clients', count(clients), exact(clients) + ' connected clients',
+             sparkline(traffic.samples, 'clients'), held ? count(held) + ' waiting' : ''),
       figure('From clients', bytes(now.in) + '/s', exact(Math.round(now.in)) + ' bytes per second',
              sparkline(traffic.samples, 'in')),
       figure('To clients', bytes(now.out) + '/s', exact(Math.round(now.out)) + ' bytes per second',

@@ -1,33 +1,35 @@
-// Asks for the state again and again and puts it on the page. Polling rather than a stream: it holds
-// no connection at pgsteer, passes every proxy, and silence is noticed by the same clock.
+// Polls the state and draws it. Polling rather than a stream: it holds no connection to pgsteer, works
+// through every proxy, and the same timer notices silence.
 import {h, patch} from './dom.js';
 import {age, clock, duration, secondsBetween} from './format.js';
 import {events, failovers} from './failovers.js';
+import {kBannerAdvice} from './explain.js';
 import {banners} from './judgement.js';
 import {listeners} from './listeners.js';
 import {kDenseFrom, nodes} from './nodes.js';
 import {overview, Traffic} from './overview.js';
 import {Sessions} from './sessions.js';
 
-const kPace = 1000;         // milliseconds between two looks
-const kFastPace = 250;      // while something is going on
-const kHiddenPace = 5000;   // while nobody looks
-const kPatience = 4000;     // for one answer
-const kLostAfter = 3000;    // without an answer, contact counts as lost
+const kInterval = 1000;        // milliseconds between two polls
+const kFastInterval = 250;     // while something is going on
+const kHiddenInterval = 5000;  // while the page is in the background
+const kTimeout = 4000;         // for one answer
+const kLostAfter = 3000;       // without an answer, contact counts as lost
 
 const traffic = new Traffic();
 const byId = (id) => document.getElementById(id);
 let status = null;
-let heard = null;  // performance.now() of the last answer
+let heard = null;    // performance.now() of the last answer
 let heardAt = null;  // the same as a time of day
 
 const silence = () => performance.now() - (heard === null ? 0 : heard);
-const lost = () => silence() > (document.hidden ? kHiddenPace + kLostAfter : kLostAfter);
+const lost = () => silence() > (document.hidden ? kHiddenInterval + kLostAfter : kLostAfter);
 
-function bannerLine({level, key, text, aside}) {
+function bannerLine({level, key, text, advice, aside}) {
   const mark = {bad: '▲', warn: '◐', info: '○'}[level];
   return h('p', {class: 'banner ' + level, key},
-           h('span', {class: 'mark', 'aria-hidden': 'true'}, mark), h('span', {}, text),
+           h('span', {class: 'mark', 'aria-hidden': 'true'}, mark),
+           h('span', {}, text, advice ? h('span', {class: 'advice'}, ' ' + advice) : null),
            aside ? h('span', {class: 'aside', 'aria-hidden': 'true'}, aside) : null);
 }
 
@@ -45,9 +47,9 @@ function drawContact() {
 function drawBanners(gone) {
   const list = status ? banners(status) : [];
   if (gone) {
-    list.unshift({level: 'bad', key: 'lost', text: heard === null
-      ? 'pgsteer does not answer.'
-      : 'No contact with pgsteer. What stands below is as of ' + clock(heardAt, new Date()) + '.'});
+    const text = heard === null ? 'pgsteer does not answer.'
+      : 'No contact with pgsteer. The page shows the state at ' + clock(heardAt, new Date()) + '.';
+    list.unshift({level: 'bad', key: 'lost', text, advice: kBannerAdvice.lost});
   }
   patch(byId('banners'), list.map(bannerLine));
 }
@@ -60,7 +62,8 @@ function footer() {
         duration(secondsBetween(status.started_at, status.generated_at))),
       ', ' + status.workers + (status.workers === 1 ? ' worker' : ' workers') +
       (status.accept_errors_total ? ', ' + status.accept_errors_total + ' accept errors' : '')),
-    h('nav', {'aria-label': 'The same for programs'}, link('api/v1/status', 'status as JSON'), ' ',
+    h('p', {}, 'Symptoms and remedies: docs/troubleshooting.md'),
+    h('nav', {'aria-label': 'The same data for programs'}, link('api/v1/status', 'status as JSON'), ' ',
       link('metrics', 'metrics'), ' ', link('ready', 'ready'), ' ', link('live', 'live')),
   ];
 }
@@ -79,30 +82,30 @@ function draw() {
   patch(byId('footer'), footer());
 }
 
-function pace() {
-  if (document.hidden) return kHiddenPace;
+function interval() {
+  if (document.hidden) return kHiddenInterval;
   const busy = status && status.cluster.first_round_done &&
     (status.cluster.hunting || !status.cluster.primary);
-  return busy ? kFastPace : kPace;
+  return busy ? kFastInterval : kInterval;
 }
 
 let timer = null;
-let looking = false;
+let polling = false;
 
 // The state, or null if there was no answer.
 async function ask() {
   try {
     const reply = await fetch('api/v1/status',
-                              {cache: 'no-store', signal: AbortSignal.timeout(kPatience)});
+                              {cache: 'no-store', signal: AbortSignal.timeout(kTimeout)});
     return reply.ok ? await reply.json() : null;
   } catch (e) {
     return null;
   }
 }
 
-async function look() {
-  if (looking) return;
-  looking = true;
+async function poll() {
+  if (polling) return;
+  polling = true;
   clearTimeout(timer);
   const answer = await ask();
   if (answer) {
@@ -113,13 +116,13 @@ async function look() {
     draw();
   }
   drawContact();
-  looking = false;
-  timer = setTimeout(look, lost() ? kPace : pace());
+  polling = false;
+  timer = setTimeout(poll, lost() ? kInterval : interval());
 }
 
 new Sessions();
 setInterval(drawContact, 500);
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) look();
+  if (!document.hidden) poll();
 });
-look();
+poll();

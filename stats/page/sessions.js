@@ -1,4 +1,4 @@
-// The table of live sessions: fetched only while it is open, filtered and sorted here.
+// The table of live sessions: fetched only while it is open; filtered and sorted in the browser.
 import {h, patch} from './dom.js';
 import {bytes, count, duration, exact} from './format.js';
 

@@ -1,4 +1,4 @@
-// Light, dark or as the system says. Runs before the first paint, hence not a module.
+// Light, dark or as the system is set. It must run before the first paint, so it is not a module.
 (function () {
   'use strict';
   const kOrder = ['auto', 'light', 'dark'];
@@ -7,7 +7,7 @@
   try {
     theme = localStorage.getItem(kKey) || 'auto';
   } catch (e) {
-    // Storage is forbidden: the choice lasts as long as the page.
+    // Storage is not allowed: the choice is lost when the page is closed.
   }
   if (!kOrder.includes(theme)) theme = 'auto';
 
@@ -20,7 +20,7 @@
     const button = document.getElementById('theme');
     if (!button) return;
     button.textContent = 'Theme: ' + theme;
-    button.title = 'Light, dark, or as the system says (auto)';
+    button.title = 'Light, dark, or as the system is set (auto)';
   }
 
   apply();

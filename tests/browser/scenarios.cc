@@ -1,8 +1,7 @@
 #include "tests/browser/scenarios.h"
 
-#include <cmath>
-
 #include "health/judge.h"
+#include "tests/browser/scenario_traffic.h"
 
 namespace pgsteer {
 namespace {
@@ -41,7 +40,7 @@ NodeView healthy_node(const std::string& name, const std::string& host, WallTime
   node.last_check_result = "503";
   node.database_answer = DatabaseAnswer::kAnswers;
   node.verdicts = {{"read_write", Admission::kCut, Reason::kNotPrimary,
-                    "It is a replica; this port leads to the primary."},
+                    "It is a replica; this listener routes to the primary."},
                    {"read_only", Admission::kAdmit, Reason::kReplica,
                     "A healthy replica, 0 B behind the primary."}};
   return node;
@@ -56,7 +55,7 @@ void make_primary(NodeView& node) {
   node.verdicts = {{"read_write", Admission::kAdmit, Reason::kPrimary,
                     "It holds the leader lease and takes writes."},
                    {"read_only", Admission::kCut, Reason::kIsPrimary,
-                    "It is the primary; this port leads to replicas."}};
+                    "It is the primary; this listener routes to replicas."}};
 }
 
 ClusterView healthy(WallTime now) {
@@ -187,8 +186,7 @@ ClusterView alarm(WallTime now, double elapsed) {
   ClusterView cluster = healthy(now);
   cluster.hunting = true;
   cluster.fence_seconds = std::max(0.0, 11.4 - elapsed);
-  cluster.alarms = {
-      "pg-3 claims to lead on timeline 6, below the highest seen (7): nothing is led there"};
+  cluster.alarms = {"pg-3 claims to lead on timeline 6, below the highest seen (7)"};
   NodeView& orphan = cluster.nodes[0];
   orphan.role = NodeRole::kSilent;
   orphan.last_check_result = "timed out after 2 s";
@@ -236,7 +234,7 @@ ClusterView trouble(WallTime now) {
   lagging.lag_bytes = 53'000'000;
   lagging.wal_position = kLsn - 53'000'000;
   lagging.verdicts[1] = {"read_only", Admission::kDrain, Reason::kLagging,
-                         "It is 50.5 MB behind; this port permits 16 MB."};
+                         "It is 50.5 MB behind; this listener permits 16 MB."};
   return cluster;
 }
 
@@ -260,6 +258,28 @@ ClusterView many(WallTime now) {
   return cluster;
 }
 
+// The first round of checks is under way: one node has answered.
+ClusterView starting(WallTime now) {
+  ClusterView cluster;
+  cluster.no_primary_why = "no node has been checked yet";
+  for (int i = 1; i <= 3; ++i) {
+    NodeView node;
+    node.name = "pg-" + std::to_string(i);
+    node.host = "10.131.0." + std::to_string(36 + i) + ":5432";
+    node.verdicts = {{"read_write", Admission::kDrain, Reason::kUnknown, "not checked yet"},
+                     {"read_only", Admission::kDrain, Reason::kUnknown, "not checked yet"}};
+    cluster.nodes.push_back(node);
+  }
+  NodeView& first = cluster.nodes[0];
+  const std::vector<VerdictView> verdicts = first.verdicts;
+  first = healthy_node(first.name, "10.131.0.37", now);
+  first.verdicts = verdicts;
+  first.check_history = first.checks_kept = 1;
+  first.checks_total = 1;
+  first.checks_failed = 0;
+  return cluster;
+}
+
 ClusterView hostile(WallTime now) {
   ClusterView cluster = healthy(now);
   const std::string evil = "<img src=x onerror=\"window.hacked=1\">";
@@ -275,89 +295,6 @@ ClusterView hostile(WallTime now) {
   return cluster;
 }
 
-HistogramView histogram(double scale) {
-  HistogramView view;
-  view.bounds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1};
-  view.counts.assign(8, 0);
-  if (scale > 0) view.counts = {812, 4210, 377, 41, 6, 2, 1, 0};
-  view.sum = 4.2 * scale;
-  return view;
-}
-
-ListenerView listener_view(const ClusterView& cluster, const std::string& name, Target to,
-                           const std::string& port, double elapsed) {
-  ListenerView listener;
-  listener.name = name;
-  listener.to = to;
-  listener.bind = {"*:" + port};
-  // Rises all the time, faster and slower by turns.
-  const double flow = elapsed + 1.2 * (1 - std::cos(elapsed / 3));
-  std::size_t index = 0;
-  for (const NodeView& node : cluster.nodes) {
-    NodeTrafficView traffic;
-    traffic.node = node.name;
-    const bool admitted =
-        node.verdicts[to == Target::kPrimary ? 0 : 1].admission == Admission::kAdmit;
-    const std::uint64_t share = admitted ? 1 + (index * 7) % 5 : 0;
-    traffic.sessions = admitted ? (to == Target::kPrimary ? 48 : 14 + share) : 0;
-    traffic.sessions_most = traffic.sessions ? traffic.sessions + 31 : index == 1 ? 12 : 0;
-    traffic.sessions_total =
-        traffic.sessions_most * 977 + static_cast<std::uint64_t>(admitted ? elapsed * 3 : 0);
-    traffic.bytes_in =
-        traffic.sessions_total * 91'733 + static_cast<std::uint64_t>(admitted ? flow * 812'000 : 0);
-    traffic.bytes_out = traffic.sessions_total * 641'733 +
-                        static_cast<std::uint64_t>(admitted ? flow * 9'412'000 : 0);
-    traffic.connect_errors_total = index == 1 ? 3 : 0;
-    listener.clients += traffic.sessions;
-    listener.clients_most += traffic.sessions_most;
-    listener.clients_total += traffic.sessions_total;
-    listener.bytes_in += traffic.bytes_in;
-    listener.bytes_out += traffic.bytes_out;
-    listener.nodes.push_back(traffic);
-    ++index;
-  }
-  listener.cancels_total = 12;
-  listener.held_clients_total = to == Target::kPrimary ? 53 : 0;
-  const auto ended = [&](EndReason reason, std::uint64_t count) {
-    listener.session_ends[static_cast<std::size_t>(reason)] = count;
-  };
-  ended(EndReason::kClientClosed, listener.clients_total > 89 ? listener.clients_total - 89 : 0);
-  ended(EndReason::kServerClosed, 3);
-  ended(EndReason::kRoleLost, to == Target::kPrimary ? 71 : 0);
-  ended(EndReason::kFirstPacketTimeout, 14);
-  ended(EndReason::kBadPacket, 1);
-  listener.connect_seconds = histogram(1);
-  listener.hold_seconds = histogram(to == Target::kPrimary ? 10 : 0);
-  return listener;
-}
-
-std::vector<SessionView> some_sessions(const ClusterView& cluster, bool hostile) {
-  std::vector<SessionView> sessions;
-  const char* users[] = {"orders_app", "reporting", "billing", "migrations"};
-  for (std::uint64_t i = 0; i < 62; ++i) {
-    SessionView session;
-    session.id = 90'000 + i;
-    session.listener = i % 3 ? "read_write" : "read_only";
-    session.client = "10.20." + std::to_string(i % 7) + "." + std::to_string(10 + i) + ":" +
-                     std::to_string(40'000 + i * 37);
-    session.node = i == 5 ? "" : cluster.nodes[i % 3 ? 0 : 1 + i % 2].name;
-    session.local = i == 5 ? "" : "10.131.0.5:" + std::to_string(33'000 + i * 11);
-    session.phase = i == 5 ? SessionPhase::kHeld : SessionPhase::kRelay;
-    session.tls = i % 4 ? TlsUse::kOff : TlsUse::kPassed;
-    if (i % 4) {
-      session.user = users[i % 4];
-      session.database = i % 2 ? "orders" : "ledger";
-      session.application = hostile ? "<img src=x onerror=\"window.hacked=1\">" : "pgjdbc";
-    }
-    session.busy = i % 5 == 1;
-    session.age_seconds = static_cast<double>(i * i) * 3.7 + 0.4;
-    session.bytes_in = i * i * 4'411;
-    session.bytes_out = i * i * 88'411;
-    sessions.push_back(session);
-  }
-  return sessions;
-}
-
 ClusterView cluster_of(const std::string& name, WallTime now, double elapsed) {
   if (name == "failover") return failover(now, elapsed);
   if (name == "paused") return paused(now);
@@ -365,6 +302,7 @@ ClusterView cluster_of(const std::string& name, WallTime now, double elapsed) {
   if (name == "trouble") return trouble(now);
   if (name == "many") return many(now);
   if (name == "hostile") return hostile(now);
+  if (name == "starting") return starting(now);
   ClusterView cluster = healthy(now);
   if (name == "single") cluster.nodes.resize(1);
   return cluster;
@@ -386,8 +324,9 @@ std::vector<EventView> some_events(WallTime now) {
 }  // namespace
 
 const std::vector<std::string>& scene_names() {
-  static const std::vector<std::string> kNames = {
-      "healthy", "failover", "paused", "alarm", "trouble", "nothing", "many", "single", "hostile"};
+  static const std::vector<std::string> kNames = {"healthy", "failover", "paused",   "alarm",
+                                                  "trouble", "nothing",  "starting", "many",
+                                                  "single",  "hostile"};
   return kNames;
 }
 
@@ -410,6 +349,7 @@ Scene make_scene(const std::string& name, WallTime now, double elapsed) {
   }
   if (name == "failover")
     scene.traffic.listeners[0].held_clients = scene.traffic.listeners[0].clients = 17;
+  scene.traffic.listeners[1].open = name != "trouble";
   if (cluster.failovers.empty() && name != "single") {
     cluster.failovers = {past_failover(now), interruption(now)};
   }

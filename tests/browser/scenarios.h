@@ -17,7 +17,7 @@ struct Scene {
   std::vector<EventView> events;  // oldest first
 };
 
-// healthy, failover, paused, alarm, trouble, nothing, many, single, hostile.
+// healthy, failover, paused, alarm, trouble, nothing, starting, many, single, hostile.
 const std::vector<std::string>& scene_names();
 
 // The state as of `now`, `elapsed` seconds after the start: counters grow with it.

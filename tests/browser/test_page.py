@@ -1,14 +1,15 @@
 """The status page in headless Chromium, served by a real stats server with canned states."""
 
 import json
+import re
 
 import pytest
 
 from chromium import Chromium
-from demo import Demo
+from demo import Demo, ROOT
 
-STATES = ["healthy", "failover", "paused", "alarm", "trouble", "nothing", "many", "single",
-          "hostile"]
+STATES = ["healthy", "failover", "paused", "alarm", "trouble", "nothing", "starting", "many",
+          "single", "hostile"]
 
 # Every element that shows text of its own: its colour against what lies behind it, WCAG 2.1.
 LOW_CONTRAST = """
@@ -157,6 +158,48 @@ def test_an_unproven_primary_is_not_passed_off_as_proven(page):
     page.show("alarm")
     assert page.text("h1") == ["pg-1 is the primary, unproven"]
     assert page.text('.node[data-key="pg-1"] .facts dt')[0] == "Last state"
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_red_or_amber_light_says_what_to_do(page, state):
+    """In visible text near the light, and in its tooltip where it has one."""
+    page.show(state)
+    silent = page.js("""
+      (() => {
+        const lights = [...document.querySelectorAll('.bad, .warn, .error')]
+            .filter((e) => e.checkVisibility());
+        const explained = (e) => e.matches('h1') || e.matches('.contact')
+          ? document.querySelector('.banner.bad .advice')
+          : e.matches('.event') || e.matches('.chip') ? (e.querySelector('[title]') || e).title
+          : e.matches('.verdict') ? e.closest('.node').querySelector('.advice')?.checkVisibility()
+          : e.querySelector('.advice')?.checkVisibility();
+        return lights.filter((e) => !explained(e)).map((e) => e.outerHTML.slice(0, 200));
+      })()""")
+    assert silent == []
+    chips = page.js("document.querySelectorAll('.chip.bad, .chip.warn').length")
+    assert chips == page.js("[...document.querySelectorAll('.chip.bad, .chip.warn')]"
+                            ".filter((e) => e.title.length > 40).length")
+    assert chips or state in ("healthy", "nothing", "starting", "many", "single",
+                              "hostile")
+
+
+def test_every_reason_and_role_that_lights_up_has_an_explanation(page):
+    page.show("healthy")
+    page.js("""Promise.all([import('./judgement.js'), import('./explain.js')]).then(([j, e]) => {
+        window.unexplained = window.reasons.filter((reason) =>
+            ['bad', 'warn'].includes(j.verdictLevel({reason, admission: 'cut'})) !==
+            (e.explainVerdict({reason}) !== ''));
+        window.lit = window.reasons.filter((reason) =>
+            j.verdictLevel({reason, admission: 'cut'}) !== 'none').length;
+      })""".replace("window.reasons", json.dumps(reasons())))
+    assert page.js("window.unexplained") == []
+    assert page.js("window.lit") > 10
+
+
+def reasons():
+    """Every word of the table in health/reason.cc."""
+    text = (ROOT / "health" / "reason.cc").read_text()
+    return re.findall(r'Reason::k\w+, "(\w+)"', text)
 
 
 def test_a_listener_without_a_node_is_said(page):
