@@ -1,7 +1,10 @@
 // What holds for every row of the tables of facts.
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <regex>
 #include <set>
 #include <string>
 #include <tuple>
@@ -56,7 +59,7 @@ TEST(StatsFacts, JsonNamesAreUniqueWithinATable) {
 // Rows may share a metric only if a label tells them apart.
 TEST(StatsFacts, MetricsAreUnique) {
   std::set<std::tuple<std::string, std::string, std::string>> seen;
-  std::map<std::string, std::string> labels;  // one label value per label: "" or all of them
+  std::map<std::string, std::string> labels;
   std::map<std::string, std::string> subjects;
   for (const auto& [subject, names] : all_tables()) {
     for (const FactName& name : names) {
@@ -124,6 +127,31 @@ TEST(StatsFacts, JsonFollowsTheMetricsName) {
         if (!want.ends_with("_since")) want += "_at";
       }
       EXPECT_EQ(json, want) << subject << ": " << name.metric;
+    }
+  }
+}
+
+// The alerts and the dashboard name only metrics that exist.
+TEST(StatsFacts, MonitoringFilesUseTheseMetrics) {
+  std::set<std::string> known;
+  for (const auto& [subject, names] : all_tables()) {
+    for (const FactName& name : names) {
+      known.insert(name.metric);
+      if (name.type != prometheus::MetricType::Histogram) continue;
+      for (const char* part : {"_bucket", "_sum", "_count"}) {
+        known.insert(std::string(name.metric) + part);
+      }
+    }
+  }
+  const std::string folder = PGSTEER_FIXTURES "/../../deploy/monitoring/";
+  const std::regex metric("pgsteer_[a-z_]+");
+  for (const char* file : {"pgsteer.rules.yml", "grafana/pgsteer.json"}) {
+    std::ifstream in(folder + file);
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    std::sregex_iterator found(text.begin(), text.end(), metric);
+    EXPECT_GT(std::distance(found, {}), 5) << file;
+    for (; found != std::sregex_iterator(); ++found) {
+      EXPECT_TRUE(known.contains(found->str())) << file << ": " << found->str();
     }
   }
 }
