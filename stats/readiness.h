@@ -1,4 +1,4 @@
-// Is there a node for every listener? What a balancer above or an orchestrator asks. Pure.
+// Is there a node for every listener? For load balancers and orchestrators. Pure.
 #pragma once
 
 #include <optional>
@@ -11,7 +11,7 @@ namespace pgsteer {
 struct Readiness {
   enum class Answer { kReady, kNotReady, kNoSuchListener };
   Answer answer = Answer::kNotReady;
-  std::string text;  // for a person; one line per listener that has no node
+  std::string text;  // for people; one line per listener without a node
 };
 
 // Of every listener, or of the one named.

@@ -1,4 +1,4 @@
-// From a request to the answer: which path gives what. Decides, moves no bytes. Any thread.
+// From a request to the answer: what each path returns. No I/O. Any thread.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@
 
 namespace pgsteer {
 
-// Where the figures come from. Both functions are called on HTTP threads.
+// Where the numbers come from. Both functions are called on HTTP threads.
 struct StatsSources {
   std::function<TrafficView()> traffic;                // cheap
   std::function<std::vector<SessionView>()> sessions;  // asks the workers: may take about 200 ms
@@ -46,7 +46,7 @@ class Routes {
   const StatsSources sources_;
   const bool show_sessions_;
 
-  // However many ask, the workers are asked once at a time and at most twice a second.
+  // However many clients ask, the workers are asked once at a time and at most twice a second.
   std::mutex sessions_mutex_;
   std::chrono::steady_clock::time_point sessions_at_{};
   std::string sessions_body_;

@@ -15,7 +15,7 @@
 namespace pgsteer {
 namespace {
 
-// A silent or slow peer is let go after this; an idle connection costs no thread meanwhile.
+// A silent or slow client is disconnected after this; until then it costs no thread.
 constexpr unsigned kTimeoutSeconds = 5;
 constexpr int kBacklog = 128;
 constexpr unsigned kConnectionLimit = 256;           // per listening socket
@@ -26,7 +26,7 @@ struct Header {
   const char* value;
 };
 
-// The page loads nothing from elsewhere and runs nothing that stands in its markup.
+// The page loads nothing from other hosts and runs no inline script.
 constexpr Header kHeaders[] = {
     {"Cache-Control", "no-store"},
     {"Content-Security-Policy",
@@ -56,7 +56,7 @@ MHD_Result send(MHD_Connection* connection, const HttpAnswer& answer) {
 }
 
 // MHD_AccessHandlerCallback: called first with the headers, then with each piece of a body, then
-// once more. noexcept: an exception here would be a bug, and must not unwind through C.
+// once more. noexcept: an exception here would be a bug and must not unwind through C code.
 MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url, const char* method,
                       const char* /*version*/, const char* /*upload*/, std::size_t* upload_size,
                       void** state) noexcept {
@@ -80,7 +80,7 @@ MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url,
   return send(connection, static_cast<Routes*>(routes)->answer(verb, url, listener));
 }
 
-// Malformed requests and peers that vanish are not worth a line.
+// Malformed requests and clients that vanish are not worth a log line.
 void ignore_log(void* /*unused*/, const char* /*format*/, va_list /*arguments*/) {}
 
 UniqueFd open_socket(const BindAddress& bind) try {
@@ -89,7 +89,7 @@ UniqueFd open_socket(const BindAddress& bind) try {
                              ": the page is not served on a Unix socket; give HOST:PORT");
   }
   UniqueFd fd = open_listen_socket(bind, kBacklog);
-  // Browsers open connections ahead of need and say nothing on them; the kernel keeps those.
+  // Browsers open connections in advance and send nothing; they stay in the kernel until they do.
   const int on = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
   return fd;
@@ -98,8 +98,7 @@ UniqueFd open_socket(const BindAddress& bind) try {
 }
 
 MHD_Daemon* start_daemon(int fd, unsigned threads, Routes& routes) {
-  // A pool has at least two threads, so that one slow session table leaves the other questions
-  // alone.
+  // At least two threads, so that a slow session table does not delay other requests.
   return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, nullptr, nullptr,
                           &on_request, &routes, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr,
                           MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,

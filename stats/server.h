@@ -1,5 +1,6 @@
-// The HTTP server of page, API and metrics, on threads of its own: it reads what was published and
-// cannot slow a session. Created, started and stopped by main; publish and event from any thread.
+// The HTTP server for page, API and metrics, on threads of its own: it reads what was published and
+// cannot slow a session down. Created, started and stopped by main; publish and event from any
+// thread.
 #pragma once
 
 #include <cstdint>
