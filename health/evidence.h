@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "health/database_answer.h"
 #include "health/patroni/report.h"
 #include "health/topology.h"
 
@@ -31,11 +32,6 @@ struct Request {
   ProbeKind kind = ProbeKind::kLeader;
   friend bool operator==(const Request&, const Request&) = default;
 };
-
-// How PostgreSQL's port behaves. kAnswers means that a live postmaster handled the connection; it
-// may still refuse a login.
-enum class DatabaseAnswer : std::uint8_t { kUnknown, kAnswers, kRefused, kUnreachable, kHung };
-const char* to_string(DatabaseAnswer);
 
 // The result of a request. `sent` is when it began, `received` when it ended.
 struct LeaderEvidence {

@@ -10,16 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "health/database_answer.h"
 #include "health/node_role.h"
 #include "health/severity.h"
 #include "health/topology.h"
 
 namespace pgsteer {
-
-// How PostgreSQL's port behaves. Defined with the evidence of the checks, which observers need not
-// include.
-enum class DatabaseAnswer : std::uint8_t;
-const char* to_string(DatabaseAnswer);
 
 using WallTime = std::chrono::system_clock::time_point;
 
@@ -55,9 +51,9 @@ struct NodeView {
   std::uint64_t checks_total = 0;
   std::uint64_t checks_failed = 0;
   WallTime last_check_at{};
-  double check_seconds = 0;           // how long the last check took
-  std::string last_check_result;      // "200", "503", "timed out after 2 s", "connection refused"
-  DatabaseAnswer database_answer{};   // zero: unknown
+  double check_seconds = 0;       // how long the last check took
+  std::string last_check_result;  // "200", "503", "timed out after 2 s", "connection refused"
+  DatabaseAnswer database_answer = DatabaseAnswer::kUnknown;
   std::vector<VerdictView> verdicts;  // one per listener
 };
 

@@ -73,7 +73,7 @@ Task<EndReason> ConnectStage::run() {
 }
 
 Task<EndReason> ConnectStage::find_node() {
-  Outcome<NodeConnectionPtr> found = co_await search_.next();
+  StageResult<NodeConnectionPtr> found = co_await search_.next();
   connected_.node = std::move(found.value);
   co_return found.end;
 }
@@ -178,7 +178,7 @@ Task<EndReason> ConnectStage::first_answer() {
 
 }  // namespace
 
-Task<Outcome<ConnectedNode>> run_connect_stage(SessionContext& context, Startup& startup) {
+Task<StageResult<ConnectedNode>> run_connect_stage(SessionContext& context, Startup& startup) {
   ConnectStage stage(context, startup);
   const EndReason end = co_await stage.run();
   co_return {end, stage.take()};

@@ -21,6 +21,6 @@ struct ConnectedNode {
 };
 
 // Consumes `startup`, but for the identity, which may learn the server name.
-Task<Outcome<ConnectedNode>> run_connect_stage(SessionContext& context, Startup& startup);
+Task<StageResult<ConnectedNode>> run_connect_stage(SessionContext& context, Startup& startup);
 
 }  // namespace pgsteer

@@ -27,7 +27,7 @@ NodeSearch::NodeSearch(SessionContext& context)
   request_.client_hash = context.address.hash();
 }
 
-Task<Outcome<NodeConnectionPtr>> NodeSearch::next() {
+Task<StageResult<NodeConnectionPtr>> NodeSearch::next() {
   // From here on we wait for the server, but must still notice when the client hangs up.
   if (context_.client.ending()) co_return {EndReason::kClientLeft, nullptr};
   if (!context_.services.loop.poller().want(context_.client.watch, kReadable)) {

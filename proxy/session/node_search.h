@@ -15,7 +15,7 @@ class NodeSearch {
   explicit NodeSearch(SessionContext& context);
 
   // A connected node. With a reason to end: as far as it got, for the log.
-  Task<Outcome<NodeConnectionPtr>> next();
+  Task<StageResult<NodeConnectionPtr>> next();
 
   // The node has failed this client: others come first.
   void give_up(NodeConnectionPtr node);

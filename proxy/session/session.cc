@@ -38,13 +38,13 @@ Task<bool> Session::live(EndReason refuse, bool behind_balancer) {
 // Up to a relay that runs. The values that the stages hand on are freed with this frame: a session
 // that relays holds no more than it needs.
 Task<EndReason> Session::open(EndReason refuse, bool behind_balancer) {
-  Outcome<Startup> startup = co_await run_startup_stage(context_, refuse, behind_balancer);
+  StageResult<Startup> startup = co_await run_startup_stage(context_, refuse, behind_balancer);
   identity_ = std::move(startup.value.identity);
   if (startup.end != EndReason::kNone) {
     node_ = std::move(startup.value.node);
     co_return startup.end;
   }
-  Outcome<ConnectedNode> connected = co_await run_connect_stage(context_, startup.value);
+  StageResult<ConnectedNode> connected = co_await run_connect_stage(context_, startup.value);
   if (startup.value.identity) identity_ = std::move(startup.value.identity);
   if (connected.end != EndReason::kNone) {
     node_ = std::move(connected.value.node);

@@ -93,7 +93,7 @@ struct Answers {
 
 // What a stage gives to the next one. With a reason to end the value is set as far as it got.
 template <class T>
-struct Outcome {
+struct StageResult {
   EndReason end = EndReason::kNone;
   T value{};
 };

@@ -272,7 +272,7 @@ Task<EndReason> StartupStage::ask_node() {
   place_.leave();
   deadline_.cancel();
   startup_.search = std::make_unique<NodeSearch>(context_);
-  Outcome<NodeConnectionPtr> found = co_await startup_.search->next();
+  StageResult<NodeConnectionPtr> found = co_await startup_.search->next();
   startup_.node = std::move(found.value);
   if (found.end != EndReason::kNone) co_return found.end;
   Connection& server = startup_.node->server;
@@ -352,8 +352,8 @@ void StartupStage::name_client_to_server(const FirstPacket& packet) {
 
 }  // namespace
 
-Task<Outcome<Startup>> run_startup_stage(SessionContext& context, EndReason refuse,
-                                         bool behind_balancer) {
+Task<StageResult<Startup>> run_startup_stage(SessionContext& context, EndReason refuse,
+                                             bool behind_balancer) {
   StartupStage stage(context, refuse);
   const EndReason end = co_await stage.run(behind_balancer);
   co_return {end, stage.take()};

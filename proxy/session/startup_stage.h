@@ -39,7 +39,7 @@ struct Startup {
   std::unique_ptr<NodeSearch> search;  // if a node had to be looked for already
 };
 
-Task<Outcome<Startup>> run_startup_stage(SessionContext& context, EndReason refuse,
-                                         bool behind_balancer);
+Task<StageResult<Startup>> run_startup_stage(SessionContext& context, EndReason refuse,
+                                             bool behind_balancer);
 
 }  // namespace pgsteer

@@ -122,8 +122,9 @@ ProxyClient ProxyFixture::session(std::size_t listener) {
 }
 
 std::uint64_t ProxyFixture::ended(std::string_view reason, std::size_t listener) const {
-  for (const auto& [name, count] : traffic(listener).ends) {
-    if (name == reason) return count;
+  for (const EndReasonRow& row : end_reason_table()) {
+    if (row.word != reason) continue;
+    return traffic(listener).session_ends[static_cast<std::size_t>(row.end)];
   }
   return 0;
 }
