@@ -143,7 +143,7 @@ Verdict replica_verdict(const Listener& l, std::size_t i) {
   return admit(lag);
 }
 
-// The primary on a listener for replicas, before fallback_to_primary is considered.
+// The primary on a listener for replicas, before `fallback` is considered.
 Verdict primary_for_reads(const Listener& l, std::size_t i) {
   const NodeState& n = l.j.s.nodes[i];
   const CurrentPrimary& p = *l.j.s.primary;

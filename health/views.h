@@ -52,7 +52,7 @@ struct NodeView {
   std::uint64_t checks_failed = 0;
   WallTime last_check_at{};
   double check_seconds = 0;       // how long the last check took
-  std::string last_check_result;  // "200", "503", "timed out after 2 s", "connection refused"
+  std::string last_check_result;  // "200", "503", "no reply within 2.0 s", "connection refused"
   DatabaseAnswer database_answer = DatabaseAnswer::kUnknown;
   std::vector<VerdictView> verdicts;  // one per listener
 };

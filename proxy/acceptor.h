@@ -1,6 +1,6 @@
-// The listening sockets: accepts, applies the connection limits, hands clients to the workers in
-// turn, and closes a listener that has no node if it is set so. Lives on worker 0's thread; made by
-// main before the workers run.
+// The listening sockets: accepts, applies the connection limits, and hands each client to the
+// worker with the fewest sessions. Closes a listener that has no node, if it is configured so.
+// Lives on worker 0's thread; created by Server before the workers run.
 #pragma once
 
 #include <chrono>

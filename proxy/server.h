@@ -1,5 +1,5 @@
-// The data plane as a whole: the workers' threads, the acceptor, what passes between them. Wiring
-// only. Made, started and stopped by main; adopt() and the views from any thread.
+// The data plane: the workers with their threads, the acceptor, and the calls between them. Wiring
+// only. Created, started and stopped by main; adopt() and the views may be called from any thread.
 #pragma once
 
 #include <chrono>
@@ -18,7 +18,7 @@
 
 namespace pgsteer {
 
-// What the data plane tells the rest. Called on worker threads; must return at once.
+// What the data plane reports. Called on worker threads; must return at once.
 struct ServerOutput {
   std::function<void(const Suspicion&)> suspicion;
   std::function<void(const WorkerReport&)> report;
@@ -32,7 +32,7 @@ class Server {
   ~Server();
 
   void start();
-  // Every worker adopts it, soon.
+  // Posts the topology to every worker and to the acceptor.
   void adopt(const TopologyPtr& topology);
   // Reads the certificate files again. False, with the reason in the log, if they cannot be used:
   // the old ones stay.

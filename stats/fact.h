@@ -21,12 +21,12 @@ namespace pgsteer {
 using Series = std::vector<std::pair<std::string, std::uint64_t>>;
 
 // What a fact may be, and how it is written:
-//   nothing     null in JSON, no series
-//   bool        0 or 1 as a metric
-//   text        null if empty; as a metric always 1, with the text as the value of the fact's label
-//   time        RFC 3339 in JSON, seconds since 1970 as a metric; the epoch itself means "not
-//   known" list        as a metric the number of its entries series      an object in JSON, one
-//   series per entry as a metric
+// - nothing: null in JSON, no series.
+// - bool: 0 or 1 as a metric.
+// - text: null if empty. As a metric always 1, with the text as the value of the fact's label.
+// - time: RFC 3339 in JSON, seconds since 1970 as a metric. The epoch means "not known".
+// - list: as a metric the number of its entries.
+// - series: an object in JSON, one series per entry as a metric.
 using Value = std::variant<std::monostate, bool, std::uint64_t, double, std::string, WallTime,
                            std::vector<std::string>, Series, const HistogramView*>;
 

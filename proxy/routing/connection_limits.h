@@ -1,5 +1,5 @@
-// Who may come in: networks, and how many from where. Pure: the clock is passed in. Owned by the
-// door, on its worker's thread.
+// Which clients may connect: allowed networks, and how many clients in all and per address. Pure:
+// the clock is passed in. Owned by the acceptor, used on its thread.
 #pragma once
 
 #include <chrono>
@@ -12,17 +12,17 @@
 
 namespace pgsteer {
 
-// One listener's gate.
+// The limits of one listener.
 class ConnectionLimits {
  public:
   using Instant = std::chrono::steady_clock::time_point;
 
   explicit ConnectionLimits(const ListenConfig& config) : config_(config) {}
 
-  // EndReason::kNone: let in and counted; leave() gives its place back. kDenied and kTooFast are to
-  // be closed without a word, the others may be told.
-  EndReason admit(const ClientAddress& peer, Instant now);
-  void leave(const ClientAddress& peer);
+  // kNone: the client is admitted and counted until leave(). With kDenied and kTooFast its
+  // connection is to be closed without an answer; for the other reasons it may get an error.
+  EndReason admit(const ClientAddress& client, Instant now);
+  void leave(const ClientAddress& client);
 
  private:
   // An address that has sessions, or had new ones within the last second.
@@ -35,7 +35,7 @@ class ConnectionLimits {
     std::size_t operator()(const IpAddress& address) const;
   };
 
-  bool allowed(const ClientAddress& peer) const;
+  bool allowed(const ClientAddress& client) const;
   void forget_quiet(Instant now);
 
   const ListenConfig& config_;

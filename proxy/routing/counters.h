@@ -1,8 +1,8 @@
 // What the data plane counts. Every counter is a relaxed atomic that any thread may read.
 //
-// Things that happen once per session (begun, ended, held) are shared between the workers, because
-// limits and balancing need the true sum. Bytes, which move all the time, are kept per worker with
-// that worker as the only writer, so that no cache line bounces between cores.
+// What happens once per session (begun, ended, held) is counted for all workers together, because
+// limits and balancing need the sum. Bytes are counted per worker, with that worker as the only
+// writer, so that no cache line moves between cores for every message.
 #pragma once
 
 #include <array>

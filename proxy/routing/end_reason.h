@@ -1,5 +1,5 @@
-// Why a session ended: exactly one reason, the same word in the log, the metrics and the page, and
-// what the client is told where the protocol lets one speak.
+// Why a session ended. Each session has exactly one reason, with the same word in the log, the
+// metrics and the page, and with an error for the client where the protocol permits one.
 #pragma once
 
 #include <array>
@@ -10,29 +10,29 @@
 namespace pgsteer {
 
 enum class EndReason : std::uint8_t {
-  kNone,  // goes on
+  kNone,  // has not ended
 
-  // The client's doing.
+  // The client ended it.
   kClientClosed,
   kClientAborted,  // reset, or vanished without a FIN
-  kClientLeft,     // gave up before it had a server
+  kClientLeft,     // before it had a server
 
-  // The server's doing.
-  kServerClosed,   // after it had said why, or after the client's Terminate
-  kServerAborted,  // without a word
+  // The server ended it.
+  kServerClosed,   // after an error of its own, or after the client's Terminate
+  kServerAborted,  // without an error
   kServerRefused,  // answered the login with a FATAL
 
-  // The cluster's.
+  // The state of the cluster.
   kRoleLost,  // the node may not serve this listener any more
-  kNoNode,    // nowhere to lead to, and patience ran out
-  kHoldFull,  // nowhere to lead to, and too many wait already
+  kNoNode,    // no node became available within `hold`
+  kHoldFull,  // no node is available, and too many clients wait already
   kConnectFailed,
 
-  // The door's.
+  // Startup and limits.
   kBadPacket,
   kFirstPacketTimeout,
   kLoginTimeout,
-  kCrowdedOut,  // too many connections that say nothing: the oldest goes
+  kCrowdedOut,  // too many connections without a first packet: the oldest is closed
   kDenied,
   kTooManyConnections,
   kTooManyPerClient,
@@ -43,7 +43,7 @@ enum class EndReason : std::uint8_t {
   kProxyHeader,
   kCancelDone,
 
-  // pgsteer's own.
+  // pgsteer itself.
   kShutdown,
   kNoResources,  // out of descriptors
 };
@@ -52,7 +52,7 @@ constexpr std::size_t kEndReasonCount = static_cast<std::size_t>(EndReason::kNoR
 struct EndReasonRow {
   EndReason end;
   std::string_view word;      // log word, metric label
-  std::string_view sqlstate;  // empty: nothing is said
+  std::string_view sqlstate;  // empty: the client gets no error
   std::string_view message;
 };
 

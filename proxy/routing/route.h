@@ -1,5 +1,5 @@
-// Which node a new session goes to. Pure: who is eligible has been judged already (Topology), this
-// only chooses among the eligible.
+// Chooses the node of a new session. Pure. The Topology says which nodes are eligible; this only
+// chooses among them.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace pgsteer {
 
-// What a node carries at this moment.
+// The load of one node.
 struct NodeLoad {
   std::uint32_t sessions = 0;      // of all listeners and workers
   std::uint32_t max_sessions = 0;  // 0: no limit
@@ -33,9 +33,9 @@ struct RouteRequest {
 enum class RouteOutcome : std::uint8_t {
   kNode,
   kNobody,  // no node is admitted
-  kTried,   // those that are have all failed this client
-  kBusy,    // those that are have too many logins in flight: wait
-  kFull,    // those that are carry all the sessions they may
+  kTried,   // all admitted nodes have failed this client
+  kBusy,    // all admitted nodes have too many logins in flight: wait
+  kFull,    // all admitted nodes have as many sessions as they may
 };
 
 struct Route {
@@ -45,10 +45,10 @@ struct Route {
 
 Route route(const RouteRequest& request);
 
-// Some node of the pool takes new sessions.
+// At least one node of the pool takes new sessions.
 bool admits_any(const Pool& pool);
 
-// May a session that was bound to `node` on `timeline` live on under `topology`?
+// Whether a session that was bound to `node` on `timeline` may go on under `topology`.
 bool permits(const Topology& topology, std::size_t listener, Target to, std::size_t node,
              std::uint32_t timeline);
 
