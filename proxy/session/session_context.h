@@ -1,72 +1,24 @@
-// What the stages of a session share: what its worker offers to all of its sessions
-// (SessionServices), and what one session is (SessionContext). Used on the worker's thread alone.
+// What the stages of one session share: its client, its waiter, and what its worker offers. Owned
+// by the session, used on its worker's thread.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "config/config.h"
-#include "health/topology.h"
+#include "proxy/net/client_address.h"
 #include "proxy/net/connection.h"
-#include "proxy/net/event_loop.h"
 #include "proxy/net/task.h"
-#include "proxy/net/tls.h"
-#include "proxy/routing/counters.h"
 #include "proxy/routing/node_slots.h"
 #include "proxy/session/accepted_client.h"
-#include "proxy/session/outgoing_cancel.h"
-#include "proxy/session/relay.h"
+#include "proxy/session/session_services.h"
 #include "proxy/session/session_view.h"
-#include "proxy/session/startup_list.h"
 #include "proxy/session/waiter.h"
 
 namespace pgsteer {
-
-class Session;
-
-// What sessions ask of others. All may be called on any worker's thread and return at once.
-struct SessionLinks {
-  std::function<void(const Suspicion&)> suspicion;
-  // The client's socket is closed: what it counted towards is free again.
-  std::function<void(std::size_t worker, std::size_t listener, const ClientAddress&, bool counted)>
-      left;
-  // May a client behind a PROXY header come in? Answered by Session::admitted().
-  std::function<void(std::size_t worker, std::uint64_t session, std::size_t listener,
-                     const ClientAddress&)>
-      ask_admission;
-  // Does another worker have the session with this key? Answered by Session::key_found().
-  std::function<void(std::size_t worker, std::uint64_t session, std::uint32_t pid,
-                     std::vector<std::byte> key)>
-      ask_key;
-};
-
-// Owned by the worker; outlives its sessions.
-struct SessionServices {
-  const Config& config;
-  EventLoop& loop;
-  RelayResources& relay;
-  NodeSlots& slots;
-  Counters& counters;
-  ByteCounters& bytes;
-  StartupList& startups;
-  StatementCancels& cancels;
-  const SessionLinks& links;
-  const TlsContextsPtr& tls;  // replaced when certificates are read again
-  const bool& stopping;
-  std::size_t worker = 0;                                // its index
-  std::function<void(std::size_t listener)> node_spoke;  // a node has answered a login
-  std::function<void()> told_role_lost;  // a client that was cut has been sent the reason
-  std::function<std::optional<Address>(std::uint32_t pid, std::span<const std::byte> key)> find_key;
-  std::function<void(Session&)> retired;  // ended; to be destroyed once it has returned
-
-  const Topology* topology() const { return slots.topology().get(); }
-};
 
 struct SessionContext;
 

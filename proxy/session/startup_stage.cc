@@ -10,6 +10,7 @@
 
 #include "proxy/session/cancel_stage.h"
 #include "proxy/session/deadline.h"
+#include "proxy/wire/bytes.h"
 #include "proxy/wire/client_hello.h"
 #include "proxy/wire/proxy_header.h"
 
@@ -24,15 +25,6 @@ constexpr std::byte kNo{'N'};
 constexpr int kMaxPackets = 3;
 // A client that is over a limit may say enough to be told so, and holds a descriptor no longer.
 constexpr Duration kRefusalTime{2'000};
-
-// For the log and the session table: no control character may forge a line.
-std::string printable(std::string_view text) {
-  std::string out(text.substr(0, 64));
-  std::replace_if(
-      out.begin(), out.end(),
-      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"'; }, '?');
-  return out;
-}
 
 bool has_pending_bytes(int fd) {
   int pending = 0;

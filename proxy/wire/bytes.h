@@ -3,10 +3,12 @@
 
 #include <endian.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +28,16 @@ inline void put_u32(std::vector<std::byte>& out, std::uint32_t value) {
 
 inline std::string_view text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// What a client calls itself, for the log and the session table: at most 64 bytes, and no character
+// that could forge a line.
+inline std::string printable(std::string_view text) {
+  std::string out(text.substr(0, 64));
+  std::replace_if(
+      out.begin(), out.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '"'; }, '?');
+  return out;
 }
 
 }  // namespace pgsteer

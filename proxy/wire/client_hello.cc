@@ -56,7 +56,7 @@ ClientHello outcome(ClientHelloKind kind) {
 }
 
 // The name goes into the log, so it may contain only printable characters without spaces.
-bool printable(std::string_view name) {
+bool is_visible_ascii(std::string_view name) {
   return std::ranges::all_of(name, [](char c) { return c > ' ' && c <= '~'; });
 }
 
@@ -68,7 +68,7 @@ bool read_server_name(std::span<const std::byte> data, std::string& name) {
     const std::size_t type = list.number(1);
     const std::string_view value = text(list.vector(2));
     if (!list.ok()) return false;
-    if (type == 0 && name.empty() && value.size() <= 255 && printable(value)) name = value;
+    if (type == 0 && name.empty() && value.size() <= 255 && is_visible_ascii(value)) name = value;
   }
   return outer.ok() && list.ok();
 }
