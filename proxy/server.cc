@@ -31,11 +31,11 @@ Server::Server(const Config& config, ServerOutput output)
         std::make_unique<Worker>(config, i, counters_, links(), output_.report, tls));
   }
   acceptor_ = std::make_unique<Acceptor>(config, workers_[0]->loop(), workers_.size(), counters_,
-                                         [this](std::size_t worker, AcceptedClient arrival) {
+                                         [this](std::size_t worker, AcceptedClient client) {
                                            if (worker == 0)
-                                             return workers_[0]->take(std::move(arrival));
+                                             return workers_[0]->take(std::move(client));
                                            auto shared =
-                                               std::make_shared<AcceptedClient>(std::move(arrival));
+                                               std::make_shared<AcceptedClient>(std::move(client));
                                            workers_[worker]->post([this, worker, shared] {
                                              workers_[worker]->take(std::move(*shared));
                                            });
@@ -120,8 +120,8 @@ bool Server::reload_tls() {
 
 void Server::stop(std::chrono::milliseconds limit) {
   const auto until = Worker::Clock::now() + limit;
-  // Worker 0 carries the acceptor, and other workers' clients give their places back there: it
-  // stops last.
+  // Worker 0 carries the acceptor, and may be gone before the others: what their clients give back
+  // there after that is no longer counted, and nobody is admitted any more.
   workers_[0]->post([this] { acceptor_->close(); });
   for (auto& worker : workers_) worker->post([&worker, until] { worker->stop(until); });
   for (auto& thread : threads_) thread.join();

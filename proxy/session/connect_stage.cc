@@ -68,7 +68,6 @@ Task<EndReason> ConnectStage::run() {
     const EndReason found = co_await find_node();
     if (found != EndReason::kNone) co_return found;
   }
-  std::vector<std::byte>().swap(startup_.bytes);
   co_return EndReason::kNone;
 }
 

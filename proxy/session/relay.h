@@ -55,7 +55,6 @@ class Relay {
   bool visible() const { return visible_; }
   bool client_finished() const { return to_server_.eof || from_client_.terminated(); }
   bool idle() const { return visible_ && pgsteer::idle(from_server_, from_client_); }
-  bool server_spoke() const { return bytes_out_ > 0; }
   ServerStream& server_stream() { return from_server_; }
   const ServerStream& server_stream() const { return from_server_; }
   std::uint64_t bytes_in() const { return bytes_in_; }

@@ -47,7 +47,6 @@ class Waiter final : public Wakeable, public SlotUser {
 
   // From here on waits wait again, although the session has ended: last words, linger.
   void begin_ending() { ending_phase_ = true; }
-  bool in_ending_phase() const { return ending_phase_; }
 
   // Makes this waiter the receiver of a connection's readiness.
   void receive(Watch& watch);
