@@ -67,7 +67,12 @@ struct AddressEvidence {
 struct SuspicionEvidence {
   Suspicion suspicion;
 };
-using Evidence = std::variant<LeaderEvidence, ConfigEvidence, ClusterEvidence, DatabaseEvidence,
-                              TlsEvidence, AddressEvidence, SuspicionEvidence>;
+// Without a request: a session of a primary listener logged in and found in_hot_standby = off.
+struct WritableEvidence {
+  std::size_t node = 0;
+};
+using Evidence =
+    std::variant<LeaderEvidence, ConfigEvidence, ClusterEvidence, DatabaseEvidence, TlsEvidence,
+                 AddressEvidence, SuspicionEvidence, WritableEvidence>;
 
 }  // namespace pgsteer

@@ -52,6 +52,9 @@ struct Transition {
 
 struct Decision {
   std::optional<Topology> topology;  // set if the proxy has something to act on
+  // No new generation, but state.published has newer sentences or a later valid_until: to be
+  // published again.
+  bool renewed = false;
   std::vector<Request> requests;     // to begin now
   Instant wake;                      // call again then, if no evidence comes in before
   std::vector<Transition> transitions;

@@ -170,6 +170,12 @@ void apply(JudgeContext& j, const SuspicionEvidence& e) {
   if (kind == SuspicionKind::kInHotStandby && n.rest.failures > 0) n.database.in_recovery = true;
 }
 
+void apply(JudgeContext& j, const WritableEvidence& e) {
+  DatabaseState& d = j.node(e.node).database;
+  d.writable_at = j.now;
+  d.in_recovery = false;
+}
+
 NodeRole role_without_answer(const NodeState& n) {
   if (n.rest.report && n.rest.failures < 2) return n.role;  // one failure changes nobody's role
   const bool gone = n.database.answer == DatabaseAnswer::kRefused ||

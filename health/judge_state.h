@@ -63,6 +63,7 @@ struct DatabaseState {
   unsigned failures = 0;               // checks in a row that it did not answer
   std::optional<Instant> turned_away;  // when a session last was, as a worker reported
   bool in_recovery = false;  // as a session found; until Patroni answers or the port refuses
+  std::optional<Instant> writable_at;  // when a session last found in_hot_standby = off
 };
 
 // When the node's Patroni surely read the store, from replies that show the lease (judge_fence.cc).

@@ -67,6 +67,10 @@ const char* to_string(Reason reason) {
       return "stand_in";
     case Reason::kDegraded:
       return "degraded";
+    case Reason::kTrial:
+      return "trial";
+    case Reason::kUncheckable:
+      return "uncheckable";
   }
   return "?";
 }

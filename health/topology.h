@@ -53,6 +53,8 @@ enum class Reason : std::uint8_t {
   kFallback,       // the primary, serving reads because no replica can
   kStandIn,        // the primary, not needed for reads because a replica is there
   kDegraded,       // Patroni answers, but its own query of PostgreSQL fails
+  kTrial,          // one member read in the store that it is the leader; a login has to confirm it
+  kUncheckable,    // no REST API can be asked, for a cause that is the same everywhere
 };
 
 // One node as one listener sees it.
@@ -87,6 +89,10 @@ struct Topology {
   std::uint32_t timeline = 0;
   bool first_round_done = false;  // false: nothing is known yet
   std::string no_primary_why;     // one sentence for the client's ErrorResponse and the page
+  // Until when `primary` may be believed without a newer publication. The checker publishes the
+  // same generation again, with a later time and current sentences, about once a second; if it
+  // stalls, the workers act on expired(topology) from this moment on. Empty: no limit.
+  std::optional<std::chrono::steady_clock::time_point> valid_until;
 };
 
 using TopologyPtr = std::shared_ptr<const Topology>;
@@ -116,6 +122,10 @@ struct WorkerReport {
   std::uint64_t held = 0;      // waiting clients released to a node
   std::chrono::milliseconds held_longest{0};
   bool first_primary_session = false;  // the first session of a primary listener on that node
+  // Sessions of primary listeners that their server ended, which nobody had asked for, and the
+  // moment of the first of these.
+  std::uint64_t server_ended = 0;
+  std::optional<std::chrono::steady_clock::time_point> first_server_ended;
 };
 
 }  // namespace pgsteer

@@ -11,7 +11,7 @@ namespace {
 
 TEST(Words, EveryReasonHasItsOwn) {
   std::set<std::string> words;
-  const auto count = static_cast<std::size_t>(Reason::kDegraded) + 1;  // the last enumerator
+  const auto count = static_cast<std::size_t>(Reason::kUncheckable) + 1;  // the last enumerator
   for (std::size_t i = 0; i < count; ++i) words.insert(to_string(static_cast<Reason>(i)));
   EXPECT_EQ(words.size(), count);
   EXPECT_FALSE(words.contains("?"));
