@@ -30,7 +30,8 @@ enum class Target : std::uint8_t {
   kReplica,  // every healthy replica
   kAny,      // every healthy replica, and the primary
   kSync,     // replicas that Patroni lists as synchronous
-  kAsync,    // replicas that Patroni does not list as synchronous
+  kQuorum,   // replicas that Patroni lists as quorum standbys, from 4.0
+  kAsync,    // the other replicas
 };
 
 enum class Balance : std::uint8_t { kLeastSessions, kRoundRobin, kRandom, kClientAddress };
@@ -128,6 +129,7 @@ struct HealthConfig {
   Duration hunt_interval{100};   // the same while the state of a node is in doubt
   Duration timeout{2'000};       // one check: connect, request and complete reply
   Duration clock_margin{1'000};  // subtracted from the fence deadline, for clock differences
+  Duration identity_settle{30'000};  // how long all nodes in sight must show a new identifier
   std::string ca;                // PEM, for https; empty: the system's CAs
   bool verify = true;            // false: accept any certificate of the REST API
   std::string certificate;       // PEM client certificate

@@ -17,11 +17,12 @@ struct EnumNames;  // kAll: every enumerator with its name, in the order of the 
 
 template <>
 struct EnumNames<Target> {
-  static constexpr std::array<std::pair<Target, const char*>, 5> kAll{
+  static constexpr std::array<std::pair<Target, const char*>, 6> kAll{
       {{Target::kPrimary, "primary"},
        {Target::kReplica, "replica"},
        {Target::kAny, "any"},
        {Target::kSync, "sync"},
+       {Target::kQuorum, "quorum"},
        {Target::kAsync, "async"}}};
 };
 

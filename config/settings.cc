@@ -132,6 +132,7 @@ std::vector<Setting> health_settings() {
       setting("hunt_interval", &H::hunt_interval, duration_rule(kMinTimeout, minutes(1))),
       setting("timeout", &H::timeout, duration_rule(kMinTimeout, minutes(1))),
       setting("clock_margin", &H::clock_margin, duration_rule(Duration(0), minutes(1))),
+      setting("identity_settle", &H::identity_settle, duration_rule(seconds(1), hours(1))),
       setting("ca", &H::ca, file_rule()),
       setting("verify", &H::verify, bool_rule()),
       setting("certificate", &H::certificate, file_rule()),

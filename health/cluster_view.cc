@@ -67,7 +67,7 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
 ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now, WallTime wall) {
   ClusterView view;
   view.topology_generation = s.published.generation;
-  view.system_identifier = s.system_identifier;
+  view.system_identifier = s.identity.identifier;
   view.no_primary_why = s.no_primary_why;
   view.first_round_done = s.first_round_done;
   view.hunting = s.rounds.hunting;

@@ -71,8 +71,7 @@ struct SuspicionEvidence {
 struct WritableEvidence {
   std::size_t node = 0;
 };
-using Evidence =
-    std::variant<LeaderEvidence, ConfigEvidence, ClusterEvidence, DatabaseEvidence, TlsEvidence,
-                 AddressEvidence, SuspicionEvidence, WritableEvidence>;
+using Evidence = std::variant<LeaderEvidence, ConfigEvidence, ClusterEvidence, DatabaseEvidence,
+                              TlsEvidence, AddressEvidence, SuspicionEvidence, WritableEvidence>;
 
 }  // namespace pgsteer

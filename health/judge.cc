@@ -7,6 +7,12 @@
 namespace pgsteer {
 namespace {
 
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// How often sentences and deadlines are published again while nothing else changes.
+constexpr milliseconds kRenewal{1'000};
+
 bool same_route(const NodeRoute& a, const NodeRoute& b) {
   return a.addresses == b.addresses && a.tls == b.tls && a.weight == b.weight;
 }
@@ -27,6 +33,21 @@ bool same(const Topology& a, const Topology& b) {
          std::equal(a.pools.begin(), a.pools.end(), b.pools.begin(), b.pools.end(), same_pool);
 }
 
+// Until when the workers may act on the primary without hearing from the checker again.
+std::optional<Instant> valid_until(const JudgeContext& j) {
+  const JudgeState& s = j.s;
+  if (!s.primary) return std::nullopt;
+  const HealthConfig& h = j.config.health;
+  const Instant least =
+      j.now + std::max<milliseconds>(kLeastValidity, 2 * h.interval + h.timeout + seconds(1));
+  const Reason reason = s.primary->verdict.reason;
+  // These hold whatever the clocks say.
+  if (reason == Reason::kMaintenance || reason == Reason::kUncheckable) {
+    return std::max(least, j.now + s.settings.times.ttl);
+  }
+  return std::max(least, fence_deadline(j.config, s, s.primary->node));
+}
+
 Topology build(JudgeContext& j) {
   const JudgeState& s = j.s;
   Topology t;
@@ -42,15 +63,47 @@ Topology build(JudgeContext& j) {
   }
   t.first_round_done = s.first_round_done;
   t.no_primary_why = s.no_primary_why;
+  t.valid_until = valid_until(j);
   return t;
 }
 
+// A replica begins or ceases to take sessions of a listener.
+void announce_admissions(JudgeContext& j, const Topology& before, const Topology& after) {
+  if (before.generation == 0) return;
+  for (std::size_t l = 0; l < after.pools.size(); ++l) {
+    if (j.config.listen[l].to == Target::kPrimary) continue;
+    for (std::size_t i = 0; i < after.nodes.size(); ++i) {
+      const Verdict& now = after.pools[l].by_node[i];
+      const bool was = before.pools[l].by_node[i].admission == Admission::kAdmit;
+      const bool is = now.admission == Admission::kAdmit;
+      if (was == is) continue;
+      j.announce(TransitionKind::kNode, Severity::kInfo,
+                 j.name(i) + (is ? " takes sessions of " : " takes no new sessions of ") +
+                     j.config.listen[l].name + ": " + now.why,
+                 i);
+    }
+  }
+}
+
+// Has anything changed that is only told?
+bool reads_otherwise(const Topology& a, const Topology& b) {
+  return a.valid_until != b.valid_until || a.no_primary_why != b.no_primary_why;
+}
+
 void publish(JudgeContext& j) {
+  JudgeState& s = j.s;
   Topology t = build(j);
-  const bool changed = !same(j.s.published, t);
-  if (changed) ++t.generation;
-  j.s.published = t;
-  if (!changed) return;
+  if (same(s.published, t)) {
+    if (j.now - s.published_at < kRenewal || !reads_otherwise(s.published, t)) return;
+    s.published = std::move(t);
+    s.published_at = j.now;
+    j.out.renewed = true;
+    return;
+  }
+  ++t.generation;
+  announce_admissions(j, s.published, t);
+  s.published = t;
+  s.published_at = j.now;
   for (Transition& transition : j.out.transitions) transition.generation = t.generation;
   j.out.topology = std::move(t);
 }
@@ -68,6 +121,29 @@ void compare_alarms(JudgeContext& j) {
   old = j.alarms;
 }
 
+// Maintenance and failsafe mode, as the members in sight say.
+void note_modes(JudgeContext& j) {
+  bool paused = false;
+  bool failsafe = false;
+  bool any = false;
+  for (const NodeState& n : j.s.nodes) {
+    if (!is_fresh(n) || is_foreign(j.s, n)) continue;
+    any = true;
+    paused |= n.rest.report->pause;
+    failsafe |= n.rest.report->failsafe;
+  }
+  if (!any) return;  // what was said last stands
+  const auto note = [&](bool& mode, bool now_on, const char* on, const char* off) {
+    if (mode == now_on) return;
+    mode = now_on;
+    j.announce(TransitionKind::kCluster, Severity::kWarn, now_on ? on : off);
+  };
+  note(j.s.paused, paused, "the cluster is in maintenance mode: Patroni does not act",
+       "maintenance mode is over");
+  note(j.s.failsafe, failsafe, "failsafe mode is active: the store is out of reach",
+       "failsafe mode is over");
+}
+
 }  // namespace
 
 JudgeState initial_state(const Config& config, std::uint64_t seed) {
@@ -82,19 +158,16 @@ Decision judge(const Config& config, JudgeState& state, const std::vector<Eviden
                Instant now) {
   JudgeContext j{config, state, now, {}, {}};
   for (const Evidence& e : evidence) apply(j, e);
+  note_first_round(j);
+  judge_identity(j);
   update_roles(j);
+  note_modes(j);
   judge_primary(j);
   measure_lag(j);
   compare_alarms(j);
   publish(j);
   plan_requests(j);
   return std::move(j.out);
-}
-
-bool is_foreign(const JudgeState& s, const NodeState& n) {
-  return n.rest.report && !s.system_identifier.empty() &&
-         !n.rest.report->system_identifier.empty() &&
-         n.rest.report->system_identifier != s.system_identifier;
 }
 
 bool is_fresh(const NodeState& n) { return n.rest.report && n.rest.failures == 0; }
@@ -110,6 +183,10 @@ bool leads_standbys(const JudgeState& s, const NodeState& n) {
 
 bool turned_away(const NodeState& n, Instant now) {
   return n.database.turned_away && now - *n.database.turned_away < kTurnedAway;
+}
+
+bool needs_port_check(const NodeState& n, Instant now) {
+  return n.rest.failures > 0 || n.rest.incomplete_replies > 0 || is_late(n, now);
 }
 
 bool is_late(const NodeState& n, Instant now) {

@@ -55,8 +55,8 @@ struct Decision {
   // No new generation, but state.published has newer sentences or a later valid_until: to be
   // published again.
   bool renewed = false;
-  std::vector<Request> requests;     // to begin now
-  Instant wake;                      // call again then, if no evidence comes in before
+  std::vector<Request> requests;  // to begin now
+  Instant wake;                   // call again then, if no evidence comes in before
   std::vector<Transition> transitions;
 };
 
@@ -68,7 +68,8 @@ JudgeState initial_state(const Config& config, std::uint64_t seed);
 Decision judge(const Config& config, JudgeState& state, const std::vector<Evidence>& evidence,
                Instant now);
 
-// The moment from which Patroni could have given the lease of `node` to another one.
+// The moment from which Patroni could have given the lease of `node` to another one. In the past
+// for a node that never showed the lease.
 Instant fence_deadline(const Config& config, const JudgeState& state, std::size_t node);
 
 // Every reachable member says that the cluster is paused, and nobody but `node` has the lease.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "health/judge.h"
 #include "health/text.h"
@@ -14,11 +15,17 @@ namespace pgsteer {
 // A GET /leader without an answer for this long counts as late: the primary is checked more closely
 // before the request's own deadline.
 inline constexpr std::chrono::milliseconds kLate{500};
-// How long the answer of a witness counts, and the pause between two such requests.
+// How long the answer of a witness (a member that reads in the store who the leader is) counts, and
+// the pause between two such requests.
 inline constexpr std::chrono::milliseconds kWitnessFresh{2'000};
 inline constexpr std::chrono::milliseconds kWitnessPace{200};
 // A node's timeline counts as seen for this long after its last answer.
 inline constexpr std::chrono::milliseconds kTimelineFresh{5'000};
+
+// With an answer from one node at least, the first decision waits for the others only this long.
+inline constexpr std::chrono::milliseconds kFirstRound{100};
+// A publication stays valid for this long at least, so that a busy checker costs nobody a session.
+inline constexpr std::chrono::milliseconds kLeastValidity{5'000};
 
 // After a node has turned a session away, no others are sent there until it proves itself again;
 // if it cannot be asked, for this long.
@@ -38,6 +45,7 @@ struct JudgeContext {
 
   NodeState& node(std::size_t i) { return s.nodes[i]; }
   const std::string& name(std::size_t i) const { return config.nodes[i].name; }
+  const NodeState& node(std::size_t i) const { return s.nodes[i]; }
   bool is_primary(std::size_t i) const { return s.primary && s.primary->node == i; }
   void announce(TransitionKind kind, Severity severity, std::string text,
                 std::optional<std::size_t> about = std::nullopt) {
@@ -49,8 +57,14 @@ struct JudgeContext {
 void apply(JudgeContext& j, const Evidence& evidence);
 void update_roles(JudgeContext& j);  // announces each change
 
+// judge_identity.cc: which nodes are ours.
+void judge_identity(JudgeContext& j);
+
 // judge_primary.cc: which node takes writes.
 void judge_primary(JudgeContext& j);
+// Another node that has shown a timeline above `timeline` within the last seconds.
+std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t except,
+                                           std::uint32_t timeline);
 // One node, as listeners that route to the primary see it.
 Verdict primary_verdict(const JudgeContext& j, std::size_t node);
 
@@ -60,19 +74,46 @@ struct Assessment {
   bool lost = false;  // it is no longer the primary
 };
 Assessment assess_unproven(const JudgeContext& j, std::size_t node);
-void note_lease(NodeState& node, const LeaderEvidence& e);
+void note_lease(JudgeContext& j, NodeState& node, const LeaderEvidence& e);
+// `reason` and `why`, unless PostgreSQL's port or a session speaks against the node.
+Verdict with_database(const JudgeContext& j, std::size_t node, Reason reason,
+                      const std::string& why);
+
+// judge_witness.cc: what others say about a node whose Patroni cannot be asked.
+void note_cluster(JudgeContext& j, const ClusterEvidence& e);
 // Does `member`, as the store lists it, mean this configured node?
 bool names_node(const Config& config, const JudgeState& s, const ClusterMember& member,
                 std::size_t node);
+// Another node holds the lease. `replies`: how many times in a row it has to have shown that.
+std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node, unsigned replies);
+// A member has just read in the store that another one than `node` is the leader: who read it.
+std::optional<std::size_t> named_elsewhere(const JudgeContext& j, std::size_t node);
+// The members that have just read in the store that `node` is the leader; empty as soon as the
+// latest of them finds otherwise.
+std::vector<std::size_t> witnesses(const JudgeContext& j, std::size_t node);
+// Patroni on the node does not answer, and nothing says that it is dead.
+bool is_hung(const NodeState& n);
+// Patroni hangs on the node, PostgreSQL answers, and this speaks for it; empty: nothing does.
+std::string witnessed_by(const JudgeContext& j, std::size_t node);
+// Some other node could have the lease of `node` from `deadline` on.
+bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline);
+// TLS fails on every REST API that accepts connections.
+bool is_uncheckable(const JudgeContext& j, std::size_t node);
+// Without a primary: the node that members name although its Patroni cannot be asked. With one
+// witness alone it is on trial.
+void choose_witnessed(JudgeContext& j);
 
 // judge_replica.cc: which nodes take reads.
 void measure_lag(JudgeContext& j);
 Pool judge_pool(JudgeContext& j, std::size_t listener);
 
 // judge_rounds.cc: what to request next, and when.
+void note_first_round(JudgeContext& j);  // has enough been heard to decide something?
 void plan_requests(JudgeContext& j);
 
 bool turned_away(const NodeState& n, Instant now);  // a session, a moment ago
 bool is_late(const NodeState& n, Instant now);      // a GET /leader is in flight for too long
+// Patroni does not tell how PostgreSQL is: its port is asked.
+bool needs_port_check(const NodeState& n, Instant now);
 
 }  // namespace pgsteer

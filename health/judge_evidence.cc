@@ -1,6 +1,7 @@
 // Evidence into facts: what was learnt of each node, before anything is decided.
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "health/judge_context.h"
@@ -29,9 +30,13 @@ void note_replica(NodeState& n, const Report& r, Instant received) {
     n.primary.lost_why.clear();
   }
   // Without a view of the store Patroni cannot tell who is synchronous; its last answer stands.
-  if (r.sync || !r.cluster_unlocked) n.replica.sync = r.sync;
-  const bool streaming = !r.tells_replication_state || r.replication_state == "streaming";
-  if (streaming || !r.in_recovery()) {
+  if (r.sync || r.quorum || !r.cluster_unlocked) {
+    n.replica.sync = r.sync;
+    n.replica.quorum = r.quorum;
+  }
+  // A replica may live from the archive alone (nostream); Patroni's /replica takes it, too.
+  const bool replicates = !r.tells_replication_state || !r.replication_state.empty();
+  if (replicates || !r.in_recovery()) {
     n.replica.not_streaming_since.reset();
   } else if (!n.replica.not_streaming_since) {
     n.replica.not_streaming_since = received;
@@ -43,9 +48,24 @@ void note_failure(NodeState& n, const LeaderEvidence& e) {
     n.rest.failing_since = e.sent;
     if (n.database.answered_at < e.sent) n.database.answer = DatabaseAnswer::kUnknown;
   }
-  const bool silence = e.report.outcome == Outcome::kSilent;
+  // Dropped packets, a full backlog and failing TLS say nothing about Patroni either.
+  const Outcome outcome = e.report.outcome;
+  const bool silence = outcome == Outcome::kSilent || outcome == Outcome::kUnreachable ||
+                       outcome == Outcome::kTlsFailed;
   n.rest.definite_failures = silence ? 0 : n.rest.definite_failures + 1;
   n.lease.replies = 0;
+}
+
+void note_reads(NodeState& n, const LeaderEvidence& e) {
+  StoreReads& reads = n.reads;
+  const Instant before = std::exchange(reads.sent, e.sent);
+  const bool had = std::exchange(reads.known, e.report.dcs_last_seen.has_value());
+  if (!reads.known) return reads.after.reset();
+  const std::int64_t value = *e.report.dcs_last_seen;
+  if (had && value == reads.value) return;
+  reads.value = value;
+  reads.before = e.received;
+  reads.after = had ? std::optional(before) : std::nullopt;
 }
 
 void note_answer(NodeState& n, const LeaderEvidence& e) {
@@ -57,7 +77,10 @@ void note_answer(NodeState& n, const LeaderEvidence& e) {
   n.rest.report_sent = e.sent;
   n.rest.report_received = e.received;
   n.rest.report_round = n.rest.round;
-  n.lease.replies = r.lease ? n.lease.replies + 1 : 0;
+  n.lease.replies = r.lease && !r.by_role() ? n.lease.replies + 1 : 0;
+  if (n.lease.replies == 1) n.lease.since = e.received;
+  note_reads(n, e);
+  if (r.incomplete()) return;  // PostgreSQL has not been heard of
   n.database.answer = DatabaseAnswer::kUnknown;
   n.database.failures = 0;
   n.database.in_recovery = false;
@@ -79,7 +102,7 @@ void apply(JudgeContext& j, const LeaderEvidence& e) {
   if (was_failing && n.tls.answer != TlsAnswer::kUnknown && j.now - n.tls.asked_at > minutes(1)) {
     n.tls.asked = false;  // it may have come back with another configuration
   }
-  if (r.lease) note_lease(n, e);
+  if (r.lease) note_lease(j, n, e);
   note_replica(n, r, e.received);
 }
 
@@ -97,25 +120,21 @@ void apply(JudgeContext& j, const ConfigEvidence& e) {
                    seconds_text(e.times->loop_wait) + ", retry_timeout " +
                    seconds_text(e.times->retry_timeout));
   }
+  if (settings.known && !(settings.times == *e.times)) {
+    settings.before = settings.times;
+    settings.changed = e.received;
+  }
   settings.times = *e.times;
   settings.known = true;
 }
 
-void apply(JudgeContext& j, const ClusterEvidence& e) {
-  j.node(e.node).rest.in_flight = false;
-  if (!j.s.primary || !e.report) return;  // a witness that fails to answer proves nothing
-  auto& answer = j.s.witness.answer;
-  if (answer && e.sent < answer->sent) return;
-  const auto& leader = e.report->leader;
-  const bool names = leader && names_node(j.config, j.s, *leader, j.s.primary->node);
-  answer = WitnessAnswer{e.node, e.sent, names};
-}
+void apply(JudgeContext& j, const ClusterEvidence& e) { note_cluster(j, e); }
 
 void apply(JudgeContext& j, const DatabaseEvidence& e) {
   NodeState& n = j.node(e.node);
   DatabaseState& d = n.database;
   d.in_flight = false;
-  if (n.rest.failures == 0 && !is_late(n, j.now)) return;  // REST has answered meanwhile
+  if (!needs_port_check(n, j.now)) return;  // Patroni has told meanwhile
   d.answered_at = e.received;
   d.failures = e.answer == DatabaseAnswer::kAnswers ? 0 : d.failures + 1;
   // A refusal is definite; one slow answer, on a busy machine, is not.
@@ -167,7 +186,8 @@ void apply(JudgeContext& j, const SuspicionEvidence& e) {
   const bool away = kind == SuspicionKind::kShuttingDown ||
                     kind == SuspicionKind::kConnectRefused || kind == SuspicionKind::kInHotStandby;
   if (away && (taken || n.rest.failures > 0)) n.database.turned_away = j.now;
-  if (kind == SuspicionKind::kInHotStandby && n.rest.failures > 0) n.database.in_recovery = true;
+  const bool unheard = n.rest.failures > 0 || n.rest.incomplete_replies > 0;
+  if (kind == SuspicionKind::kInHotStandby && unheard) n.database.in_recovery = true;
 }
 
 void apply(JudgeContext& j, const WritableEvidence& e) {
@@ -197,7 +217,10 @@ NodeRole role_of(const JudgeContext& j, std::size_t i) {
   if (r.lease && r.in_recovery()) return NodeRole::kPromoting;
   if (r.writable()) return NodeRole::kPrimary;
   if (r.role == Role::kStandbyLeader && r.in_recovery()) return NodeRole::kStandbyLeader;
-  if (r.in_recovery()) return n.replica.sync ? NodeRole::kSyncReplica : NodeRole::kReplica;
+  if (r.in_recovery()) {
+    if (n.replica.sync) return NodeRole::kSyncReplica;
+    return n.replica.quorum ? NodeRole::kQuorumReplica : NodeRole::kReplica;
+  }
   if (r.incomplete()) return NodeRole::kUnknown;
   return NodeRole::kStopped;
 }

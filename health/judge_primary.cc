@@ -4,7 +4,6 @@
 // proves that it is not (it says so itself, another node leads on a higher timeline, its fence
 // deadline passes). Only then, or from the start, another node becomes it.
 #include <algorithm>
-#include <map>
 
 #include "health/judge_context.h"
 
@@ -15,55 +14,16 @@ std::string on_timeline(std::uint32_t timeline) {
   return "timeline " + (timeline == 0 ? std::string("unknown") : std::to_string(timeline));
 }
 
-// Once the first round is in, the identifier that most nodes show is the cluster's. If two are
-// shown equally often, the one whose node leads wins.
-void learn_identity(JudgeContext& j) {
-  JudgeState& s = j.s;
-  if (!s.system_identifier.empty() || !s.first_round_done) return;
-  std::map<std::string, unsigned> votes;
-  for (const NodeState& n : s.nodes) {
-    if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
-    votes[n.rest.report->system_identifier] += n.rest.report->leads() ? 3 : 2;
-  }
-  if (votes.empty()) return;
-  const auto best = std::max_element(
-      votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  const auto ties = std::count_if(votes.begin(), votes.end(),
-                                  [&](const auto& v) { return v.second == best->second; });
-  if (ties > 1) {
-    j.alarms[AlarmKey{AlarmKind::kIdentity}] =
-        "the configured nodes belong to different clusters, and none is the majority";
-    return;
-  }
-  s.system_identifier = best->first;
-}
-
 void note_timelines(JudgeContext& j) {
   TimelineState& timelines = j.s.timelines;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.s.nodes[i];
-    if (is_foreign(j.s, n)) {
-      j.alarms[AlarmKey{AlarmKind::kForeign, i}] =
-          j.name(i) + " belongs to another cluster: its system identifier is " +
-          n.rest.report->system_identifier + ", ours is " + j.s.system_identifier;
-    } else if (is_fresh(n) && n.rest.report->timeline > timelines.highest) {
+    if (is_foreign(j.s, n)) continue;
+    if (is_fresh(n) && n.rest.report->timeline > timelines.highest) {
       timelines.highest = n.rest.report->timeline;
       timelines.highest_node = j.name(i);
     }
   }
-}
-
-// Another node that has shown a timeline above `timeline` within the last seconds.
-std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t except,
-                                           std::uint32_t timeline) {
-  if (timeline == 0) return std::nullopt;
-  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
-    const NodeState& n = j.s.nodes[i];
-    if (i == except || !n.rest.report || is_foreign(j.s, n)) continue;
-    if (n.rest.report->timeline <= timeline) continue;
-    if (is_fresh(n) || j.now - n.rest.report_received <= kTimelineFresh) return i;
-  }
-  return std::nullopt;
 }
 
 void drop_primary(JudgeContext& j, Reason reason, const std::string& why) {
@@ -72,7 +32,6 @@ void drop_primary(JudgeContext& j, Reason reason, const std::string& why) {
   j.announce(TransitionKind::kLost, Severity::kWarn,
              j.name(i) + " is no longer the primary: " + why, i);
   j.s.primary.reset();
-  j.s.witness.answer.reset();
 }
 
 void adopt_primary(JudgeContext& j, std::size_t i) {
@@ -80,11 +39,10 @@ void adopt_primary(JudgeContext& j, std::size_t i) {
   NodeState& n = j.node(i);
   const std::uint32_t timeline = n.rest.report->timeline;
   const std::string why = "has the lease and takes writes on " + on_timeline(timeline);
-  s.primary = CurrentPrimary{i, timeline, j.now, {Admission::kAdmit, Reason::kPrimary, why}, true};
-  s.witness.answer.reset();
+  const Verdict verdict{Admission::kAdmit, Reason::kPrimary, why};
+  s.primary = CurrentPrimary{i, timeline, j.now, verdict, true, false};
   s.suspicion.futile = 0;
   n.primary = {j.now, Reason::kNotPrimary, ""};
-  if (s.system_identifier.empty()) s.system_identifier = n.rest.report->system_identifier;
   if (timeline != 0 && timeline < s.timelines.highest) {
     s.timelines.went_back = j.name(i) + " leads on timeline " + std::to_string(timeline) +
                             ", but " + s.timelines.highest_node + " had been on timeline " +
@@ -98,8 +56,8 @@ void adopt_primary(JudgeContext& j, std::size_t i) {
 }
 
 // The current primary has answered with the lease, but does not lead as it should.
-Assessment assess_lease(const NodeState& n, const std::string& state) {
-  const Report& r = *n.rest.report;
+Assessment assess_lease(const JudgeContext& j, std::size_t i, const std::string& state) {
+  const Report& r = *j.node(i).rest.report;
   if (r.role == Role::kStandbyLeader) {
     return {
         {Admission::kCut, Reason::kStandbyLeader, "leads a standby cluster, which is read-only"},
@@ -110,9 +68,8 @@ Assessment assess_lease(const NodeState& n, const std::string& state) {
             false};
   }
   if (r.incomplete()) {
-    const bool again = n.rest.incomplete_replies > 1;
-    return {{again ? Admission::kDrain : Admission::kAdmit, Reason::kDegraded,
-             "has the lease, but Patroni's query of PostgreSQL fails"},
+    return {with_database(j, i, Reason::kDegraded,
+                          "has the lease, but Patroni's query of PostgreSQL fails"),
             false};
   }
   return {{Admission::kDrain, Reason::kNotRunning, "has the lease, but PostgreSQL is " + state},
@@ -132,12 +89,10 @@ Assessment assess_answer(const JudgeContext& j, std::size_t i) {
              "has the lease and takes writes on " + on_timeline(r.timeline)},
             false};
   }
-  if (r.lease) return assess_lease(n, state);
-  const bool in_memory =
-      r.role == Role::kPrimary || r.role == Role::kPromoted || r.role == Role::kUnknown;
-  if (r.writable() || (r.incomplete() && in_memory && n.rest.incomplete_replies < 2)) {
-    return assess_unproven(j, i);
-  }
+  if (r.lease) return assess_lease(j, i, state);
+  // Without an answer of PostgreSQL the role comes from Patroni's memory. A Patroni that has just
+  // started takes itself for a replica; "demoted" is remembered for a reason.
+  if (r.writable() || (r.incomplete() && r.role != Role::kDemoted)) return assess_unproven(j, i);
   return {
       {Admission::kCut, Reason::kLostRole,
        std::string("reports that it is not the leader: role ") + to_string(r.role) + ", " + state},
@@ -160,8 +115,18 @@ bool is_unreliable(const JudgeContext& j, std::size_t i) {
   return dead || j.now >= fence_deadline(j.config, j.s, i);
 }
 
+// A session that could write, a second witness or Patroni itself end the trial.
+void end_trial(JudgeContext& j) {
+  CurrentPrimary& p = *j.s.primary;
+  if (!p.on_trial) return;
+  const NodeState& n = j.node(p.node);
+  const bool wrote = n.database.writable_at && *n.database.writable_at >= p.since;
+  if (wrote || is_fresh(n) || witnesses(j, p.node).size() > 1) p.on_trial = false;
+}
+
 // The verdict on the current primary, with an announcement when it changes.
 void assess_primary(JudgeContext& j) {
+  end_trial(j);
   const std::size_t i = j.s.primary->node;
   const auto [verdict, lost] = is_unreliable(j, i) ? assess_unproven(j, i) : assess_answer(j, i);
   CurrentPrimary& p = *j.s.primary;
@@ -227,11 +192,21 @@ void alarm_claimants(JudgeContext& j, const std::vector<std::size_t>& claimants)
   j.alarms[AlarmKey{AlarmKind::kClaimants}] = text;
 }
 
+// The lease has been shown without a break for longer than a key lives, over reads of the store.
+bool outweighs_timelines(const JudgeContext& j, std::size_t i) {
+  const NodeState& n = j.node(i);
+  const bool reads = !n.reads.known || (n.reads.after && *n.reads.after > n.lease.since);
+  return n.lease.replies > 1 && reads && j.now - n.lease.since > j.s.settings.times.ttl;
+}
+
 // There is no current primary: the claimant on the highest timeline becomes it, if it is the only
-// one there and no node shows a higher one. A claim from an unreliable answer does not count: the
-// node might have lost its place a moment ago by the very fact that makes the answer unreliable.
+// one there and no node shows a higher one. A claim by role alone counts only without any other. A
+// claim from an unreliable answer does not count: the node might have lost its place a moment ago
+// by the very fact that makes the answer unreliable.
 void choose_primary(JudgeContext& j, std::vector<std::size_t> claimants) {
   std::erase_if(claimants, [&](std::size_t i) { return is_unreliable(j, i); });
+  const auto by_role = [&](std::size_t i) { return j.node(i).rest.report->by_role(); };
+  if (!std::all_of(claimants.begin(), claimants.end(), by_role)) std::erase_if(claimants, by_role);
   if (claimants.empty()) return;
   const auto timeline = [&](std::size_t i) { return j.s.nodes[i].rest.report->timeline; };
   const auto best =
@@ -240,7 +215,8 @@ void choose_primary(JudgeContext& j, std::vector<std::size_t> claimants) {
   const auto equals = std::count_if(claimants.begin(), claimants.end(),
                                     [&](std::size_t i) { return timeline(i) == timeline(best); });
   if (equals > 1) return;  // alarm_claimants has raised the alarm
-  if (const auto higher = higher_timeline(j, best, timeline(best))) {
+  const auto higher = higher_timeline(j, best, timeline(best));
+  if (higher && !outweighs_timelines(j, best)) {
     PrimaryState& state = j.node(best).primary;
     state.lost = Reason::kStaleTimeline;
     state.lost_why = "claims to lead on timeline " + std::to_string(timeline(best)) + " while " +
@@ -260,7 +236,7 @@ void check_superseded(JudgeContext& j, const std::vector<std::size_t>& claimants
       claims_primary(j.s, n) ? std::max(p.timeline, n.rest.report->timeline) : p.timeline;
   for (const std::size_t i : claimants) {
     const std::uint32_t timeline = j.s.nodes[i].rest.report->timeline;
-    if (i == p.node || timeline <= own || own == 0) continue;
+    if (i == p.node || timeline <= own || own == 0 || j.node(i).rest.report->by_role()) continue;
     drop_primary(j, Reason::kSuperseded,
                  j.name(i) + " leads on the higher timeline " + std::to_string(timeline));
     return;
@@ -324,12 +300,20 @@ std::optional<Verdict> verdict_with_lease(const NodeState& n) {
 
 }  // namespace
 
+std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t except,
+                                           std::uint32_t timeline) {
+  if (timeline == 0) return std::nullopt;
+  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
+    const NodeState& n = j.s.nodes[i];
+    if (i == except || !n.rest.report || is_foreign(j.s, n)) continue;
+    if (n.rest.report->timeline <= timeline) continue;
+    if (is_fresh(n) || j.now - n.rest.report_received <= kTimelineFresh) return i;
+  }
+  return std::nullopt;
+}
+
 void judge_primary(JudgeContext& j) {
   JudgeState& s = j.s;
-  s.first_round_done =
-      s.first_round_done ||
-      std::all_of(s.nodes.begin(), s.nodes.end(), [](const NodeState& n) { return n.rest.tried; });
-  learn_identity(j);
   note_timelines(j);
   if (s.first_round_done) {
     const std::vector<std::size_t> claimants = find_claimants(j);
@@ -338,8 +322,9 @@ void judge_primary(JudgeContext& j) {
     if (s.primary) follow_timeline(j);
     alarm_claimants(j, claimants);
     const bool identified =
-        !s.system_identifier.empty() || !j.alarms.contains(AlarmKey{AlarmKind::kIdentity});
+        !s.identity.identifier.empty() || !j.alarms.contains(AlarmKey{AlarmKind::kIdentity});
     if (!s.primary && identified) choose_primary(j, claimants);
+    if (!s.primary) choose_witnessed(j);
     alarm_timelines(j);
     if (s.primary && !s.primary->proven) s.suspicion.futile = 0;
   }

@@ -44,6 +44,7 @@ bool admitted_before(const Listener& l, std::size_t i) {
 // Patroni on the node does not answer. May its sessions go on?
 Verdict silent_verdict(const Listener& l, std::size_t i) {
   const NodeState& n = l.j.s.nodes[i];
+  if (!n.rest.tried) return drain(Reason::kUnknown, "has not been checked yet");
   const DatabaseState& d = n.database;
   const auto failing = l.j.now - n.rest.failing_since;
   const std::string why = "Patroni does not answer (" + n.rest.attempt.detail + ")";
@@ -126,8 +127,12 @@ Verdict replica_verdict(const Listener& l, std::size_t i) {
   if (listen.to == Target::kSync && !n.sync) {
     return drain(Reason::kNotSync, "is not a synchronous standby");
   }
-  if (listen.to == Target::kAsync && n.sync) {
-    return drain(Reason::kNotAsync, "is a synchronous standby");
+  if (listen.to == Target::kQuorum && !n.quorum) {
+    return drain(Reason::kNotQuorum, "is not a quorum standby");
+  }
+  if (listen.to == Target::kAsync && (n.sync || n.quorum)) {
+    return drain(Reason::kNotAsync,
+                 std::string("is a ") + (n.sync ? "synchronous" : "quorum") + " standby");
   }
   if (n.not_streaming_since && could_stream(l.j)) {
     const auto since = l.j.now - *n.not_streaming_since;

@@ -49,9 +49,16 @@ milliseconds pace(const JudgeContext& j) {
   const auto hunted = j.now - j.s.rounds.hunting_since;
   auto hunt = j.config.health.hunt_interval;
   if (hunted >= seconds(30)) hunt = std::max(hunt, milliseconds(250));
-  if (hunted >= seconds(60)) hunt = std::max(hunt, milliseconds(500));
-  if (hunted >= seconds(120)) hunt = interval;
   return std::min(hunt, interval);
+}
+
+// Its TLS fails, or what answers there never was Patroni's REST API: asking often helps nobody, and
+// each such request costs Patroni a worker thread.
+bool is_misconfigured(const NodeState& n) {
+  const Outcome outcome = n.rest.attempt.outcome;
+  if (n.rest.failures < 3) return false;
+  if (outcome == Outcome::kTlsFailed) return true;
+  return !n.rest.report && (outcome == Outcome::kMalformed || outcome == Outcome::kEmpty);
 }
 
 // A node that is checked more often than the others: it is being promoted, or has just failed.
@@ -75,7 +82,10 @@ class Planner {
 
  private:
   void plan_witness();
+  std::optional<Instant> witness_due() const;
+  bool ask_witness(std::optional<std::size_t> about);
   void plan_first_config();
+  void plan_settings();
   void plan_round();
   void plan_quick_checks();
   void plan_port_checks();
@@ -110,26 +120,51 @@ void Planner::request(std::size_t i, ProbeKind kind) {
   }
 }
 
-// Close to the fence deadline of a hung Patroni, the other members are asked whom the store names.
-void Planner::plan_witness() {
-  JudgeState& s = j_.s;
-  if (!s.primary || s.primary->proven) return;
-  const std::size_t primary = s.primary->node;
-  const RestState& rest = s.nodes[primary].rest;
-  if (rest.failures == 0 || rest.attempt.outcome != Outcome::kSilent) return;
-  const Instant from = fence_deadline(j_.config, s, primary) - seconds(2);
-  if (j_.now < from) return wake_at(from);
+// From when on a member is asked whom the store names; empty: nobody needs to know.
+std::optional<Instant> Planner::witness_due() const {
+  const JudgeState& s = j_.s;
+  if (!s.first_round_done || (s.primary && s.primary->proven)) return std::nullopt;
   const Instant next = s.witness.asked_at + kWitnessPace;
-  if (j_.now < next) return wake_at(next);
+  if (!s.primary) {
+    // Somebody whose Patroni hangs may lead. The longer that takes, the less it is worth.
+    const bool any = std::any_of(s.nodes.begin(), s.nodes.end(), [](const NodeState& n) {
+      return is_hung(n) && n.database.answer == DatabaseAnswer::kAnswers;
+    });
+    const bool long_since = s.rounds.hunting && j_.now - s.rounds.hunting_since >= seconds(30);
+    if (!any) return std::nullopt;
+    return long_since ? s.witness.asked_at + seconds(1) : next;
+  }
+  const std::size_t primary = s.primary->node;
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    const NodeState& n = s.nodes[i];
+    if (i != primary && is_fresh(n) && !is_foreign(s, n) && n.lease.replies > 0) return next;
+  }
+  if (!is_hung(s.nodes[primary])) return std::nullopt;
+  return std::max(next, fence_deadline(j_.config, s, primary) - seconds(2));
+}
+
+// Asks the next member but `about`. False: none can be asked now.
+bool Planner::ask_witness(std::optional<std::size_t> about) {
+  JudgeState& s = j_.s;
   for (std::size_t k = 0; k < s.nodes.size(); ++k) {
     const std::size_t i = (s.witness.next + k) % s.nodes.size();
     const NodeState& n = s.nodes[i];
-    if (i == primary || n.rest.in_flight || !is_fresh(n) || is_foreign(s, n)) continue;
+    if (i == about || n.rest.in_flight || !is_fresh(n) || is_foreign(s, n)) continue;
     s.witness.next = i + 1;
     s.witness.asked_at = j_.now;
     request(i, ProbeKind::kCluster);
-    return wake_at(j_.now + kWitnessPace);
+    return true;
   }
+  return false;
+}
+
+void Planner::plan_witness() {
+  const auto due = witness_due();
+  if (!due) return;
+  if (j_.now < *due) return wake_at(*due);
+  const JudgeState& s = j_.s;
+  const auto about = s.primary ? std::optional(s.primary->node) : std::nullopt;
+  if (ask_witness(about)) wake_at(j_.now + kWitnessPace);
 }
 
 // The node that is asked for the configuration: a replica rather than the primary.
@@ -169,18 +204,26 @@ void Planner::plan_round() {
   if (hunt) r.next = std::min(r.next, r.began + pace(j_));
   if (r.number > 0 && j_.now < r.next) return wake_at(r.next);
 
-  ++r.number;
+  if (r.number++ == 0) r.first = j_.now;
   r.began = j_.now;
   r.next = j_.now + (hunt ? pace(j_) : jittered_interval(j_));
   wake_at(r.next);
-  if (!hunt && s.settings.known && j_.now >= s.settings.due) {
-    if (const auto i = config_node()) {
-      s.settings.due = j_.now + seconds(30);
-      request(*i, ProbeKind::kConfig);
-    }
-  }
+  if (!hunt) plan_settings();
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
-    if (!s.nodes[i].rest.in_flight) request(i, ProbeKind::kLeader);
+    const NodeState& n = s.nodes[i];
+    const bool pause = is_misconfigured(n) && j_.now < n.rest.sent + j_.config.health.interval;
+    if (!n.rest.in_flight && !pause) request(i, ProbeKind::kLeader);
+  }
+}
+
+// In quiet rounds only, and one at a time: it takes the place of the node's check.
+void Planner::plan_settings() {
+  JudgeState& s = j_.s;
+  Instant& due = s.settings.known && j_.now >= s.settings.due ? s.settings.due : s.members.due;
+  if (!s.first_round_done || j_.now < due) return;
+  if (const auto i = config_node()) {
+    request(*i, &due == &s.settings.due ? ProbeKind::kConfig : ProbeKind::kCluster);
+    due = j_.now + seconds(30);
   }
 }
 
@@ -203,8 +246,7 @@ void Planner::plan_port_checks() {
   for (std::size_t i = 0; i < j_.s.nodes.size(); ++i) {
     const NodeState& n = j_.s.nodes[i];
     const DatabaseState& d = n.database;
-    const bool answering = n.rest.failures == 0 && !is_late(n, j_.now);
-    if (answering || d.in_flight || n.addresses.empty()) continue;
+    if (!needs_port_check(n, j_.now) || d.in_flight || n.addresses.empty()) continue;
     const bool recent = n.rest.failures == 0 || j_.now - n.rest.failing_since < seconds(5);
     const milliseconds others = recent ? milliseconds(500) : milliseconds(5'000);
     const milliseconds every = j_.is_primary(i) ? std::max(pace(j_), milliseconds(200)) : others;
@@ -222,8 +264,9 @@ void Planner::plan_port_checks() {
 void Planner::plan_tls_checks() {
   for (std::size_t i = 0; i < j_.s.nodes.size(); ++i) {
     const NodeState& n = j_.s.nodes[i];
-    if (n.tls.in_flight || n.addresses.empty() || !is_fresh(n)) continue;
-    if (!n.rest.report->location && !n.rest.report->replayed) continue;
+    if (n.tls.in_flight || n.addresses.empty()) continue;
+    const bool queried = is_fresh(n) && (n.rest.report->location || n.rest.report->replayed);
+    if (!queried && n.database.answer != DatabaseAnswer::kAnswers) continue;
     const bool again =
         n.tls.answer == TlsAnswer::kUnknown && j_.now - n.tls.asked_at >= seconds(60);
     if (!n.tls.asked || again) request(i, ProbeKind::kTls);
@@ -234,6 +277,10 @@ void Planner::plan_tls_checks() {
 void Planner::plan_wake() {
   const JudgeState& s = j_.s;
   wake_at(s.suspicion.until);
+  if (!s.first_round_done) wake_at(s.rounds.first + kFirstRound);
+  if (!s.identity.next.empty()) {
+    wake_at(s.identity.next_since + j_.config.health.identity_settle);
+  }
   if (!s.primary) return;
   const NodeState& n = s.nodes[s.primary->node];
   if (n.rest.in_flight && n.rest.kind == ProbeKind::kLeader) wake_at(n.rest.sent + kLate);
@@ -241,7 +288,9 @@ void Planner::plan_wake() {
     wake_at(fence_deadline(j_.config, s, s.primary->node));
   }
   if (n.database.turned_away) wake_at(*n.database.turned_away + kTurnedAway);
-  if (s.witness.answer) wake_at(s.witness.answer->sent + kWitnessFresh + milliseconds(1));
+  for (const NodeState& other : s.nodes) {
+    if (other.store) wake_at(other.store->sent + kWitnessFresh + milliseconds(1));
+  }
 }
 
 Instant Planner::plan() {
@@ -256,6 +305,38 @@ Instant Planner::plan() {
 }
 
 }  // namespace
+
+// Everybody has been tried; or a majority agrees on the cluster and on the only lease, which is on
+// the highest timeline in sight; or somebody has answered, and the others had their time.
+void note_first_round(JudgeContext& j) {
+  JudgeState& s = j.s;
+  if (s.first_round_done || s.rounds.number == 0) return;
+  std::size_t tried = 0;
+  std::size_t answered = 0;
+  const Report* leader = nullptr;
+  bool contradiction = false;
+  const Report* any = nullptr;
+  for (const NodeState& n : s.nodes) {
+    tried += n.rest.tried ? 1 : 0;
+    if (!is_fresh(n)) continue;
+    ++answered;
+    const Report& r = *n.rest.report;
+    if (any) {
+      contradiction |= r.scope != any->scope || r.system_identifier != any->system_identifier;
+    }
+    any = &r;
+    if (!r.lease) continue;
+    contradiction |= leader != nullptr || r.by_role();
+    leader = &r;
+  }
+  const bool highest = leader && std::all_of(s.nodes.begin(), s.nodes.end(), [&](const auto& n) {
+                         return !is_fresh(n) || n.rest.report->timeline <= leader->timeline;
+                       });
+  const bool clear =
+      leader && leader->leads() && highest && !contradiction && 2 * answered > s.nodes.size();
+  s.first_round_done =
+      tried == s.nodes.size() || clear || (answered > 0 && j.now >= s.rounds.first + kFirstRound);
+}
 
 void plan_requests(JudgeContext& j) { j.out.wake = Planner(j).plan(); }
 

@@ -66,15 +66,38 @@ struct DatabaseState {
   std::optional<Instant> writable_at;  // when a session last found in_hot_standby = off
 };
 
-// When the node's Patroni surely read the store, from replies that show the lease (judge_fence.cc).
+// The reads of the store that the node's Patroni shows (dcs_last_seen), from all of its replies.
+struct StoreReads {
+  bool known = false;      // the next two members mean something
+  std::int64_t value = 0;  // as shown last, by the node's own clock
+  Instant before{};        // that read did not happen after this, on our clock
+  // Nor before this, without a look at the node's clock: when a request that showed an older read
+  // was sent. Empty: only one read has been seen.
+  std::optional<Instant> after;
+  Instant sent{};  // of the last request
+};
+
+// What the store said when the node answered GET /cluster.
+struct StoreAnswer {
+  Instant sent{};
+  bool named = false;                 // there was a leader
+  std::optional<std::size_t> leader;  // if it is one of the configured nodes
+  std::uint32_t timeline = 0;         // the leader's, as it last wrote it itself; 0: unknown
+};
+
+// How long the leader lease of the node surely lasts, from replies that show it (judge_fence.cc).
 struct LeaseState {
   unsigned replies = 0;         // answers in a row that showed the lease
+  Instant since{};              // when the first of them was received
   bool read_known = false;      // the next three members mean something
   std::int64_t read_value = 0;  // dcs_last_seen as shown
   Instant read_after{};         // the read did not happen before this, on our clock
   Instant read_before{};        // the read did not happen after this
-  Instant proof_sent{};         // when the last request that showed the lease was sent
-  bool failsafe = false;        // that reply said that failsafe mode was active
+  // The key was renewed after this. Empty: as long as only one read has been seen.
+  std::optional<Instant> renewed_after;
+  Instant proof_sent{};  // when the last request that showed the lease was sent
+  Instant proof_received{};
+  bool failsafe = false;  // that reply said that failsafe mode was active
 };
 
 // The node as a replica.
@@ -82,6 +105,7 @@ struct ReplicaState {
   std::optional<std::uint64_t> lag;  // bytes
   std::uint64_t lag_round = 0;       // in which it was measured
   bool sync = false;                 // stays as it is while the store cannot be read
+  bool quorum = false;               // the same
   bool seen = false;                 // the node has been a replica since the start
   std::optional<Instant> not_streaming_since;
 };
@@ -111,8 +135,11 @@ struct NodeState {
   PauseState pause;
   DatabaseState database;
   LeaseState lease;
+  StoreReads reads;
+  std::optional<StoreAnswer> store;  // its last GET /cluster that was answered
   ReplicaState replica;
   PrimaryState primary;
+  bool was_ours = false;               // it has shown our identifier since the start
   NodeRole role = NodeRole::kUnknown;  // decides some verdicts; observers see it, too
   Instant role_since{};
   CheckHistory checks;
@@ -130,20 +157,23 @@ struct CurrentPrimary {
   std::size_t node = 0;
   std::uint32_t timeline = 0;
   Instant since{};
-  Verdict verdict;      // for listeners that route to the primary
-  bool proven = false;  // by the last attempt
+  Verdict verdict;        // for listeners that route to the primary
+  bool proven = false;    // by the last attempt
+  bool on_trial = false;  // only one member has named it, and no session has found it writable
 };
 
-// Whom the store named as the leader, as a member other than the primary answered GET /cluster.
-struct WitnessAnswer {
-  std::size_t node = 0;  // who answered
-  Instant sent{};
-  bool names_primary = false;
-};
+// Whom GET /cluster goes to next: a member that reads in the store who the leader is.
 struct WitnessState {
-  std::optional<WitnessAnswer> answer;
   std::size_t next = 0;  // the node to ask first
   Instant asked_at{};
+};
+
+// The members of the cluster, by the last GET /cluster that was answered.
+struct MemberList {
+  bool known = false;
+  bool strangers = false;     // a member is none of the configured nodes
+  std::vector<bool> by_node;  // the configured node is a member
+  Instant due{};              // when it is read again
 };
 
 // The dynamic configuration of the cluster (GET /config).
@@ -151,6 +181,19 @@ struct PatroniSettings {
   DcsTimes times;
   bool known = false;  // false: `times` has Patroni's defaults
   Instant due{};       // when it is read again
+  // Before the last change: the key may still have these times.
+  DcsTimes before;
+  std::optional<Instant> changed;
+};
+
+// Which cluster is ours. Learnt at the start; kept from then on (judge_identity.cc).
+struct Identity {
+  std::string scope;       // Patroni's name of the cluster; empty: not told
+  std::string identifier;  // database_system_identifier; empty: not known yet
+  bool settled = false;    // false: learnt from too few nodes, may still turn out otherwise
+  // Another identifier that every node in sight shows, and since when.
+  std::string next;
+  Instant next_since{};
 };
 
 struct TimelineState {
@@ -162,6 +205,7 @@ struct TimelineState {
 // The rounds in which every node is asked.
 struct RoundState {
   std::uint64_t number = 0;
+  Instant first{};  // when the first one began
   Instant began{};
   Instant next{};
   bool hunting = false;  // rounds follow each other fast because the primary is in question
@@ -182,6 +226,8 @@ enum class AlarmKind : std::uint8_t {
   kIdentity,          // the nodes belong to different clusters, and none is the majority
   kStaleTimeline,     // a node claims to lead on a timeline below one in sight
   kTimelineWentBack,  // the primary leads on a timeline below one that was seen before
+  kNewIdentifier,     // every node in sight shows another system identifier than before
+  kUncheckable,       // TLS of every REST API fails
 };
 struct AlarmKey {
   AlarmKind kind = AlarmKind::kClaimants;
@@ -194,22 +240,27 @@ struct JudgeState {
   std::vector<NodeState> nodes;                 // in the order of the config
   std::vector<std::vector<PoolMemory>> memory;  // [listener][node]
   std::optional<CurrentPrimary> primary;
-  std::string system_identifier;  // the cluster's; empty: not known yet
+  Identity identity;
   TimelineState timelines;
   WitnessState witness;
+  MemberList members;
   PatroniSettings settings;
   RoundState rounds;
   SuspicionState suspicion;
   Alarms alarms;                  // that hold now
-  bool first_round_done = false;  // each node has been tried
+  bool paused = false;            // a member says that the cluster is in maintenance mode
+  bool failsafe = false;          // a member says that failsafe mode is active
+  bool first_round_done = false;  // enough nodes have answered to decide something
   std::string no_primary_why = "no node has been checked yet";
   std::uint64_t random = 0;  // state of the jitter
   Topology published;        // generation 0: nothing yet
+  Instant published_at{};    // also when it was published again
 };
 
 // Questions that judge and the views share.
-bool is_foreign(const JudgeState& state, const NodeState& node);  // belongs to another cluster
-bool is_fresh(const NodeState& node);                             // its last attempt was answered
+// Belongs to another cluster: its scope or its system identifier is not ours.
+bool is_foreign(const JudgeState& state, const NodeState& node);
+bool is_fresh(const NodeState& node);  // its last attempt was answered
 // Its last attempt was answered: it has the lease, takes writes and belongs to this cluster.
 bool claims_primary(const JudgeState& state, const NodeState& node);
 // Its last attempt was answered: it leads a standby cluster, which is read-only.

@@ -10,7 +10,8 @@ enum class NodeRole : std::uint8_t {
   kPrimary,
   kPromoting,  // has the leader lease and is still in recovery
   kReplica,
-  kSyncReplica,  // a synchronous standby
+  kSyncReplica,    // a synchronous standby
+  kQuorumReplica,  // a quorum standby
   kStandbyLeader,
   kStopped,  // Patroni answers, PostgreSQL does not run
   kSilent,   // Patroni does not answer
@@ -20,7 +21,8 @@ enum class NodeRole : std::uint8_t {
 };
 
 // The same word in the log, the metrics, the JSON and on the page: "primary", "promoting",
-// "replica", "sync_replica", "standby_leader", "stopped", "silent", "down", "foreign", "unknown".
+// "replica", "sync_replica", "quorum_replica", "standby_leader", "stopped", "silent", "down",
+// "foreign", "unknown".
 const char* to_string(NodeRole);
 
 }  // namespace pgsteer

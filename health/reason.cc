@@ -57,6 +57,8 @@ const char* to_string(Reason reason) {
       return "tag_mismatch";
     case Reason::kNotSync:
       return "not_sync";
+    case Reason::kNotQuorum:
+      return "not_quorum";
     case Reason::kNotAsync:
       return "not_async";
     case Reason::kPromoted:
@@ -109,6 +111,8 @@ const char* to_string(NodeRole role) {
       return "replica";
     case NodeRole::kSyncReplica:
       return "sync_replica";
+    case NodeRole::kQuorumReplica:
+      return "quorum_replica";
     case NodeRole::kStandbyLeader:
       return "standby_leader";
     case NodeRole::kStopped:

@@ -48,7 +48,8 @@ enum class Reason : std::uint8_t {
   kNoLoadBalance,  // tagged noloadbalance
   kTagMismatch,    // lacks the tags that the listener requires
   kNotSync,        // not a synchronous standby
-  kNotAsync,       // a synchronous standby
+  kNotQuorum,      // not a quorum standby
+  kNotAsync,       // a synchronous or quorum standby
   kPromoted,       // was a replica and is now the primary: its reads drain
   kFallback,       // the primary, serving reads because no replica can
   kStandIn,        // the primary, not needed for reads because a replica is there

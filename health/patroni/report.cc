@@ -47,6 +47,14 @@ std::string text_of(const json& value) { return value.is_string() ? value.get<st
 
 bool true_of(const json& value) { return value.is_boolean() && value.get<bool>(); }
 
+// Python's truth, by which Patroni reads these tags: 1 and any text that is not empty are true.
+bool truth_of(const json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number()) return value.get<double>() != 0;
+  return (value.is_string() || value.is_structured()) && !value.empty() &&
+         !(value.is_string() && value.get_ref<const std::string&>().empty());
+}
+
 std::string tag_text(const json& value) {
   if (value.is_string()) return value.get<std::string>();
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -105,8 +113,14 @@ std::string server_version_text(const json& value) {
 void read_tags(const json& tags, Report& report) {
   if (!tags.is_object()) return;
   for (const auto& [key, value] : tags.items()) report.tags[key] = tag_text(value);
-  const auto it = report.tags.find("noloadbalance");
-  report.noloadbalance = it != report.tags.end() && it->second == "true";
+  report.noloadbalance = truth_of(member(tags, "noloadbalance"));
+  report.nofailover = truth_of(member(tags, "nofailover"));
+}
+
+std::uint32_t timeline_of(const json& value) {
+  const auto timeline = unsigned_of(value);
+  if (!timeline || *timeline > std::numeric_limits<std::uint32_t>::max()) return 0;
+  return static_cast<std::uint32_t>(*timeline);
 }
 
 void read_positions(const json& body, Report& report) {
@@ -114,10 +128,7 @@ void read_positions(const json& body, Report& report) {
   report.location = unsigned_of(member(xlog, "location"));
   report.replayed = unsigned_of(member(xlog, "replayed_location"));
   report.received = unsigned_of(member(xlog, "received_location"));
-  const auto timeline = unsigned_of(member(body, "timeline"));
-  if (timeline && *timeline <= std::numeric_limits<std::uint32_t>::max()) {
-    report.timeline = static_cast<std::uint32_t>(*timeline);
-  }
+  report.timeline = timeline_of(member(body, "timeline"));
 }
 
 // Copying and printing a document recurse once per level, so deeper levels are dropped. Patroni's
@@ -176,8 +187,8 @@ Report parse_report(int status, std::string_view body, std::string_view date) {
   report.replication_state = text_of(member(parsed, "replication_state"));
   report.tells_replication_state =
       !report.replication_state.empty() || at_least_3_1(report.patroni_version);
-  report.sync =
-      true_of(member(parsed, "sync_standby")) || true_of(member(parsed, "quorum_standby"));
+  report.sync = true_of(member(parsed, "sync_standby"));
+  report.quorum = true_of(member(parsed, "quorum_standby"));
   report.cluster_unlocked = true_of(member(parsed, "cluster_unlocked"));
   report.failsafe = true_of(member(parsed, "failsafe_mode_is_active"));
   report.pause = true_of(member(parsed, "pause"));
@@ -254,6 +265,7 @@ std::optional<ClusterReport> parse_cluster_reply(int status, std::string_view bo
     m.api_url = text_of(member(entry, "api_url"));
     m.host = text_of(member(entry, "host"));
     m.port = port_of(member(entry, "port"));
+    m.timeline = timeline_of(member(entry, "timeline"));
     m.leader = m.role == "leader" || m.role == "standby_leader";
     if (m.leader) report.leader = m;
     report.members.push_back(std::move(m));

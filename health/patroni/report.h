@@ -63,11 +63,13 @@ struct Report {
   std::optional<std::uint64_t> received;
   std::string replication_state;         // "streaming", "in archive recovery" or nothing
   bool tells_replication_state = false;  // Patroni 3.1.0 and later
-  bool sync = false;                     // synchronous or quorum standby
+  bool sync = false;                     // synchronous standby
+  bool quorum = false;                   // quorum standby, from 4.0
   bool cluster_unlocked = false;         // no leader key, or the store is out of reach
-  bool failsafe = false;
+  bool failsafe = false;                 // the leader called it within ttl, or it leads by consent
   bool pause = false;
   bool noloadbalance = false;
+  bool nofailover = false;
   std::map<std::string, std::string> tags;  // booleans as "true" and "false"
   std::string system_identifier;
   std::string patroni_version;
@@ -77,6 +79,9 @@ struct Report {
   std::optional<std::int64_t> dcs_last_seen;  // epoch seconds, that node's clock
   std::optional<std::int64_t> date;           // when it replied: epoch seconds, the same clock
 
+  // A 200 of a paused cluster whose Patroni has lost the store: it stands for the role alone, and
+  // several nodes may answer so (api.py, do_GET). Also a lease that has just run out.
+  bool by_role() const { return lease && pause && cluster_unlocked; }
   bool answered() const { return outcome == Outcome::kAnswered; }
   // Patroni's query ran outside recovery: PostgreSQL took writes at that moment.
   bool writable() const { return answered() && location.has_value() && role == Role::kPrimary; }
@@ -116,6 +121,7 @@ struct ClusterMember {
   std::string api_url;
   std::string host;
   std::uint16_t port = 0;
+  std::uint32_t timeline = 0;  // as the member itself last wrote it; 0: unknown
   bool leader = false;
 };
 struct ClusterReport {

@@ -104,7 +104,7 @@ function timing(listener) {
 }
 
 const kTargets = {primary: 'the primary', replica: 'replicas', any: 'replicas and the primary',
-                  sync: 'synchronous replicas', async: 'asynchronous replicas'};
+                  sync: 'synchronous replicas', quorum: 'quorum replicas', async: 'asynchronous replicas'};
 
 function card(listener, rates) {
   return h('article', {class: 'card listener', key: listener.name},

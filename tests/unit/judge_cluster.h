@@ -30,6 +30,7 @@ struct ScriptedNode {
   DatabaseAnswer database = DatabaseAnswer::kAnswers;
   TlsAnswer tls = TlsAnswer::kNo;
   std::string store_says;        // leader's name in GET /cluster; empty: it fails
+  bool member = true;            // is listed there
   std::uint64_t write_rate = 0;  // bytes of WAL per second: moves the location
   std::vector<ProbeKind> asked;
   std::vector<Instant> asked_at;
@@ -234,6 +235,21 @@ class ScriptedCluster {
     return r;
   }
 
+  // Every node is a member. A leader's name that is none of theirs: there is no leader key.
+  ClusterReport members(const std::string& leader) const {
+    ClusterReport report;
+    for (std::size_t k = 0; k < nodes.size(); ++k) {
+      if (!nodes[k].member) continue;
+      ClusterMember m;
+      m.name = config.nodes[k].name;
+      m.timeline = nodes[k].reply.timeline;
+      m.leader = m.name == leader;
+      if (m.leader) report.leader = m;
+      report.members.push_back(m);
+    }
+    return report;
+  }
+
   void carry_out(const Request& request) {
     const std::size_t i = request.node;
     ScriptedNode& n = nodes[i];
@@ -254,10 +270,7 @@ class ScriptedCluster {
                if (!answers || nodes[i].store_says.empty()) {
                  return ClusterEvidence{i, sent, due, std::nullopt};
                }
-               ClusterMember m;
-               m.name = nodes[i].store_says;
-               m.leader = true;
-               return ClusterEvidence{i, sent, due, ClusterReport{{m}, m, false}};
+               return ClusterEvidence{i, sent, due, members(nodes[i].store_says)};
              }
              case ProbeKind::kDatabase:
                return DatabaseEvidence{i, sent, due, nodes[i].database};

@@ -50,9 +50,10 @@ TEST(JudgeFence, AnOldReadShortensIt) {
   c.run(seconds(15));
   EXPECT_EQ(c.rw(0), "admit primary") << "while it proves its lease, it has it";
   c.refuse(0);
+  // The read before, 17.5 s ago, was followed by a renewal for certain: 30 - 17.5 - 1 from here.
   const auto took = until_cut(c);
-  EXPECT_LE(took, milliseconds(4'600));
-  EXPECT_GE(took, milliseconds(2'000));
+  EXPECT_LE(took, milliseconds(11'600));
+  EXPECT_GE(took, milliseconds(10'000));
 }
 
 TEST(JudgeFence, AClockThatJumpsForwardOnTheNodeOnlyShortensIt) {
@@ -74,7 +75,54 @@ TEST(JudgeFence, AClockThatJumpsBackOnTheNodeDoesNotLengthenIt) {
   c.clock_offset -= 3'600;  // dcs_last_seen seems to lie in the future now
   c.run(seconds(5));
   c.refuse(0);
-  EXPECT_LE(until_cut(c), milliseconds(10'100));
+  EXPECT_LE(until_cut(c), milliseconds(16'500));
+}
+
+// A loop that takes 22 s: the key was renewed in the one before it, and not since.
+TEST(JudgeFence, ALoopThatOverrunsDoesNotLengthenIt) {
+  Cluster c;
+  quiet(c);  // the last loop began 2.5 s ago
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now) - 2;
+  c.run(milliseconds(19'500));
+  c.nodes[0].dcs_stuck =
+      c.wall(c.now);  // the next read, 22 s after the last one; then it is killed
+  c.run(milliseconds(1'100));
+  c.refuse(0);
+  const auto took = until_cut(c);  // 30 - 22 - 1, less what has passed since the read
+  EXPECT_LE(took, milliseconds(6'000));
+  EXPECT_GE(took, milliseconds(4'000));
+}
+
+TEST(JudgeFence, ReadsThatMayHaveBeenMissedCountByLoopWait) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(60));
+  c.answer(0, Cluster::leader(5));
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  c.refuse(0);
+  EXPECT_GE(until_cut(c), seconds(8)) << "not counted from a read of more than a minute ago";
+}
+
+TEST(JudgeFence, ALongerTtlCountsOnceTheKeyWasRenewedWithIt) {
+  Cluster c;
+  quiet(c);
+  c.times.ttl = seconds(120);
+  c.run_until([&] { return c.state.settings.times.ttl == seconds(120); }, seconds(40));
+  c.refuse(0);
+  EXPECT_LE(until_cut(c), seconds(30)) << "the key may still have the old one";
+}
+
+TEST(JudgeFence, AfterTwoLoopsTheLongerTtlCounts) {
+  Cluster c;
+  quiet(c);
+  c.times.ttl = seconds(120);
+  c.run(seconds(90));
+  c.refuse(0);
+  EXPECT_GE(until_cut(c, seconds(150)), seconds(90));
 }
 
 TEST(JudgeFence, FailsafeModeCountsFromTheLastProof) {
@@ -136,7 +184,7 @@ TEST(JudgeFence, OneFailedProbePastTheFenceHoldsButDoesNotCut) {
   quiet(c);
   c.nodes[0].dcs_loop = false;
   c.nodes[0].dcs_stuck = c.wall(c.now);
-  c.run(seconds(22));
+  c.run(seconds(30));
   EXPECT_EQ(c.rw(0), "admit primary");
   c.refuse(0);
   c.run_until([&] { return c.state.nodes[0].rest.failures == 1; }, milliseconds(1'500));

@@ -6,15 +6,58 @@ namespace {
 
 using Cluster = ScriptedCluster;
 
-TEST(JudgePrimary, NothingIsAdmittedBeforeTheFirstRoundIsIn) {
+TEST(JudgePrimary, NothingIsAdmittedBeforeAnythingIsKnown) {
   Cluster c;
-  c.nodes[2].latency = milliseconds(900);
+  for (auto& n : c.nodes) n.latency = milliseconds(900);
   c.run(milliseconds(800));
   EXPECT_EQ(c.rw(0), "drain unknown");
   EXPECT_FALSE(c.state.published.first_round_done);
   c.run(milliseconds(200));
   EXPECT_EQ(c.rw(0), "admit primary");
   EXPECT_TRUE(c.state.published.first_round_done);
+}
+
+TEST(JudgePrimary, ADeadNodeAtTheStartIsNotWaitedFor) {
+  Cluster c;
+  c.silence(2, DatabaseAnswer::kUnreachable);
+  c.run(milliseconds(5));
+  EXPECT_EQ(c.rw(0), "admit primary") << "two of three agree";
+  EXPECT_EQ(c.ro(1), "admit replica");
+  EXPECT_EQ(c.ro(2), "drain unknown");
+}
+
+TEST(JudgePrimary, OneOfTwoIsNoMajorityAndWaitsForATenthOfASecond) {
+  Cluster c(2);
+  c.silence(1, DatabaseAnswer::kUnreachable);
+  c.run(milliseconds(99));
+  EXPECT_EQ(c.rw(0), "drain unknown");
+  c.run(milliseconds(2));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgePrimary, AClaimBelowATimelineInSightWaitsForTheOthersAtTheStart) {
+  Cluster c;
+  c.answer(0, Cluster::leader(4));
+  c.answer(1, Cluster::replica(5));
+  c.answer(2, Cluster::leader(5));
+  c.nodes[2].latency = milliseconds(50);
+  c.run(milliseconds(40));
+  EXPECT_FALSE(c.primary());
+  c.run(milliseconds(20));
+  EXPECT_EQ(c.primary(), 2u);
+}
+
+// Whoever answered first is not believed for ever.
+TEST(JudgePrimary, AStrangerThatAnswersFirstIsNotTakenForUs) {
+  Cluster c(3);
+  Report stranger = Cluster::leader(9);
+  stranger.system_identifier = "9009";
+  c.answer(2, stranger);
+  c.nodes[0].latency = c.nodes[1].latency = milliseconds(300);
+  c.run(milliseconds(250));
+  c.run(milliseconds(100));
+  EXPECT_EQ(c.primary(), 0u);
+  EXPECT_EQ(c.rw(2), "cut foreign");
 }
 
 TEST(JudgePrimary, LeaseAndWritePositionMakeThePrimary) {
@@ -88,12 +131,32 @@ TEST(JudgePrimary, OneIncompleteReplyChangesNothing) {
   EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), lost);
 }
 
-TEST(JudgePrimary, SlowQueriesWithTheLeaseNeverCut) {
+// Out of connections for an hour, say: Patroni's query fails, PostgreSQL answers.
+TEST(JudgePrimary, SlowQueriesWithTheLeaseCostNobodyAnything) {
   Cluster c;
   c.run(seconds(2));
   c.answer(0, Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary));
   c.run(seconds(60));
-  EXPECT_EQ(c.rw(0), "drain degraded");
+  EXPECT_EQ(c.rw(0), "admit degraded");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+}
+
+TEST(JudgePrimary, SlowQueriesHoldWhileThePortOrASessionSpeaksAgainstTheNode) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(0, Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary));
+  c.nodes[0].database = DatabaseAnswer::kRefused;
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "drain down");
+  c.nodes[0].database = DatabaseAnswer::kAnswers;
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit degraded");
+  c.step({SuspicionEvidence{{0, SuspicionKind::kInHotStandby}}});
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "drain not_running") << "PostgreSQL is in recovery";
+  c.step({WritableEvidence{0}});
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit degraded");
 }
 
 TEST(JudgePrimary, ReplicaBySelfReportIsCutAtOnce) {
@@ -141,13 +204,23 @@ TEST(JudgePrimary, NoLeaseButAWritePositionIsKeptUntilTheFence) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
-TEST(JudgePrimary, OneIncompleteReplyWithoutTheLeaseDoesNotCutTheSecondDoes) {
+// PostgreSQL is out of connections and Patroni has just been restarted: it cannot tell.
+TEST(JudgePrimary, IncompleteRepliesWithoutTheLeaseAreNoDenial) {
+  for (const Role role : {Role::kPrimary, Role::kReplica, Role::kUninitialized}) {
+    Cluster c;
+    quiet(c);
+    c.answer(0, Cluster::without_query(false, State::kUnknown, "unknown", role));
+    c.run(seconds(10));
+    EXPECT_EQ(c.rw(0), "admit silent") << to_string(role);
+    EXPECT_LE(until_cut(c), seconds(10)) << "believed until the fence";
+  }
+}
+
+TEST(JudgePrimary, AnIncompleteReplyOfADemotedNodeIsADenial) {
   Cluster c;
-  c.run(seconds(2));
-  c.answer(0, Cluster::without_query(false, State::kUnknown, "unknown", Role::kPrimary));
-  c.run_until([&] { return c.state.nodes[0].rest.incomplete_replies == 1; }, milliseconds(1'500));
-  EXPECT_EQ(c.rw(0), "admit silent");
-  c.run(milliseconds(150));
+  quiet(c);
+  c.answer(0, Cluster::without_query(false, State::kUnknown, "unknown", Role::kDemoted));
+  c.run(milliseconds(1'110));
   EXPECT_EQ(c.rw(0), "cut lost_role");
 }
 

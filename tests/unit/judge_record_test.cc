@@ -153,7 +153,7 @@ TEST(FailoverRecord, KeepsTwenty) {
 
 TEST(ClusterViewOf, ShowsNodesRolesAndVerdicts) {
   Recorded r;
-  r.c.nodes[0].reply.scope = "main";
+  for (auto& n : r.c.nodes) n.reply.scope = "main";
   r.c.nodes[2].reply.sync = true;
   r.run(seconds(5));
   ClusterView v = cluster_view(r.c.config, r.c.state, r.c.now, r.wall());

@@ -164,10 +164,13 @@ TEST(JudgeReplica, NotStreamingDrainsWhereTheVersionTells) {
   Cluster c;
   for (auto& n : c.nodes) n.reply.tells_replication_state = true;
   c.nodes[1].reply.replication_state = "streaming";
-  c.nodes[2].reply.replication_state = "in archive recovery";
   c.run(seconds(30));
   EXPECT_EQ(c.ro(1), "admit replica");
   EXPECT_EQ(c.ro(2), "drain not_streaming");
+  // From the archive alone (nostream): as Patroni's /replica, where lag decides.
+  c.nodes[2].reply.replication_state = "in archive recovery";
+  c.run(seconds(3));
+  EXPECT_EQ(c.ro(2), "admit replica");
 }
 
 TEST(JudgeReplica, ReplicasThatLoseTheirPrimaryStayDuringAFailover) {

@@ -35,7 +35,7 @@ TEST(JudgeRounds, SteadyStateAsksEachNodeAtMostOnceASecond) {
     for (std::size_t k = 1; k < times.size(); ++k) EXPECT_GE(times[k] - times[k - 1], seconds(1));
     EXPECT_EQ(asked(n, ProbeKind::kDatabase, from), 0u)
         << "PostgreSQL is left alone while Patroni answers";
-    EXPECT_EQ(asked(n, ProbeKind::kCluster, from), 0u);
+    EXPECT_LE(asked(n, ProbeKind::kCluster, from), 11u) << "the list of members";
   }
 }
 
@@ -113,7 +113,7 @@ TEST(JudgeRounds, HuntingCoversAllNodesEvery100Milliseconds) {
   }
 }
 
-TEST(JudgeRounds, HuntingBacksOff) {
+TEST(JudgeRounds, HuntingSlowsDownToFourTimesASecondAndStaysThere) {
   Cluster c;
   c.run(seconds(10));
   c.answer(0, Cluster::replica(5));
@@ -121,14 +121,13 @@ TEST(JudgeRounds, HuntingBacksOff) {
   Instant from = c.now;
   c.run(seconds(10));
   EXPECT_LE(rest_times(c.nodes[1], from).size(), 42u);
-  c.run(seconds(30));
+  c.run(seconds(300));
   from = c.now;
   c.run(seconds(10));
-  EXPECT_LE(rest_times(c.nodes[1], from).size(), 22u);
-  c.run(seconds(60));
-  from = c.now;
-  c.run(seconds(10));
-  EXPECT_LE(rest_times(c.nodes[1], from).size(), 12u);
+  EXPECT_LE(rest_times(c.nodes[1], from).size(), 42u);
+  EXPECT_GE(rest_times(c.nodes[1], from).size(), 38u);
+  c.answer(1, Cluster::leader(6));
+  EXPECT_LE(c.run_until([&] { return c.admits(1); }, seconds(2)), milliseconds(255));
 }
 
 TEST(JudgeRounds, NewsWakesAHuntThatHadBackedOff) {

@@ -42,7 +42,7 @@ TEST(Words, SeveritiesAndRolesKeepTheirWords) {
   EXPECT_STREQ(to_string(Severity::kWarn), "warn");
   EXPECT_STREQ(to_string(Severity::kError), "error");
   const std::vector<std::string> expected = {
-      "primary", "promoting", "replica", "sync_replica", "standby_leader",
+      "primary", "promoting", "replica", "sync_replica", "quorum_replica", "standby_leader",
       "stopped", "silent",    "down",    "foreign",      "unknown"};
   for (std::size_t i = 0; i < expected.size(); ++i) {
     EXPECT_EQ(to_string(static_cast<NodeRole>(i)), expected[i]);

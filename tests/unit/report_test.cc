@@ -98,7 +98,8 @@ TEST(Report, PromotingHasTheLeaseInRecovery) {
   EXPECT_TRUE(r.lease);
   EXPECT_TRUE(r.in_recovery());
   EXPECT_FALSE(r.leads());
-  EXPECT_TRUE(r.sync) << "quorum_standby";
+  EXPECT_FALSE(r.sync);
+  EXPECT_TRUE(r.quorum) << "Patroni's /sync answers 503 to a quorum standby";
 }
 
 TEST(Report, StandbyLeaderOf40) {

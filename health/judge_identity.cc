@@ -1,0 +1,167 @@
+// Which of the configured nodes are ours. A cluster is known by Patroni's scope and by the system
+// identifier of its data: a standby cluster shares the identifier and has a scope of its own, two
+// clusters of one scope in different stores share the scope, and pg_upgrade or a new initdb change
+// the identifier.
+//
+// The cluster is learnt from the first answers and kept. Only a new identifier within the scope is
+// accepted later, once every node in sight has shown it for `identity_settle`.
+#include <algorithm>
+#include <map>
+
+#include "health/judge_context.h"
+
+namespace pgsteer {
+namespace {
+
+// The nodes in sight that show one scope and one identifier.
+struct Group {
+  std::vector<std::size_t> nodes;
+  bool leads = false;    // one of them is a primary with the lease
+  bool standby = false;  // one of them leads a standby cluster
+  std::size_t votes() const { return 2 * nodes.size() + (leads ? 1 : 0); }
+};
+using Groups = std::map<std::pair<std::string, std::string>, Group>;
+
+Groups groups_in_sight(const JudgeState& s) {
+  Groups groups;
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    const NodeState& n = s.nodes[i];
+    if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
+    const Report& r = *n.rest.report;
+    Group& group = groups[{r.scope, r.system_identifier}];
+    group.nodes.push_back(i);
+    group.leads |= r.leads();
+    group.standby |= r.lease && r.role == Role::kStandbyLeader;
+  }
+  return groups;
+}
+
+std::string groups_text(const JudgeContext& j, const Groups& groups) {
+  std::string text;
+  for (const auto& [key, group] : groups) {
+    text += text.empty() ? "" : "; ";
+    for (const std::size_t i : group.nodes) {
+      text += (i == group.nodes.front() ? "" : ", ") + j.name(i);
+    }
+    text += " in scope '" + key.first + "' with system identifier " + key.second;
+  }
+  return text;
+}
+
+// Most nodes win; the one whose node leads breaks a tie. Nobody wins against the only group that
+// leads: its nodes may be those of the future, after pg_upgrade.
+Groups::const_iterator find_ours(const Groups& groups) {
+  const bool any_leads =
+      std::any_of(groups.begin(), groups.end(), [](const auto& g) { return g.second.leads; });
+  auto best = groups.end();
+  bool tie = false;
+  for (auto it = groups.begin(); it != groups.end(); ++it) {
+    const Group& group = it->second;
+    if (group.standby && !group.leads && any_leads) continue;
+    const std::size_t most = best == groups.end() ? 0 : best->second.votes();
+    tie = group.votes() == most || (tie && group.votes() < most);
+    if (group.votes() > most) best = it;
+  }
+  const bool clear = best != groups.end() && !tie && (best->second.leads || !any_leads);
+  return clear ? best : groups.end();
+}
+
+void learn(JudgeContext& j) {
+  Identity& ours = j.s.identity;
+  const Groups groups = groups_in_sight(j.s);
+  if (groups.empty()) return;
+  const auto found = find_ours(groups);
+  if (found == groups.end()) {
+    j.alarms[AlarmKey{AlarmKind::kIdentity}] =
+        "the configured nodes belong to different clusters, and it is not clear which one is "
+        "meant: " +
+        groups_text(j, groups);
+    return;
+  }
+  ours.scope = found->first.first;
+  ours.identifier = found->first.second;
+  std::size_t tried = 0;
+  for (const NodeState& n : j.s.nodes) tried += n.rest.tried ? 1 : 0;
+  ours.settled = tried == j.s.nodes.size() || found->second.nodes.size() * 2 > j.s.nodes.size();
+}
+
+std::string other_cluster(const JudgeContext& j, std::size_t i) {
+  const Report& r = *j.node(i).rest.report;
+  const Identity& ours = j.s.identity;
+  const std::string text = j.name(i) + " belongs to another cluster: its ";
+  if (!r.scope.empty() && !ours.scope.empty() && r.scope != ours.scope) {
+    return text + "scope is '" + r.scope + "', ours is '" + ours.scope + "'";
+  }
+  return text + "system identifier is " + r.system_identifier + ", ours is " + ours.identifier;
+}
+
+// The identifier that every node of our scope in sight shows, if one of them leads that was ours
+// before: a node that was a stranger from the start stays one. Otherwise empty.
+std::string common_identifier(const JudgeState& s) {
+  std::string common;
+  bool leads = false;
+  for (const NodeState& n : s.nodes) {
+    if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
+    const Report& r = *n.rest.report;
+    if (!r.scope.empty() && r.scope != s.identity.scope) continue;
+    if (!common.empty() && common != r.system_identifier) return "";
+    common = r.system_identifier;
+    leads |= n.was_ours && r.leads() && !r.by_role();
+  }
+  return leads ? common : "";
+}
+
+void follow_change(JudgeContext& j) {
+  Identity& ours = j.s.identity;
+  const std::string common = common_identifier(j.s);
+  if (common.empty() || common == ours.identifier) return ours.next.clear();
+  if (common != ours.next) {
+    ours.next = common;
+    ours.next_since = j.now;
+  }
+  const auto settle = j.config.health.identity_settle;
+  if (j.now - ours.next_since < settle) {
+    j.alarms[AlarmKey{AlarmKind::kNewIdentifier}] =
+        "every node in sight shows the system identifier " + common + ", which was " +
+        ours.identifier + " before; it is accepted once they have shown it for " +
+        seconds_text(settle);
+    return;
+  }
+  j.announce(TransitionKind::kCluster, Severity::kWarn,
+             "the cluster's system identifier is " + common + " now, it was " + ours.identifier);
+  ours.identifier = common;
+  ours.next.clear();
+  j.s.timelines = {};  // the new history counts from the beginning
+}
+
+}  // namespace
+
+bool is_foreign(const JudgeState& s, const NodeState& n) {
+  if (!n.rest.report || s.identity.identifier.empty()) return false;
+  const Report& r = *n.rest.report;
+  const auto differs = [](const std::string& theirs, const std::string& ours) {
+    return !theirs.empty() && !ours.empty() && theirs != ours;
+  };
+  return differs(r.scope, s.identity.scope) || differs(r.system_identifier, s.identity.identifier);
+}
+
+void judge_identity(JudgeContext& j) {
+  JudgeState& s = j.s;
+  if (!s.first_round_done) return;
+  if (!s.identity.settled) {
+    learn(j);
+  } else {
+    follow_change(j);
+  }
+  if (s.identity.identifier.empty()) return;
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    NodeState& n = j.node(i);
+    if (is_foreign(s, n)) {
+      j.alarms[AlarmKey{AlarmKind::kForeign, i}] = other_cluster(j, i);
+    } else if (is_fresh(n) && !n.rest.report->system_identifier.empty()) {
+      n.was_ours = true;
+    }
+  }
+}
+
+}  // namespace pgsteer

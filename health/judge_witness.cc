@@ -1,0 +1,217 @@
+// What others say about a node whose Patroni cannot be asked: members that read the store for
+// pgsteer (GET /cluster), members that the leader calls in failsafe mode, and whether anybody could
+// take its place at all.
+#include <algorithm>
+
+#include "config/address.h"
+#include "health/judge_context.h"
+
+namespace pgsteer {
+namespace {
+
+// Host and port of a URL: "10.0.0.1:8008" for both "http://10.0.0.1:8008/patroni", as a member
+// states its own API, and "http://10.0.0.1:8008", as the configuration does.
+std::string authority(const std::string& url) {
+  const auto scheme = url.find("://");
+  const auto begin = scheme == std::string::npos ? 0 : scheme + 3;
+  return url.substr(begin, url.find('/', begin) - begin);
+}
+
+std::optional<std::size_t> configured(const JudgeContext& j, const ClusterMember& member) {
+  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
+    if (names_node(j.config, j.s, member, i)) return i;
+  }
+  return std::nullopt;
+}
+
+void note_members(JudgeContext& j, const ClusterReport& report) {
+  MemberList& list = j.s.members;
+  list.known = true;
+  list.strangers = false;
+  list.by_node.assign(j.s.nodes.size(), false);
+  for (const ClusterMember& member : report.members) {
+    if (const auto i = configured(j, member)) {
+      list.by_node[*i] = true;
+    } else {
+      list.strangers = true;
+    }
+  }
+}
+
+// The node's answer of GET /cluster, if it counts now and does not come from `about` itself.
+const StoreAnswer* recent_answer(const JudgeContext& j, std::size_t i, std::size_t about) {
+  const NodeState& n = j.node(i);
+  if (i == about || !n.store || is_foreign(j.s, n)) return nullptr;
+  return j.now - n.store->sent <= kWitnessFresh ? &*n.store : nullptr;
+}
+
+// A replica in sight that has not got the lease, and cannot get it: it never may, or it has lost
+// the store and last read it while the key was good.
+bool is_barred(const NodeState& n, Instant deadline) {
+  if (!is_fresh(n) || !n.rest.report->in_recovery() || n.rest.report->lease) return false;
+  const Report& r = *n.rest.report;
+  return r.nofailover || (r.cluster_unlocked && n.reads.known && n.reads.before < deadline);
+}
+
+bool shows_lease(const NodeState& n) {
+  return is_fresh(n) && n.rest.report->lease && !n.rest.report->by_role();
+}
+
+}  // namespace
+
+void note_cluster(JudgeContext& j, const ClusterEvidence& e) {
+  NodeState& n = j.node(e.node);
+  n.rest.in_flight = false;
+  // A member that fails to answer proves nothing.
+  if (!e.report || is_foreign(j.s, n) || (n.store && e.sent < n.store->sent)) return;
+  StoreAnswer answer{e.sent, e.report->leader.has_value(), std::nullopt, 0};
+  if (e.report->leader) {
+    answer.leader = configured(j, *e.report->leader);
+    answer.timeline = e.report->leader->timeline;
+  }
+  n.store = answer;
+  note_members(j, *e.report);
+}
+
+bool names_node(const Config& config, const JudgeState& s, const ClusterMember& member,
+                std::size_t node) {
+  const NodeState& n = s.nodes[node];
+  const NodeConfig& c = config.nodes[node];
+  if (n.rest.report && !n.rest.report->patroni_name.empty()) {
+    return n.rest.report->patroni_name == member.name;
+  }
+  // Before Patroni 3.2 a node does not report its name: compare addresses.
+  if (!member.api_url.empty() && authority(member.api_url) == authority(rest_url(c))) return true;
+  if (!member.host.empty() && member.port == c.port) {
+    if (member.host == c.host) return true;
+    for (const Address& a : n.addresses) {
+      if (a.text() == member.host + ":" + std::to_string(member.port)) return true;
+      if (a.text() == "[" + member.host + "]:" + std::to_string(member.port)) return true;
+    }
+  }
+  return member.name == c.name;
+}
+
+// An old leader that stood still, clock and all, shows its lease when it thaws, on a lower timeline
+// or with PostgreSQL down, until its first loop. Such a lease counts once the node has shown a
+// newer read of the store than it did at a moment after the last proof of `node`: no clock is
+// needed for that, and a read without the key would have ended the lease.
+std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node,
+                                           unsigned replies) {
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    const NodeState& n = s.nodes[i];
+    if (i == node || !shows_lease(n) || is_foreign(s, n) || n.lease.replies < replies) continue;
+    const Report& r = *n.rest.report;
+    if (!r.in_recovery() && !r.writable()) continue;
+    const bool behind = s.primary && r.timeline != 0 && r.timeline < s.primary->timeline;
+    const bool confirmed = n.reads.after && *n.reads.after > s.nodes[node].lease.proof_received;
+    if (!behind || confirmed) return i;
+  }
+  return std::nullopt;
+}
+
+// What was read may be a little old, in ZooKeeper for example: a node that has answered since and
+// does not show the lease outweighs it.
+std::optional<std::size_t> named_elsewhere(const JudgeContext& j, std::size_t node) {
+  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
+    const StoreAnswer* answer = recent_answer(j, i, node);
+    if (!answer || !answer->named || answer->leader == node) continue;
+    if (answer->sent <= j.node(node).lease.proof_received) continue;
+    if (answer->leader) {
+      const NodeState& named = j.node(*answer->leader);
+      if (is_fresh(named) && named.rest.report_received > answer->sent && !shows_lease(named)) {
+        continue;
+      }
+    }
+    return i;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::size_t> witnesses(const JudgeContext& j, std::size_t node) {
+  std::vector<std::size_t> found;
+  const StoreAnswer* newest = nullptr;
+  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
+    const StoreAnswer* answer = recent_answer(j, i, node);
+    if (!answer) continue;
+    if (!newest || answer->sent > newest->sent) newest = answer;
+    if (answer->leader == node) found.push_back(i);
+  }
+  if (newest && newest->leader != node) found.clear();
+  return found;
+}
+
+// A hung API that comes back closes the connections that it had accepted: one such failure does not
+// mean that Patroni is dead.
+bool is_hung(const NodeState& n) {
+  return n.rest.failures > n.rest.definite_failures && n.rest.definite_failures < 2;
+}
+
+std::string witnessed_by(const JudgeContext& j, std::size_t node) {
+  const NodeState& n = j.node(node);
+  if (!is_hung(n) || n.database.answer != DatabaseAnswer::kAnswers) return "";
+  if (const auto found = witnesses(j, node); !found.empty()) {
+    return j.name(found.front()) + " finds it named as the leader in the store";
+  }
+  // The leader calls every member in each of its loops; none of them promotes for ttl after that.
+  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
+    const NodeState& other = j.node(i);
+    if (i == node || !is_fresh(other) || is_foreign(j.s, other)) continue;
+    if (other.rest.report->failsafe && !other.rest.report->lease) {
+      return "the leader has called " + j.name(i) + " in failsafe mode";
+    }
+  }
+  return "";
+}
+
+bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
+  const MemberList& list = j.s.members;
+  if (list.known && list.strangers) return true;
+  bool others = !list.known;
+  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
+    const NodeState& n = j.node(i);
+    if (i == node || is_foreign(j.s, n)) continue;
+    const bool member = !list.known || list.by_node[i] || is_fresh(n);
+    if (member && !is_barred(n, deadline)) return true;
+    others = false;
+  }
+  return others;
+}
+
+bool is_uncheckable(const JudgeContext& j, std::size_t node) {
+  if (j.node(node).rest.attempt.outcome != Outcome::kTlsFailed) return false;
+  return std::all_of(j.s.nodes.begin(), j.s.nodes.end(), [](const NodeState& n) {
+    if (n.rest.failures == 0) return false;
+    const Outcome outcome = n.rest.attempt.outcome;
+    return outcome != Outcome::kEmpty && outcome != Outcome::kMalformed;
+  });
+}
+
+void choose_witnessed(JudgeContext& j) {
+  JudgeState& s = j.s;
+  if (s.identity.identifier.empty()) return;
+  const bool leased = std::any_of(s.nodes.begin(), s.nodes.end(), [&](const NodeState& n) {
+    return shows_lease(n) && !is_foreign(s, n);
+  });
+  for (std::size_t i = 0; i < s.nodes.size() && !leased; ++i) {
+    NodeState& n = j.node(i);
+    if (!is_hung(n) || is_foreign(s, n) || n.database.in_recovery) continue;
+    if (n.database.answer != DatabaseAnswer::kAnswers) continue;
+    const std::vector<std::size_t> found = witnesses(j, i);
+    if (found.empty()) continue;
+    const std::uint32_t timeline = s.nodes[found.front()].store->timeline;
+    if (timeline == 0 || higher_timeline(j, i, timeline)) continue;
+    const bool before =
+        n.rest.report && n.primary.lost == Reason::kFenced && timeline >= s.timelines.highest;
+    const bool writable = n.database.writable_at && *n.database.writable_at > n.rest.failing_since;
+    const bool on_trial = found.size() < 2 && !before && !writable;
+    s.primary = CurrentPrimary{i, timeline, j.now, {}, false, on_trial};
+    s.primary->verdict = assess_unproven(j, i).verdict;
+    n.primary = {j.now, Reason::kNotPrimary, ""};
+    j.announce(TransitionKind::kNewPrimary, Severity::kWarn,
+               j.name(i) + " is the primary: " + s.primary->verdict.why, i);
+    return;
+  }
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,153 @@
+// Which nodes are ours: scope and system identifier, at the start and later.
+#include "tests/unit/judge_cluster.h"
+
+namespace pgsteer {
+namespace {
+
+using Cluster = ScriptedCluster;
+
+Report in_scope(Report r, const char* scope, const char* identifier = "7001") {
+  r.scope = scope;
+  r.system_identifier = identifier;
+  return r;
+}
+
+Report standby_leader(std::uint32_t timeline) {
+  Report r = Cluster::replica(timeline);
+  r.status = 200;
+  r.lease = true;
+  r.role = Role::kStandbyLeader;
+  return r;
+}
+
+// pg-1 and pg-2 are the cluster "main", pg-3 and pg-4 its standby cluster "away".
+class TwoScopes : public testing::Test {
+ protected:
+  TwoScopes() {
+    c.answer(0, in_scope(Cluster::leader(5), "main"));
+    c.answer(1, in_scope(Cluster::replica(5), "main"));
+    c.answer(2, in_scope(standby_leader(5), "away"));
+    c.answer(3, in_scope(Cluster::replica(5), "away"));
+  }
+  Cluster c{4};
+};
+
+TEST_F(TwoScopes, TheLeaseOfAStandbyLeaderIsNotOurs) {
+  quiet(c);
+  EXPECT_EQ(c.rw(2), "cut foreign");
+  EXPECT_EQ(c.ro(3), "cut foreign");
+  EXPECT_TRUE(c.alarm(AlarmKind::kForeign, 2));
+  c.silence(0);  // a hiccup of 2 s
+  c.run(seconds(3));
+  EXPECT_TRUE(c.admits(0)) << c.rw(0);
+  c.answer(0, in_scope(Cluster::leader(5), "main"));
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+}
+
+TEST_F(TwoScopes, PromotingTheStandbyClusterTakesNothing) {
+  quiet(c);
+  c.answer(2, in_scope(Cluster::leader(6), "away"));
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.rw(2), "cut foreign");
+  EXPECT_FALSE(c.alarm(AlarmKind::kClaimants));
+  EXPECT_FALSE(c.alarm(AlarmKind::kHigherTimeline));
+}
+
+TEST_F(TwoScopes, ItsPauseIsNotOurs) {
+  quiet(c);
+  for (std::size_t i : {2u, 3u}) {
+    Report r = c.nodes[i].reply;
+    r.pause = true;
+    c.answer(i, r);
+  }
+  c.run(seconds(2));
+  EXPECT_FALSE(c.state.paused);
+  c.refuse(0);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST_F(TwoScopes, ALargerStandbyClusterIsNotTakenForUs) {
+  Cluster five(5);
+  five.answer(0, in_scope(Cluster::leader(5), "main"));
+  five.answer(1, in_scope(Cluster::replica(5), "main"));
+  five.answer(2, in_scope(standby_leader(5), "away"));
+  five.answer(3, in_scope(Cluster::replica(5), "away"));
+  five.answer(4, in_scope(Cluster::replica(5), "away"));
+  five.run(seconds(2));
+  EXPECT_EQ(five.rw(0), "admit primary");
+}
+
+TEST(JudgeIdentity, ALoneLeaderIsNotLockedOutByAMajorityWithoutOne) {
+  Cluster c;
+  for (std::size_t i : {1u, 2u}) c.nodes[i].reply.system_identifier = "9009";
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "cut not_primary") << "undecided: nobody is foreign";
+  EXPECT_TRUE(c.alarm(AlarmKind::kIdentity));
+  EXPECT_NE(c.state.no_primary_why.find("different clusters"), std::string::npos);
+  c.refuse(1);
+  c.refuse(2);
+  c.run(seconds(1));
+  EXPECT_EQ(c.rw(0), "admit primary") << "everybody in sight agrees";
+}
+
+class NewIdentifier : public testing::Test {
+ protected:
+  NewIdentifier() {
+    quiet(c);
+    for (std::size_t i = 0; i < 3; ++i) {
+      Report r = i == 0 ? Cluster::leader(1) : Cluster::replica(1);
+      r.system_identifier = "9009";
+      c.answer(i, r);
+    }
+  }
+  Cluster c;
+};
+
+TEST_F(NewIdentifier, IsAcceptedWhenEveryNodeInSightHasShownItForAWhile) {
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "cut foreign");
+  EXPECT_TRUE(c.alarm(AlarmKind::kNewIdentifier));
+  c.run(seconds(26));
+  EXPECT_EQ(c.rw(0), "cut foreign");
+  c.run(seconds(4));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.ro(1), "admit replica");
+  EXPECT_TRUE(c.state.alarms.empty());
+  EXPECT_EQ(c.state.published.timeline, 1u);
+}
+
+TEST_F(NewIdentifier, OneNodeWithTheOldOneIsEnoughToRefuseIt) {
+  c.run(seconds(20));
+  c.answer(2, Cluster::replica(5));
+  c.run(seconds(2));
+  c.nodes[2].reply.system_identifier = "9009";
+  c.run(seconds(28));
+  EXPECT_EQ(c.rw(0), "cut foreign") << "it has to settle again";
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST_F(NewIdentifier, WithoutALeaderItIsNotAccepted) {
+  Report r = Cluster::replica(1);
+  r.system_identifier = "9009";
+  c.answer(0, r);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "cut foreign");
+  EXPECT_FALSE(c.alarm(AlarmKind::kNewIdentifier));
+}
+
+TEST_F(NewIdentifier, TheTimeIsASetting) {
+  Cluster d;
+  d.config.health.identity_settle = seconds(5);
+  quiet(d);
+  for (std::size_t i = 0; i < 3; ++i) d.answer(i, c.nodes[i].reply);
+  d.run(seconds(7));
+  EXPECT_EQ(d.rw(0), "admit primary");
+}
+
+}  // namespace
+}  // namespace pgsteer
