@@ -259,12 +259,23 @@ void alarm_timelines(JudgeContext& j) {
   }
 }
 
+void alarm_uncheckable(JudgeContext& j) {
+  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
+    if (!is_uncheckable(j, i)) continue;
+    j.alarms[AlarmKey{AlarmKind::kUncheckable}] =
+        "no node's Patroni can be asked: TLS of every REST API fails (" + j.name(i) + ": " +
+        j.node(i).rest.attempt.detail + ")";
+    return;
+  }
+}
+
 std::string explain_no_primary(const JudgeContext& j) {
   const JudgeState& s = j.s;
   if (!s.first_round_done) return "no node has been checked yet";
   if (s.primary) return j.name(s.primary->node) + ": " + s.primary->verdict.why;
   for (const AlarmKind kind :
-       {AlarmKind::kClaimants, AlarmKind::kStaleTimeline, AlarmKind::kIdentity}) {
+       {AlarmKind::kClaimants, AlarmKind::kStaleTimeline, AlarmKind::kIdentity,
+        AlarmKind::kNewIdentifier, AlarmKind::kUncheckable}) {
     if (const auto it = j.alarms.find(AlarmKey{kind}); it != j.alarms.end()) return it->second;
   }
   std::string text;
@@ -326,6 +337,7 @@ void judge_primary(JudgeContext& j) {
     if (!s.primary && identified) choose_primary(j, claimants);
     if (!s.primary) choose_witnessed(j);
     alarm_timelines(j);
+    alarm_uncheckable(j);
     if (s.primary && !s.primary->proven) s.suspicion.futile = 0;
   }
   const bool admitted = s.primary && s.primary->verdict.admission == Admission::kAdmit;

@@ -27,9 +27,10 @@ milliseconds jittered_interval(JudgeContext& j) {
   return interval + milliseconds(static_cast<std::int64_t>(next_random(j.s.random) % spread));
 }
 
-// A node leads and proves it: a primary, or the leader of a standby cluster.
+// A node leads and proves it: a primary, or the leader of a standby cluster. Where nothing can be
+// checked, asking often helps nobody.
 bool has_leader(const JudgeState& s) {
-  if (s.primary) return s.primary->proven;
+  if (s.primary) return s.primary->proven || s.primary->verdict.reason == Reason::kUncheckable;
   return std::any_of(s.nodes.begin(), s.nodes.end(),
                      [&](const NodeState& n) { return leads_standbys(s, n); });
 }
@@ -49,6 +50,10 @@ milliseconds pace(const JudgeContext& j) {
   const auto hunted = j.now - j.s.rounds.hunting_since;
   auto hunt = j.config.health.hunt_interval;
   if (hunted >= seconds(30)) hunt = std::max(hunt, milliseconds(250));
+  // Sessions are served: what is in doubt may take longer to be found out.
+  const bool served = j.s.primary && j.s.primary->verdict.admission == Admission::kAdmit;
+  if (served && hunted >= seconds(60)) hunt = std::max(hunt, milliseconds(500));
+  if (served && hunted >= seconds(120)) hunt = interval;
   return std::min(hunt, interval);
 }
 
@@ -124,15 +129,13 @@ void Planner::request(std::size_t i, ProbeKind kind) {
 std::optional<Instant> Planner::witness_due() const {
   const JudgeState& s = j_.s;
   if (!s.first_round_done || (s.primary && s.primary->proven)) return std::nullopt;
-  const Instant next = s.witness.asked_at + kWitnessPace;
+  const Instant next = s.witness.asked_at + std::max(kWitnessPace, pace(j_));
   if (!s.primary) {
-    // Somebody whose Patroni hangs may lead. The longer that takes, the less it is worth.
+    // Somebody whose Patroni hangs may lead.
     const bool any = std::any_of(s.nodes.begin(), s.nodes.end(), [](const NodeState& n) {
       return is_hung(n) && n.database.answer == DatabaseAnswer::kAnswers;
     });
-    const bool long_since = s.rounds.hunting && j_.now - s.rounds.hunting_since >= seconds(30);
-    if (!any) return std::nullopt;
-    return long_since ? s.witness.asked_at + seconds(1) : next;
+    return any ? std::optional(next) : std::nullopt;
   }
   const std::size_t primary = s.primary->node;
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
@@ -140,7 +143,8 @@ std::optional<Instant> Planner::witness_due() const {
     if (i != primary && is_fresh(n) && !is_foreign(s, n) && n.lease.replies > 0) return next;
   }
   if (!is_hung(s.nodes[primary])) return std::nullopt;
-  return std::max(next, fence_deadline(j_.config, s, primary) - seconds(2));
+  return std::max(s.witness.asked_at + kWitnessPace,
+                  fence_deadline(j_.config, s, primary) - seconds(2));
 }
 
 // Asks the next member but `about`. False: none can be asked now.

@@ -196,6 +196,7 @@ class ScriptedCluster {
   JudgeState state;
   std::vector<ScriptedNode> nodes;
   DcsTimes times;
+  bool stranger_member = false;  // GET /cluster lists a member that is not configured
   Instant now = Instant{} + std::chrono::hours(1);
   Instant wake{};
   std::uint64_t generations = 0;
@@ -247,6 +248,7 @@ class ScriptedCluster {
       if (m.leader) report.leader = m;
       report.members.push_back(m);
     }
+    if (stranger_member) report.members.emplace_back().name = "pg-9";
     return report;
   }
 

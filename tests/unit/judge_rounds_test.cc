@@ -130,6 +130,32 @@ TEST(JudgeRounds, HuntingSlowsDownToFourTimesASecondAndStaysThere) {
   EXPECT_LE(c.run_until([&] { return c.admits(1); }, seconds(2)), milliseconds(255));
 }
 
+TEST(JudgeRounds, WhileSessionsAreServedHuntingEndsUpAtTheInterval) {
+  Cluster c;
+  for (auto& n : c.nodes) n.reply.pause = true;
+  c.run(seconds(10));
+  c.refuse(0);  // Patroni is being upgraded, which takes its time
+  c.run(seconds(150));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  const Instant from = c.now;
+  c.run(seconds(10));
+  EXPECT_LE(rest_times(c.nodes[1], from).size(), 12u);
+}
+
+TEST(JudgeRounds, WhatNeverWasPatroniIsAskedOncePerInterval) {
+  for (const Outcome outcome : {Outcome::kTlsFailed, Outcome::kMalformed, Outcome::kEmpty}) {
+    Cluster c;
+    for (auto& n : c.nodes) {
+      n.outcome = outcome;
+      n.latency = milliseconds(2);
+    }
+    c.run(seconds(5));
+    const Instant from = c.now;
+    c.run(seconds(20));
+    for (const auto& n : c.nodes) EXPECT_LE(rest_times(n, from).size(), 21u) << to_string(outcome);
+  }
+}
+
 TEST(JudgeRounds, NewsWakesAHuntThatHadBackedOff) {
   Cluster c;
   c.run(seconds(10));

@@ -1,5 +1,4 @@
-// The evidence table: what keeps a primary that proves nothing beyond its fence deadline, which is
-// maintenance mode or a witness.
+// The evidence table: what members say about a primary whose Patroni cannot be asked.
 #include "health/judge_context.h"
 #include "tests/unit/judge_cluster.h"
 
@@ -8,129 +7,146 @@ namespace {
 
 using Cluster = ScriptedCluster;
 
-void pause(Cluster& c, std::size_t i, Report r) {
-  r.pause = true;
-  c.answer(i, r);
-}
-
-TEST(JudgeMaintenance, APausedClusterKeepsASilentPrimaryForever) {
+// An old leader thaws and takes the key on its timeline; the holder, demoted, cannot be asked.
+TEST(JudgeWitness, ALowerLeaseThatTheStoreConfirmsCutsASilentPrimary) {
   Cluster c;
   quiet(c);
-  pause(c, 0, Cluster::leader(5));
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.run(seconds(3));
-  c.refuse(0);
-  c.run(seconds(300));
-  EXPECT_EQ(c.rw(0), "admit maintenance");
-  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
-}
-
-TEST(JudgeMaintenance, OneMemberThatDoesNotSayPauseIsEnoughToFence) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  c.refuse(0);
-  c.run(seconds(25));
+  c.silence(0);
+  c.run(seconds(4));
+  c.answer(1, Cluster::leader(4));
+  c.nodes[2].store_says = "pg-2";
+  EXPECT_LE(until_cut(c, seconds(3)), milliseconds(400));
   EXPECT_EQ(c.rw(0), "cut fenced");
-}
-
-// Patroni's REST API answers before its first loop, without the lease and without the pause.
-TEST(JudgeMaintenance, APatroniThatComesBackBeforeItHasReadTheStoreCutsNobody) {
-  for (std::size_t back : {0u, 1u}) {
-    Cluster c;
-    quiet(c);
-    pause(c, 0, Cluster::leader(5));
-    pause(c, 1, Cluster::replica(5));
-    pause(c, 2, Cluster::replica(5));
-    c.run(seconds(3));
-    c.refuse(0);
-    if (back == 1) c.refuse(1);
-    c.run(seconds(40));
-    EXPECT_EQ(c.rw(0), "admit maintenance");
-    Report ignorant = back == 0 ? Cluster::leader(5) : Cluster::replica(5);
-    ignorant.lease = false;
-    ignorant.status = 503;
-    c.answer(back, ignorant);
-    c.run(seconds(3));
-    EXPECT_EQ(c.rw(0), "admit maintenance") << back;
-    c.run(seconds(5));
-    if (back == 1) {
-      EXPECT_EQ(c.rw(0), "cut fenced") << "by now it would know: it is not paused";
-    }
-  }
-}
-
-TEST(JudgeMaintenance, ALeaderThatWasDownWhenThePauseBeganMayComeBack) {
-  Cluster c;
-  quiet(c);
-  c.refuse(0);
-  c.run(seconds(5));
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.run(seconds(40));
-  EXPECT_EQ(c.rw(0), "admit maintenance");
-  Report ignorant = Cluster::leader(5);
-  ignorant.lease = false;
-  ignorant.status = 503;
-  c.answer(0, ignorant);
-  c.run(seconds(3));
-  EXPECT_EQ(c.rw(0), "admit maintenance");
-}
-
-TEST(JudgeMaintenance, SomebodyElseLeadingEndsIt) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.refuse(0);
-  c.run(seconds(60));
-  EXPECT_EQ(c.rw(0), "admit maintenance");
-  pause(c, 1, Cluster::leader(6));
-  c.run(milliseconds(600));
-  EXPECT_EQ(c.rw(0), "cut superseded");
+  EXPECT_FALSE(c.admits(1)) << "held by the timeline rule while the higher one was just in sight";
+  c.answer(2, Cluster::replica(4));  // rewound
+  c.run(seconds(8));
   EXPECT_EQ(c.rw(1), "admit primary");
 }
 
-TEST(JudgeMaintenance, SomebodyElseLeadingOnALowerTimelineEndsItToo) {
+TEST(JudgeWitness, AReadThatIsOlderThanTheNamedNodesOwnAnswerIsOutweighed) {
   Cluster c;
   quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.refuse(0);
-  c.run(seconds(60));
-  pause(c, 1, Cluster::leader(4));
-  c.run(milliseconds(1'200));
-  EXPECT_EQ(c.rw(0), "cut fenced");
-}
-
-TEST(JudgeMaintenance, AStoppedDatabaseIsHeld) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.refuse(0, DatabaseAnswer::kRefused);
-  c.run(seconds(60));
-  EXPECT_EQ(c.rw(0), "drain down");
-}
-
-TEST(JudgeMaintenance, SeveralClaimsWithTheStoreDownKeepTheCurrentOne) {
-  Cluster c;
-  quiet(c);
-  pause(c, 0, Cluster::leader(5));
-  pause(c, 1, Cluster::leader(5));
-  c.run(seconds(60));
-  EXPECT_EQ(c.rw(0), "admit primary");
-  EXPECT_TRUE(c.alarm(AlarmKind::kClaimants));
-}
-
-TEST(JudgeMaintenance, ALoneNodeThatWasPausedIsKept) {
-  Cluster c(1);
-  pause(c, 0, Cluster::leader(5));
+  c.silence(0);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-2";  // which says itself that it is a replica
   c.run(seconds(5));
-  c.refuse(0);
-  c.run(seconds(120));
-  EXPECT_EQ(c.rw(0), "admit maintenance");
+  EXPECT_EQ(c.rw(0), "admit silent");
+}
+
+// The REST port is dropped by a filter, its backlog is full, its certificate has expired.
+TEST(JudgeWitness, AnApiThatCannotBeReachedIsHungNotDead) {
+  for (const Outcome outcome : {Outcome::kUnreachable, Outcome::kTlsFailed}) {
+    Cluster c;
+    quiet(c);
+    c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+    c.nodes[0].outcome = outcome;
+    c.nodes[0].latency = milliseconds(1'000);
+    c.run(seconds(60));
+    EXPECT_EQ(c.rw(0), "admit witnessed") << to_string(outcome);
+    EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+  }
+}
+
+TEST(JudgeWitness, ItIsAdmittedAgainAsSoonAsOneMemberNamesItAgain) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(40));
+  c.nodes[1].store_says = c.nodes[2].store_says = "";  // the store holds an election
+  c.run(seconds(4));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+  c.nodes[2].store_says = "pg-1";
+  EXPECT_LE(c.run_until([&] { return c.admits(0); }, seconds(2)), milliseconds(450));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  EXPECT_EQ(c.state.published.timeline, 5u);
+}
+
+TEST(JudgeWitness, ItIsNotAdmittedAgainWhileAnotherShowsTheLease) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(40));
+  c.nodes[1].store_says = c.nodes[2].store_says = "";
+  c.run(seconds(4));
+  c.answer(1, Cluster::promoting(5));
+  c.nodes[2].store_says = "pg-1";
+  c.run(seconds(1));
+  EXPECT_FALSE(c.admits(0));
+}
+
+class HungAtTheStart : public testing::Test {
+ protected:
+  HungAtTheStart() { c.silence(0); }
+  Cluster c;
+};
+
+TEST_F(HungAtTheStart, TwoMembersThatNameItAdmitIt) {
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.run(seconds(4));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  EXPECT_EQ(c.primary(), 0u);
+  EXPECT_EQ(c.state.published.nodes[0].tls, TlsAnswer::kNo) << "clients have to be told";
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  c.answer(0, Cluster::leader(5));
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST_F(HungAtTheStart, OneMemberPutsItOnTrialUntilASessionCouldWrite) {
+  c.nodes[1].store_says = "pg-1";
+  c.run(seconds(4));
+  EXPECT_EQ(c.rw(0), "admit trial");
+  c.step({WritableEvidence{0}});
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+}
+
+TEST_F(HungAtTheStart, ASessionThatFindsItInRecoveryEndsTheTrial) {
+  c.nodes[1].store_says = "pg-1";
+  c.run(seconds(4));
+  c.step({SuspicionEvidence{{0, SuspicionKind::kInHotStandby}}});
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "drain not_running");
+}
+
+TEST_F(HungAtTheStart, NobodyIsAdmittedWhileTheStoreNamesNobodyOrItsPortIsDead) {
+  c.nodes[1].store_says = c.nodes[2].store_says = "nobody";
+  c.run(seconds(5));
+  EXPECT_FALSE(c.primary());
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.nodes[0].database = DatabaseAnswer::kRefused;
+  c.run(seconds(20));
+  EXPECT_FALSE(c.primary());
+}
+
+TEST_F(HungAtTheStart, AHigherTimelineInSightSpeaksAgainstIt) {
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.answer(2, Cluster::replica(6));
+  c.run(seconds(5));
+  EXPECT_FALSE(c.primary());
+}
+
+TEST(JudgeWitness, MembersThatTheLeaderCallsInFailsafeModeSpeakForIt) {
+  Cluster c;
+  quiet(c);
+  for (std::size_t i = 0; i < 3; ++i) {
+    Report r = c.nodes[i].reply;
+    r.failsafe = r.cluster_unlocked = true;
+    c.answer(i, r);
+    c.nodes[i].dcs_loop = false;
+    c.nodes[i].dcs_stuck = c.wall(c.now);
+  }
+  c.run(seconds(30));
+  EXPECT_TRUE(c.state.failsafe);
+  c.silence(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  for (std::size_t i : {1u, 2u}) {
+    Report r = Cluster::replica(5);  // the store is back, and nobody read there that pg-1 leads
+    c.answer(i, r);
+  }
+  EXPECT_LE(until_cut(c), seconds(3));
 }
 
 TEST(JudgeWitness, AHungApiIsKeptWhileTheStoreNamesIt) {

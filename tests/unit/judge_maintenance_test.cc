@@ -1,0 +1,189 @@
+// The evidence table: a paused cluster keeps its primary, whatever the clocks say.
+#include "tests/unit/judge_cluster.h"
+
+namespace pgsteer {
+namespace {
+
+using Cluster = ScriptedCluster;
+
+void pause(Cluster& c, std::size_t i, Report r) {
+  r.pause = true;
+  c.answer(i, r);
+}
+
+TEST(JudgeMaintenance, APausedClusterKeepsASilentPrimaryForever) {
+  Cluster c;
+  quiet(c);
+  pause(c, 0, Cluster::leader(5));
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.run(seconds(3));
+  c.refuse(0);
+  c.run(seconds(300));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  EXPECT_EQ(c.count(TransitionKind::kLost) + c.count(TransitionKind::kHeld), 0u);
+}
+
+TEST(JudgeMaintenance, OneMemberThatDoesNotSayPauseIsEnoughToFence) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  c.refuse(0);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+// Patroni's REST API answers before its first loop, without the lease and without the pause.
+TEST(JudgeMaintenance, APatroniThatComesBackBeforeItHasReadTheStoreCutsNobody) {
+  for (std::size_t back : {0u, 1u}) {
+    Cluster c;
+    quiet(c);
+    pause(c, 0, Cluster::leader(5));
+    pause(c, 1, Cluster::replica(5));
+    pause(c, 2, Cluster::replica(5));
+    c.run(seconds(3));
+    c.refuse(0);
+    if (back == 1) c.refuse(1);
+    c.run(seconds(40));
+    EXPECT_EQ(c.rw(0), "admit maintenance");
+    Report ignorant = back == 0 ? Cluster::leader(5) : Cluster::replica(5);
+    ignorant.lease = false;
+    ignorant.status = 503;
+    c.answer(back, ignorant);
+    c.run(seconds(3));
+    EXPECT_EQ(c.rw(0), "admit maintenance") << back;
+    c.run(seconds(5));
+    if (back == 1) {
+      EXPECT_EQ(c.rw(0), "cut fenced") << "by now it would know: it is not paused";
+    }
+  }
+}
+
+TEST(JudgeMaintenance, ALeaderThatWasDownWhenThePauseBeganMayComeBack) {
+  Cluster c;
+  quiet(c);
+  c.refuse(0);
+  c.run(seconds(5));
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.run(seconds(40));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  Report ignorant = Cluster::leader(5);
+  ignorant.lease = false;
+  ignorant.status = 503;
+  c.answer(0, ignorant);
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+}
+
+TEST(JudgeMaintenance, SomebodyElseLeadingEndsIt) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.refuse(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  pause(c, 1, Cluster::leader(6));
+  c.run(milliseconds(600));
+  EXPECT_EQ(c.rw(0), "cut superseded");
+  EXPECT_EQ(c.rw(1), "admit primary");
+}
+
+TEST(JudgeMaintenance, SomebodyElseLeadingOnALowerTimelineEndsItToo) {
+  for (const bool store : {true, false}) {
+    Cluster c;
+    quiet(c);
+    pause(c, 1, Cluster::replica(5));
+    pause(c, 2, Cluster::replica(5));
+    c.refuse(0);
+    c.run(seconds(60));
+    pause(c, 1, Cluster::leader(4));
+    if (store) c.nodes[2].store_says = "pg-2";
+    // The store settles it at once; without it the next read of the newcomer does, in a loop.
+    EXPECT_LE(until_cut(c, seconds(30)), store ? milliseconds(1'200) : milliseconds(11'000));
+    EXPECT_EQ(c.rw(0), "cut fenced");
+  }
+}
+
+TEST(JudgeMaintenance, AStoppedDatabaseIsHeld) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.refuse(0, DatabaseAnswer::kRefused);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "drain down");
+}
+
+TEST(JudgeMaintenance, SeveralClaimsWithTheStoreDownKeepTheCurrentOne) {
+  Cluster c;
+  quiet(c);
+  pause(c, 0, Cluster::leader(5));
+  pause(c, 1, Cluster::leader(5));
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.alarm(AlarmKind::kClaimants));
+}
+
+TEST(JudgeMaintenance, ALoneNodeThatWasPausedIsKept) {
+  Cluster c(1);
+  pause(c, 0, Cluster::leader(5));
+  c.run(seconds(5));
+  c.refuse(0);
+  c.run(seconds(120));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+}
+
+// Patroni has lost the store and is paused: its 200 stands for the role alone.
+Report by_role(std::uint32_t timeline) {
+  Report r = Cluster::leader(timeline);
+  r.pause = r.cluster_unlocked = true;
+  return r;
+}
+
+TEST(JudgeMaintenance, AClaimByRoleAloneSupersedesNobody) {
+  Cluster c;
+  quiet(c);
+  pause(c, 0, Cluster::leader(5));
+  pause(c, 2, Cluster::replica(5));
+  c.run(seconds(2));
+  c.answer(1, by_role(6));  // promoted by hand, then cut off from the store
+  c.run(seconds(10));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.cuts(1));
+  c.refuse(0);  // its Patroni is upgraded
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+}
+
+TEST(JudgeMaintenance, AClaimByRoleAloneKeepsTheHolder) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.answer(0, by_role(5));
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgeMaintenance, AtTheStartALeaseIsWorthMoreThanARole) {
+  Cluster c;
+  pause(c, 0, Cluster::leader(5));
+  c.answer(1, by_role(5));
+  pause(c, 2, Cluster::replica(5));
+  c.run(seconds(1));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgeMaintenance, AtTheStartTheOnlyRoleWins) {
+  Cluster c;
+  c.answer(0, by_role(5));
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.run(seconds(1));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+}  // namespace
+}  // namespace pgsteer
