@@ -177,6 +177,8 @@ void Checker::Loop::take_checks(Instant now) {
 void Checker::Loop::carry_out(const Decision& decision, Instant now) {
   if (decision.topology) {
     output_.topology(std::make_shared<const Topology>(*decision.topology));
+  } else if (decision.renewed) {
+    output_.topology(std::make_shared<const Topology>(state_.published));
   }
   for (const Request& request : decision.requests) begin(request, now);
   for (const Transition& transition : decision.transitions) announce(transition, now);

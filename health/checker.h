@@ -13,7 +13,8 @@ namespace pgsteer {
 
 // Called on the checker thread; must not block.
 struct CheckerOutput {
-  std::function<void(TopologyPtr)> topology;    // each time a generation is published
+  // Each new generation, and the same one again when its sentences or its valid_until are newer.
+  std::function<void(TopologyPtr)> topology;
   std::function<void(ClusterViewPtr)> cluster;  // after each round and each change
   std::function<void(EventView)> event;         // one line for a person; already logged
 };

@@ -28,7 +28,7 @@ Server::Server(const Config& config, ServerOutput output)
   counters_.workers = worker_count(config.server);
   for (std::size_t i = 0; i < counters_.workers; ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(config, i, counters_, links(), output_.report, tls));
+        std::make_unique<Worker>(config, i, counters_, links(), worker_output(i), tls));
   }
   acceptor_ = std::make_unique<Acceptor>(config, workers_[0]->loop(), workers_.size(), counters_,
                                          [this](std::size_t worker, AcceptedClient client) {
@@ -104,7 +104,30 @@ void Server::adopt(const TopologyPtr& topology) {
   for (auto& worker : workers_) {
     worker->post([&worker, topology] { worker->adopt(topology); });
   }
-  workers_[0]->post([this, topology] { acceptor_->adopt(topology); });
+}
+
+// Worker 0 stands for all of them, and the acceptor lives on its thread.
+WorkerOutput Server::worker_output(std::size_t worker) {
+  WorkerOutput output{.report = output_.report, .adopted = {}};
+  if (worker == 0) {
+    output.adopted = [this](const TopologyPtr& topology, bool expired) {
+      adopted(topology, expired);
+    };
+  }
+  return output;
+}
+
+void Server::adopted(const TopologyPtr& topology, bool expired) {
+  const bool before = counters_.checks_stopped.exchange(expired, std::memory_order_relaxed);
+  if (expired && !before) {
+    spdlog::error(
+        "{}: nothing proves that the primary still leads; sessions of primary listeners "
+        "end, and new ones wait",
+        topology->no_primary_why);
+  } else if (before && !expired) {
+    spdlog::warn("the nodes are being checked again (generation {})", topology->generation);
+  }
+  acceptor_->adopt(topology);
 }
 
 bool Server::reload_tls() {

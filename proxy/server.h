@@ -32,7 +32,7 @@ class Server {
   ~Server();
 
   void start();
-  // Posts the topology to every worker and to the acceptor.
+  // Posts the topology to every worker; the acceptor follows worker 0.
   void adopt(const TopologyPtr& topology);
   // Reads the certificate files again. False, with the reason in the log, if they cannot be used:
   // the old ones stay.
@@ -48,6 +48,8 @@ class Server {
 
  private:
   SessionLinks links();
+  WorkerOutput worker_output(std::size_t worker);
+  void adopted(const TopologyPtr& topology, bool expired);
   void search_key(std::size_t asking, std::uint64_t session, std::uint32_t pid,
                   const std::vector<std::byte>& key);
 

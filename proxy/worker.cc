@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/routing/route.h"
+
 namespace pgsteer {
 
 namespace {
@@ -13,6 +15,8 @@ namespace {
 // oldest has to go.
 constexpr rlim_t kStartupShare = 8;
 constexpr rlim_t kMaxStartups = 2'000;
+// How old "the checks stopped 6 s ago" may become.
+constexpr std::chrono::seconds kSentenceKept{1};
 
 std::size_t startup_limit() {
   rlimit limit{};
@@ -23,18 +27,20 @@ std::size_t startup_limit() {
 }  // namespace
 
 Worker::Worker(const Config& config, std::size_t index, Counters& counters, SessionLinks links,
-               Report report, TlsContextsPtr tls)
+               WorkerOutput output, TlsContextsPtr tls)
     : config_(config),
       index_(index),
       counters_(counters),
       links_(std::move(links)),
-      send_report_(std::move(report)),
+      output_(std::move(output)),
       tls_(std::move(tls)),
       bytes_(config.listen.size(), config.nodes.size()),
       slots_(config, counters, index),
       startups_(startup_limit()),
       services_(services()),
-      housekeeping_(loop_, this, &keep_house) {}
+      housekeeping_(loop_, this, &keep_house) {
+  loop_.on_watchdog(this, [](void* self) { static_cast<Worker*>(self)->act_on_published(); });
+}
 
 Worker::~Worker() {
   retired_.clear();
@@ -117,11 +123,38 @@ Session* Worker::find(std::uint64_t id) const {
 }
 
 void Worker::adopt(TopologyPtr topology) {
+  if (published_ && topology->generation < published_->generation) return;
+  published_ = std::move(topology);
+  published_at_ = Clock::now();
+  act_on_published();
+}
+
+// Once for each publication, and when its deadline has passed; from then on once a second, because
+// the sentence says how long ago that was.
+void Worker::act_on_published() {
+  const auto now = Clock::now();
+  const auto& valid_until = published_->valid_until;
+  const bool expires = valid_until && now >= *valid_until;
+  loop_.set_watchdog(expires ? now + kSentenceKept : valid_until);
+  TopologyPtr topology = published_;
+  if (expires) {
+    topology = std::make_shared<const Topology>(expired(config_, *published_, now - published_at_));
+  }
+  const TopologyPtr& in_force = slots_.topology();
+  const bool renewal =
+      in_force && in_force->generation == topology->generation && expires == expired_;
+  expired_ = expires;
+  if (renewal) return slots_.renew(std::move(topology));
+  enter_into_force(std::move(topology));
+}
+
+void Worker::enter_into_force(TopologyPtr topology) {
   report_.generation = topology->generation;
   if (!topology->primary) primary_reached_ = false;
-  const std::uint64_t cut = slots_.adopt(std::move(topology));
+  const std::uint64_t cut = slots_.adopt(topology);
   report_.cut += cut;
   report_due_ |= cut > 0;
+  if (output_.adopted) output_.adopted(topology, expired_);
 }
 
 void Worker::node_spoke(std::size_t listener) {
@@ -134,8 +167,10 @@ void Worker::node_spoke(std::size_t listener) {
 void Worker::report() {
   report_due_ = false;
   report_.at = Clock::now();
-  send_report_(report_);
-  report_ = WorkerReport{.generation = report_.generation};
+  output_.report(report_);
+  const std::uint64_t generation = report_.generation;
+  report_ = {};
+  report_.generation = generation;
 }
 
 void Worker::stop(Clock::time_point limit) {

@@ -26,15 +26,21 @@
 
 namespace pgsteer {
 
+// What a worker says about itself. Called on its thread; must return at once.
+struct WorkerOutput {
+  std::function<void(const WorkerReport&)> report;
+  // The worker acts on this from now on. `expired`: the checker has published nothing newer before
+  // valid_until. Not called for mere renewals.
+  std::function<void(const TopologyPtr&, bool expired)> adopted;
+};
+
 class Worker {
  public:
   using Clock = std::chrono::steady_clock;
-  // Called on the worker's thread; must return at once.
-  using Report = std::function<void(const WorkerReport&)>;
 
   // All references outlive the worker.
   Worker(const Config& config, std::size_t index, Counters& counters, SessionLinks links,
-         Report report, TlsContextsPtr tls);
+         WorkerOutput output, TlsContextsPtr tls);
   ~Worker();
 
   // Any thread: runs `task` on the worker's thread, soon.
@@ -51,6 +57,8 @@ class Worker {
   // From here on: on the worker's thread.
   EventLoop& loop() { return loop_; }
   void take(AcceptedClient client);
+  // Acts on `topology` until its valid_until, and then as if there were no primary. A generation
+  // that is in force already is only renewed; an older one is ignored.
   void adopt(TopologyPtr topology);
   void use(TlsContextsPtr tls) { tls_ = std::move(tls); }
   // No more clients. Waiting ones are turned away, idle sessions end, busy ones may finish until
@@ -65,6 +73,8 @@ class Worker {
 
  private:
   SessionServices services();
+  void act_on_published();
+  void enter_into_force(TopologyPtr topology);
   void node_spoke(std::size_t listener);
   void retire(Session& session);
   Session* find(std::uint64_t id) const;
@@ -76,7 +86,7 @@ class Worker {
   const std::size_t index_;
   Counters& counters_;
   const SessionLinks links_;
-  const Report send_report_;
+  const WorkerOutput output_;
   TlsContextsPtr tls_;
   EventLoop loop_;
   RelayResources relay_{loop_.poller()};
@@ -86,6 +96,9 @@ class Worker {
   StatementCancels cancels_{loop_};
   SessionServices services_;
 
+  TopologyPtr published_;  // the last one that came; in force unless it has expired
+  Clock::time_point published_at_{};
+  bool expired_ = false;
   Session* first_ = nullptr;  // all sessions, newest first
   std::size_t count_ = 0;
   std::vector<std::unique_ptr<Session>> retired_;  // destroyed at the end of the turn

@@ -3,19 +3,23 @@
 namespace pgsteer {
 namespace {
 
-bool has_node(const ClusterView& cluster, const std::string& listener) {
-  for (const NodeView& node : cluster.nodes) {
+bool has_node(const StatsSnapshot& snapshot, const ListenerView& listener) {
+  // What the cluster view shows of a primary is out of date then.
+  if (snapshot.traffic.checks_stopped && listener.to == Target::kPrimary) return false;
+  for (const NodeView& node : snapshot.cluster->nodes) {
     for (const VerdictView& verdict : node.verdicts) {
-      if (verdict.listener == listener && verdict.admission == Admission::kAdmit) return true;
+      if (verdict.listener == listener.name && verdict.admission == Admission::kAdmit) return true;
     }
   }
   return false;
 }
 
-std::string missing(const ClusterView& cluster, const ListenerView& listener) {
+std::string missing(const StatsSnapshot& snapshot, const ListenerView& listener) {
   std::string text = listener.name + ": no node may serve it";
-  if (listener.to == Target::kPrimary && !cluster.no_primary_why.empty()) {
-    text += ": " + cluster.no_primary_why;
+  if (listener.to == Target::kPrimary) {
+    const std::string& why = snapshot.cluster->no_primary_why;
+    if (snapshot.traffic.checks_stopped) return text + ": the checks of the nodes have stopped\n";
+    if (!why.empty()) text += ": " + why;
   }
   return text + "\n";
 }
@@ -30,8 +34,8 @@ Readiness readiness(const StatsSnapshot& snapshot, const std::optional<std::stri
   for (const ListenerView& candidate : snapshot.traffic.listeners) {
     if (listener && candidate.name != *listener) continue;
     found = true;
-    if (known && !has_node(*snapshot.cluster, candidate.name)) {
-      missing_nodes += missing(*snapshot.cluster, candidate);
+    if (known && !has_node(snapshot, candidate)) {
+      missing_nodes += missing(snapshot, candidate);
     }
   }
   if (listener && !found) return {Answer::kNoSuchListener, "no such listener: " + *listener + "\n"};

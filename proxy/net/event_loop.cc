@@ -10,6 +10,8 @@ namespace {
 // the next ones are woken, all that is ready has its turn, within reason.
 constexpr std::size_t kWakeupsPerTurn = 16;
 constexpr int kWaitsPerTurn = 8;
+// Nothing depends on it; it keeps a far deadline within epoll's range.
+constexpr std::chrono::milliseconds kLongestWait{60'000};
 
 }  // namespace
 
@@ -44,12 +46,34 @@ void EventLoop::forget(Wakeable& sleeper) {
 
 int EventLoop::wait_limit() const {
   if (wakeups_pending()) return 0;
-  return timers_.empty() ? -1 : static_cast<int>(kTick.count());
+  if (!timers_.empty()) return static_cast<int>(kTick.count());
+  if (!watchdog_at_) return -1;
+  using std::chrono::milliseconds;
+  const auto left = std::chrono::ceil<milliseconds>(*watchdog_at_ - Timer::Clock::now());
+  return static_cast<int>(std::clamp(left, milliseconds(0), kLongestWait).count());
+}
+
+bool EventLoop::wait(int limit) {
+  poller_.wait(limit);
+  check_watchdog();
+  return poller_.dispatch();
+}
+
+bool EventLoop::watchdog_is_due() const {
+  return watchdog_at_ && Timer::Clock::now() >= *watchdog_at_;
+}
+
+void EventLoop::check_watchdog() {
+  if (!watchdog_is_due()) return;
+  mailbox_.run();
+  if (!watchdog_is_due()) return;
+  watchdog_at_.reset();
+  watchdog_due_(watchdog_owner_);
 }
 
 void EventLoop::turn() {
-  bool more = poller_.wait(wait_limit());
-  for (int waits = 1; more && waits < kWaitsPerTurn; ++waits) more = poller_.wait(0);
+  bool more = wait(wait_limit());
+  for (int waits = 1; more && waits < kWaitsPerTurn; ++waits) more = wait(0);
   run_wakeups();
   if (timers_.empty()) return;
   const auto now = Timer::Clock::now();

@@ -2,13 +2,14 @@
 // knows no session. Owned by a worker and used on its thread; only post() may be called from
 // elsewhere.
 //
-// A turn waits for descriptors, calls what is ready, wakes a bounded number of those that asked for
-// it, and fires the timers that are due.
+// A turn waits for descriptors, looks at the watchdog, calls what is ready, wakes a bounded number
+// of those that asked for it, and fires the timers that are due.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -73,6 +74,17 @@ class EventLoop {
     mailbox_.post(std::move(task));
   }
 
+  // One deadline that is kept before anything else. When a process that stood still goes on (a
+  // stopped process, a machine that was paused), descriptors are ready whose bytes must not move if
+  // it has passed. Tasks that were posted meanwhile run first: they may set a later deadline. An
+  // idle loop does not tick for it.
+  void on_watchdog(void* owner, Timer::Callback due) {
+    watchdog_owner_ = owner;
+    watchdog_due_ = due;
+  }
+  // Replaces an earlier setting; empty: none. It fires once.
+  void set_watchdog(std::optional<Timer::Clock::time_point> at) { watchdog_at_ = at; }
+
   // Wakes `sleeper` in this turn or a later one, once.
   void wake(Wakeable& sleeper);
   // To be called before a Wakeable is destroyed.
@@ -85,6 +97,9 @@ class EventLoop {
   friend class Timer;
 
   int wait_limit() const;
+  bool wait(int limit);
+  bool watchdog_is_due() const;
+  void check_watchdog();
   void run_wakeups();
   void fire_timers(Timer::Clock::time_point now);
 
@@ -94,6 +109,9 @@ class EventLoop {
   std::size_t next_wakeup_ = 0;
   std::vector<Timer*> timers_;  // armed ones, unordered; scanned once per tick
   Timer::Clock::time_point next_tick_{};
+  std::optional<Timer::Clock::time_point> watchdog_at_;
+  void* watchdog_owner_ = nullptr;
+  Timer::Callback watchdog_due_ = nullptr;
 };
 
 }  // namespace pgsteer

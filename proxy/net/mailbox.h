@@ -24,9 +24,11 @@ class Mailbox {
     notify();
   }
 
+  // Runs what has been posted so far; the loop's thread only.
+  void run();
+
  private:
   void notify();
-  void run();
 
   asio::io_context tasks_{1};
   asio::executor_work_guard<asio::io_context::executor_type> open_{tasks_.get_executor()};

@@ -39,8 +39,11 @@ void Poller::close(Watch& watch) {
   }
 }
 
-bool Poller::wait(int timeout_ms) {
+void Poller::wait(int timeout_ms) {
   fetched_ = ::epoll_wait(epoll_.get(), events_.data(), kBatch, timeout_ms);
+}
+
+bool Poller::dispatch() {
   for (int i = 0; i < fetched_; ++i) {
     auto* watch = static_cast<Watch*>(events_[static_cast<std::size_t>(i)].data.ptr);
     if (watch == nullptr || watch->ready == nullptr) continue;

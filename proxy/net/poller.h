@@ -46,9 +46,10 @@ class Poller {
   // Stops watching and closes the descriptor. Events already fetched for it are dropped.
   void close(Watch& watch);
 
-  // Waits up to `timeout_ms` (-1: forever) and calls each ready descriptor once. True if a whole
-  // batch was ready, so that there may be more.
-  bool wait(int timeout_ms);
+  // Waits up to `timeout_ms` (-1: forever) for descriptors to be ready.
+  void wait(int timeout_ms);
+  // Calls each of those once. True if a whole batch was ready, so that there may be more.
+  bool dispatch();
 
  private:
   static constexpr int kBatch = 128;

@@ -95,6 +95,7 @@ struct Counters {
   std::vector<NodeCounters> nodes;
   unsigned workers = 1;  // among whom limits are shared out; set before they run
   std::atomic<std::uint64_t> accept_errors{0};
+  std::atomic<bool> checks_stopped{false};  // the workers act on an expired topology
   std::atomic<std::uint64_t> next_session{1};
   std::atomic<std::uint32_t> turn{0};  // breaks ties of the balance
 };

@@ -97,6 +97,8 @@ class NodeSlots {
 
   // Ends the sessions that `topology` forbids; gives their number.
   std::uint64_t adopt(TopologyPtr topology);
+  // The generation that was adopted last, with newer sentences: there is nothing to end or release.
+  void renew(TopologyPtr topology) { topology_ = std::move(topology); }
   const TopologyPtr& topology() const { return topology_; }  // null: none yet
 
   // Where the request would go now.

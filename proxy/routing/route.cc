@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 namespace pgsteer {
 
@@ -122,6 +123,20 @@ bool permits(const Topology& topology, std::size_t listener, Target to, std::siz
   // Between two timelines of the same node it was not the primary.
   if (to == Target::kPrimary && topology.primary == node) return topology.timeline == timeline;
   return true;
+}
+
+Topology expired(const Config& config, Topology topology, std::chrono::steady_clock::duration age) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(age).count();
+  topology.no_primary_why = "the checks of the nodes stopped " + std::to_string(seconds) + " s ago";
+  topology.primary.reset();
+  topology.valid_until.reset();
+  for (std::size_t i = 0; i < topology.pools.size(); ++i) {
+    if (config.listen[i].to != Target::kPrimary) continue;
+    for (Verdict& verdict : topology.pools[i].by_node) {
+      verdict = {Admission::kCut, Reason::kFenced, topology.no_primary_why};
+    }
+  }
+  return topology;
 }
 
 }  // namespace pgsteer

@@ -2,6 +2,7 @@
 // chooses among them.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -51,5 +52,10 @@ bool admits_any(const Pool& pool);
 // Whether a session that was bound to `node` on `timeline` may go on under `topology`.
 bool permits(const Topology& topology, std::size_t listener, Target to, std::size_t node,
              std::uint32_t timeline);
+
+// What is left of `topology` once its `valid_until` has passed without a newer publication, `age`
+// after it was published: no primary, and no session of a listener for the primary may stay. Read
+// listeners keep their nodes: their reads may be old, but are not wrong. The generation stays.
+Topology expired(const Config& config, Topology topology, std::chrono::steady_clock::duration age);
 
 }  // namespace pgsteer

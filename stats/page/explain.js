@@ -53,6 +53,8 @@ export function explainRole(role) {
 // By banner.
 export const kBannerAdvice = {
   lost: 'Check that pgsteer runs and that this browser can reach it.',
+  checksStopped: 'This is trouble of pgsteer or its machine, not of the cluster. Look at the load ' +
+      'of the machine and at pgsteer\'s log; if it stays, restart pgsteer.',
   noPrimary: 'A failover normally takes less than a minute. If it takes longer, run patronictl ' +
       'list: without a leader there, read Patroni\'s log on the nodes. Under Nodes, each card says ' +
       'why the node is not used.',

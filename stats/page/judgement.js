@@ -52,6 +52,11 @@ export function banners(status) {
   const cluster = status.cluster;
   const list = [];
   const add = (level, key, text, advice, aside) => list.push({level, key, text, advice, aside});
+  if (status.checks_stopped) {
+    add('bad', 'checks-stopped', 'pgsteer\'s checks of the nodes stand still: what the page shows of ' +
+        'them is old. The primary\'s sessions have been ended, and clients that want to write wait.',
+        kBannerAdvice.checksStopped);
+  }
   if (!cluster.first_round_done) {
     add('info', 'unknown', 'The first round of checks is still running. Clients wait until it is ' +
         'finished.');

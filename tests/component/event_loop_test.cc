@@ -2,9 +2,11 @@
 #include "proxy/net/event_loop.h"
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -94,6 +96,47 @@ TEST(EventLoop, ATimerMayBeDestroyedByItsCallback) {
     for (const auto& other : others) all = all && other->fired == 1;
     return all;
   }));
+}
+
+// A loop with a watchdog, and an eventfd that is ready all the time.
+class Watchdog : public testing::Test {
+ protected:
+  Watchdog() {
+    loop.on_watchdog(this, [](void* self) { static_cast<Watchdog*>(self)->seen += "watchdog "; });
+    watch.fd.reset(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+    watch.owner = this;
+    watch.ready = [](void* self, Watch&, std::uint32_t) {
+      static_cast<Watchdog*>(self)->seen += "ready ";
+    };
+  }
+  ~Watchdog() override { loop.poller().close(watch); }
+
+  const Timer::Clock::time_point past = Timer::Clock::now() - milliseconds(1);
+  EventLoop loop;
+  Watch watch;
+  std::string seen;
+};
+
+TEST_F(Watchdog, ComesBeforeWhatIsReadyAndOnce) {
+  loop.poller().want(watch, EPOLLIN);
+  loop.set_watchdog(past);
+  loop.turn();
+  loop.turn();
+  EXPECT_EQ(seen, "watchdog ready ready ");
+}
+
+TEST_F(Watchdog, ATaskThatWasPostedMeanwhileMaySetALaterDeadline) {
+  loop.set_watchdog(past);
+  loop.post([this] { loop.set_watchdog(Timer::Clock::now() + std::chrono::hours(1)); });
+  loop.poller().want(watch, EPOLLIN);
+  loop.turn();
+  EXPECT_EQ(seen, "ready ");
+}
+
+TEST_F(Watchdog, WakesALoopThatHasNothingElseToDo) {
+  loop.set_watchdog(Timer::Clock::now() + milliseconds(5));
+  loop.turn();
+  EXPECT_EQ(seen, "watchdog ");
 }
 
 TEST(EventLoop, WakeupsComeInLaterTurnsOnceEach) {

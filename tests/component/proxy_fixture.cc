@@ -106,6 +106,10 @@ void ProxyFixture::no_primary(std::string why) {
 
 void ProxyFixture::publish() {
   ++draft.generation;
+  renew();
+}
+
+void ProxyFixture::renew() {
   for (std::size_t i = 0; i < nodes.size(); ++i) draft.nodes[i].weight = config.nodes[i].weight;
   server->adopt(std::make_shared<const Topology>(draft));
   server->sessions();  // messages are in order: once they answer, every worker has adopted it

@@ -50,6 +50,8 @@ class ProxyFixture {
   ProxyFixture& verdict(std::size_t listener, std::size_t node, Admission admission,
                         std::string why = "set by the test");
   void publish();
+  // The same generation again, with whatever has changed in `draft`.
+  void renew();
 
   ProxyClient connect(std::size_t listener = kRw, const char* from = "127.0.0.1") const;
   // A client that is logged in; not open() if that failed.

@@ -223,5 +223,38 @@ TEST(Permits, WithoutAPrimaryTheVerdictDecides) {
   EXPECT_TRUE(permits(scene.topology, 0, Target::kPrimary, 0, 5));
 }
 
+// -------------------------------------------------------------------------------------------------
+
+TEST(Expired, NobodyMayWriteAndReadersKeepTheirNodes) {
+  Config config;
+  config.listen.resize(2);
+  config.listen[0].to = Target::kPrimary;
+  config.listen[1].to = Target::kAny;
+  Scene scene(2);
+  scene.admission(1, Admission::kCut);
+  scene.topology.pools.push_back(scene.topology.pools[0]);
+  scene.topology.pools[1].by_node[0] = {Admission::kAdmit, Reason::kFallback, "no replica"};
+  scene.topology.generation = 7;
+  scene.topology.primary = 0;
+  scene.topology.timeline = 5;
+  scene.topology.first_round_done = true;
+  scene.topology.valid_until = std::chrono::steady_clock::time_point{};
+  const Topology after = expired(config, scene.topology, std::chrono::milliseconds(12'900));
+  EXPECT_EQ(after.generation, 7U);
+  EXPECT_TRUE(after.first_round_done);
+  EXPECT_FALSE(after.primary);
+  EXPECT_FALSE(after.valid_until);
+  EXPECT_EQ(after.no_primary_why, "the checks of the nodes stopped 12 s ago");
+  for (const Verdict& verdict : after.pools[0].by_node) {
+    EXPECT_EQ(verdict.admission, Admission::kCut);
+    EXPECT_EQ(verdict.reason, Reason::kFenced);
+    EXPECT_EQ(verdict.why, after.no_primary_why);
+  }
+  EXPECT_FALSE(permits(after, 0, Target::kPrimary, 0, 5));
+  EXPECT_EQ(after.pools[1].by_node[0].admission, Admission::kAdmit);
+  EXPECT_EQ(after.pools[1].by_node[0].why, "no replica");
+  EXPECT_EQ(after.pools[1].by_node[1].admission, Admission::kCut);
+}
+
 }  // namespace
 }  // namespace pgsteer

@@ -116,6 +116,16 @@ TEST_F(ReadinessTest, NamesTheListenerThatHasNoneAndWhy) {
   EXPECT_EQ(readiness(snapshot_, "read_write").answer, Answer::kNotReady);
 }
 
+// The cluster view is as old as the last check.
+TEST_F(ReadinessTest, WhileTheChecksStandStillNobodyMayWrite) {
+  admit(Admission::kAdmit, Admission::kAdmit);
+  snapshot_.traffic.checks_stopped = true;
+  const Readiness got = readiness(snapshot_, std::nullopt);
+  EXPECT_EQ(got.answer, Answer::kNotReady);
+  EXPECT_EQ(got.text, "read_write: no node may serve it: the checks of the nodes have stopped\n");
+  EXPECT_EQ(readiness(snapshot_, "read_only").answer, Answer::kReady);
+}
+
 TEST_F(ReadinessTest, DrainingAndCutDoNotCount) {
   admit(Admission::kAdmit, Admission::kDrain);
   EXPECT_EQ(readiness(snapshot_, "read_only").answer, Answer::kNotReady);
