@@ -1,4 +1,5 @@
-// A topology that nobody renews: the worker holds itself to its deadline.
+// A topology that nobody renews: the worker holds itself to its deadline. And one that is renewed:
+// nobody notices, but the sentences are new.
 #include <gtest/gtest.h>
 
 #include "tests/component/proxy_fixture.h"
@@ -110,6 +111,20 @@ TEST_P(ProxyExpiry, TheSentenceOfAnExpiredTopologyIsRenewed) {
   ASSERT_TRUE(client.ended_with("57P03"));
   EXPECT_TRUE(client.last_error.detail.starts_with("pgsteer: the checks of the nodes stopped "));
   EXPECT_NE(client.last_error.detail, "pgsteer: the checks of the nodes stopped 0 s ago");
+}
+
+// A session asks for the sentence when it is refused, not when it begins to wait.
+TEST_P(ProxyExpiry, ARefusedClientGetsTheSentenceOfTheLastRenewal) {
+  proxy.rw().hold = 1s;
+  proxy.start();
+  proxy.no_primary("pg-1 has been silent for 0.0 s");
+  ProxyClient client = proxy.connect();
+  client.send_startup();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
+  proxy.draft.no_primary_why = "pg-1 has been silent for 0.4 s";
+  proxy.renew();
+  ASSERT_TRUE(client.ended_with("57P03"));
+  EXPECT_EQ(client.last_error.detail, "pgsteer: pg-1 has been silent for 0.4 s");
 }
 
 TEST(ProxyExpiryPort, AListenerThatClosesWithoutANodeClosesThenToo) {
