@@ -65,12 +65,17 @@ Task<EndReason> NodeSearch::choose() {
   if (now >= until_) co_return EndReason::kNoNode;
   if (!slots.hold(request_, now)) co_return EndReason::kHoldFull;
   context_.phase = SessionPhase::kHeld;
-  Deadline hold(context_.services.loop, context_.waiter, EndReason::kNoNode);
+  // It does not end the session: a client that waits for an answer to its SSLRequest is told more.
+  Deadline hold(context_.services.loop, context_.waiter, EndReason::kNone);
   hold.set(until_);
   context_.services.loop.poller().want(context_.client.watch, kReadable);
-  const bool granted = co_await context_.waiter.woken();
-  slots.unhold(request_, Clock::now(), granted);
-  co_return context_.waiter.ended();
+  Waiter& waiter = context_.waiter;
+  while (!waiter.ending() && !request_.granted && !hold.expired()) co_await waiter.woken();
+  // Granted and out of time in the same turn: the wakeup for the grant is still to come.
+  if (request_.granted && waiter.wakeup_pending()) co_await waiter.woken();
+  slots.unhold(request_, Clock::now(), request_.granted && !waiter.ending());
+  if (waiter.ending()) co_return waiter.ended();
+  co_return request_.granted ? EndReason::kNone : EndReason::kNoNode;
 }
 
 EndReason NodeSearch::open_socket(NodeConnection& node, const Address& address) {

@@ -23,7 +23,7 @@ constexpr std::byte kYes{'S'};
 constexpr std::byte kNo{'N'};
 // A GSSENCRequest, an SSLRequest, each at most once, and the packet itself.
 constexpr int kMaxPackets = 3;
-// A client that is over a limit may say enough to be told so, and holds a descriptor no longer.
+// A client that will be refused may say enough to be told so, and holds a descriptor no longer.
 constexpr Duration kRefusalTime{2'000};
 
 bool has_pending_bytes(int fd) {
@@ -62,6 +62,9 @@ class StartupStage {
   Task<FirstPacket> read_packet();
   Task<EndReason> answer_encryption(PacketKind kind);
   Task<EndReason> ask_node();
+  Task<EndReason> node_answer(std::byte& answer);
+  Task<EndReason> decline(EndReason refuse);
+  void await_refusal();
   Task<EndReason> terminate_tls(bool direct);
   EndReason take_startup(const FirstPacket& packet);
   EndReason take_hello();
@@ -75,6 +78,7 @@ class StartupStage {
   SessionContext& context_;
   Connection& client_;
   EndReason refuse_;
+  bool declined_ = false;  // no node could answer its encryption request
   Startup startup_;
   StartupList::Place place_;
   Deadline deadline_;                // from accept to a complete startup packet
@@ -88,11 +92,7 @@ Task<EndReason> StartupStage::run(bool behind_balancer) {
     const EndReason e = co_await read_proxy_header();
     if (e != EndReason::kNone) co_return e;
   }
-  if (refuse_ != EndReason::kNone) {
-    deadline_.cancel();
-    refusal_.emplace(context_.services.loop, context_.waiter, refuse_);
-    refusal_->set_after(std::min(listen().first_packet_timeout, kRefusalTime));
-  }
+  if (refuse_ != EndReason::kNone) await_refusal();
   for (int packets = 0; packets < kMaxPackets; ++packets) {
     const FirstPacket packet = co_await read_packet();
     if (context_.waiter.ending()) co_return context_.waiter.ended();
@@ -101,6 +101,13 @@ Task<EndReason> StartupStage::run(bool behind_balancer) {
     if (done || e != EndReason::kNone) co_return e;
   }
   co_return EndReason::kBadPacket;
+}
+
+// The client will be turned away, and may say enough first to be told so.
+void StartupStage::await_refusal() {
+  deadline_.cancel();
+  refusal_.emplace(context_.services.loop, context_.waiter, refuse_);
+  refusal_->set_after(std::min(listen().first_packet_timeout, kRefusalTime));
 }
 
 // `done`: it is known what the client wants.
@@ -162,7 +169,10 @@ Task<FirstPacket> StartupStage::read_packet() {
       if (!lives) co_return packet;
     } else {
       const bool closed = got.io == Io::kEof;
-      context_.waiter.conclude(closed ? EndReason::kClientClosed : EndReason::kClientAborted);
+      // A client that insists on TLS leaves after an N: what turned it away is the reason.
+      context_.waiter.conclude(declined_ ? refuse_
+                               : closed  ? EndReason::kClientClosed
+                                         : EndReason::kClientAborted);
       co_return packet;
     }
   }
@@ -266,18 +276,14 @@ Task<EndReason> StartupStage::ask_node() {
   startup_.search = std::make_unique<NodeSearch>(context_);
   StageResult<NodeConnectionPtr> found = co_await startup_.search->next();
   startup_.node = std::move(found.value);
-  if (found.end != EndReason::kNone) co_return found.end;
-  Connection& server = startup_.node->server;
-  const EndReason sent =
-      co_await send_all(context_, server, startup_.bytes, EndReason::kConnectFailed);
-  if (sent != EndReason::kNone) co_return sent;
   std::array<std::byte, 1> answer{kNo};
-  for (;;) {
-    const IoResult got = server.read(answer);
-    if (got.io == Io::kSome) break;
-    if (got.io != Io::kAgain) co_return EndReason::kServerAborted;
-    const bool lives = co_await context_.waiter.ready(server.watch, kReadable);
-    if (!lives) co_return context_.waiter.ended();
+  EndReason failed = found.end;
+  if (failed == EndReason::kNone) failed = co_await node_answer(answer[0]);
+  if (context_.waiter.ending()) co_return context_.waiter.ended();
+  if (failed == EndReason::kClientLeft) co_return failed;
+  if (failed != EndReason::kNone) {
+    const EndReason e = co_await decline(failed);
+    co_return e;
   }
   startup_.bytes.clear();
   if (answer[0] == kNo) {
@@ -291,6 +297,41 @@ Task<EndReason> StartupStage::ask_node() {
   context_.phase = SessionPhase::kStartup;
   place_.enter(context_.services.startups, context_.waiter);
   const EndReason e = co_await send_all(context_, client_, answer, EndReason::kClientAborted);
+  co_return e;
+}
+
+// The node's answer to the request in startup_.bytes.
+Task<EndReason> StartupStage::node_answer(std::byte& answer) {
+  context_.phase = SessionPhase::kLogin;
+  Deadline timeout(context_.services.loop, context_.waiter, EndReason::kNone);
+  timeout.set_after(listen().login_timeout);
+  Connection& server = startup_.node->server;
+  const EndReason sent =
+      co_await send_all(context_, server, startup_.bytes, EndReason::kConnectFailed);
+  if (sent != EndReason::kNone) co_return sent;
+  for (;;) {
+    const IoResult got = server.read(std::span(&answer, 1));
+    if (got.io == Io::kSome) co_return EndReason::kNone;
+    if (got.io != Io::kAgain) co_return EndReason::kServerAborted;
+    if (timeout.expired()) co_return EndReason::kLoginTimeout;
+    const bool lives = co_await context_.waiter.ready(server.watch, kReadable);
+    if (!lives) co_return context_.waiter.ended();
+  }
+}
+
+// No node has answered the request and none will. An ErrorResponse in its place would be thrown
+// away by libpq (CVE-2024-10977): say N, and tell the reason to the startup packet that follows.
+Task<EndReason> StartupStage::decline(EndReason refuse) {
+  startup_.node.reset();
+  startup_.search.reset();
+  startup_.bytes.clear();
+  refuse_ = refuse;
+  declined_ = true;
+  context_.phase = SessionPhase::kStartup;
+  place_.enter(context_.services.startups, context_.waiter);
+  await_refusal();
+  const EndReason e =
+      co_await send_all(context_, client_, std::span(&kNo, 1), EndReason::kClientAborted);
   co_return e;
 }
 
