@@ -1,13 +1,13 @@
 #include "health/patroni/rest_client.h"
 
+#include <strings.h>
+
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <mutex>
 #include <stdexcept>
 
 #include "config/address.h"
-#include "health/text.h"
+#include "health/patroni/rest_failure.h"
 
 namespace pgsteer {
 namespace {
@@ -141,51 +141,45 @@ void RestClient::wake() { curl_multi_wakeup(multi_.get()); }
 
 namespace {
 
-// How a request ended, as an Outcome and a few words.
-void conclude(CURL* easy, CURLcode code, const char* error, std::chrono::milliseconds timeout,
-              RestReply& reply) {
-  long status = 0;
-  long os_error = 0;
+long info(CURL* easy, CURLINFO which) {
+  long value = 0;
+  curl_easy_getinfo(easy, which, &value);
+  return value;
+}
+
+TransferFailure failure_of(CURL* easy, CURLcode code, const char* error, bool reply_began) {
   curl_off_t connected = 0;
-  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-  curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error);
+  const char* scheme = nullptr;
+  curl_off_t encrypted = 0;
   curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &connected);
-  reply.status = static_cast<int>(status);
+  curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &encrypted);
+  curl_easy_getinfo(easy, CURLINFO_SCHEME, &scheme);
+  return {.code = code,
+          .error = error,
+          .os_error = info(easy, CURLINFO_OS_ERRNO),
+          .verify_result = info(easy, CURLINFO_SSL_VERIFYRESULT),
+          .https = scheme != nullptr && strcasecmp(scheme, "https") == 0,
+          .connected = connected > 0,
+          .handshake_done = encrypted > 0,
+          .reply_began = reply_began};
+}
+
+// How a request ended, as an Outcome and a few words.
+void conclude(const HealthConfig& config, CURL* easy, CURLcode code, const char* error,
+              RestReply& reply) {
+  reply.status = static_cast<int>(info(easy, CURLINFO_RESPONSE_CODE));
   curl_header* date = nullptr;
   if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK)
     reply.date = date->value;
-  const auto end = [&](Outcome outcome, std::string detail) {
-    reply.outcome = outcome;
-    reply.detail = std::move(detail);
-  };
-  switch (code) {
-    case CURLE_OK:
-      return end(Outcome::kAnswered, std::to_string(status));
-    case CURLE_COULDNT_CONNECT:
-      if (os_error == ECONNREFUSED) return end(Outcome::kRefused, "connection refused");
-      return end(Outcome::kUnreachable,
-                 os_error ? std::strerror(static_cast<int>(os_error)) : error);
-    case CURLE_OPERATION_TIMEDOUT:
-      if (connected > 0) return end(Outcome::kSilent, "no reply within " + seconds_text(timeout));
-      return end(Outcome::kUnreachable, "no connection within " + seconds_text(timeout));
-    case CURLE_GOT_NOTHING:
-      return end(Outcome::kEmpty, "closed without a reply");
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-      if (reply.body.empty() && status == 0) return end(Outcome::kEmpty, "reset without a reply");
-      return end(Outcome::kMalformed, "reset in the middle of the reply");
-    case CURLE_WRITE_ERROR:
-      return end(Outcome::kMalformed, "reply larger than " + bytes_text(kMostBody));
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
-      return end(Outcome::kTlsFailed, *error ? error : curl_easy_strerror(code));
-    default:
-      return end(Outcome::kMalformed, *error ? error : curl_easy_strerror(code));
+  if (code == CURLE_OK) {
+    reply.outcome = Outcome::kAnswered;
+    reply.detail = std::to_string(reply.status);
+    return;
   }
+  const bool reply_began = !reply.body.empty() || reply.status != 0;
+  RestFailure failed = rest_failure(config, failure_of(easy, code, error, reply_began));
+  reply.outcome = failed.outcome;
+  reply.detail = std::move(failed.detail);
 }
 
 }  // namespace
@@ -204,7 +198,7 @@ std::vector<RestReply> RestClient::collect() {
     });
     Transfer& t = **it;
     t.reply.received = std::chrono::steady_clock::now();
-    conclude(easy, code, t.error, config_.timeout, t.reply);
+    conclude(config_, easy, code, t.error, t.reply);
     curl_multi_remove_handle(multi_.get(), easy);
     replies.push_back(std::move(t.reply));
     transfers_.erase(it);

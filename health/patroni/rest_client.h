@@ -34,9 +34,6 @@ struct RestReply {
   std::string body;
 };
 
-// The largest body that is read; a real one has a few kB at most.
-inline constexpr std::size_t kMostBody = 64 * 1024;
-
 class RestClient {
  public:
   explicit RestClient(const HealthConfig& config);

@@ -78,12 +78,13 @@ struct TestCertificates::Authority {
   Certificate certificate{nullptr, X509_free};
 };
 
-TestCertificates::TestCertificates() : authority_(std::make_unique<Authority>()) {
+TestCertificates::TestCertificates(const std::string& authority)
+    : authority_(std::make_unique<Authority>()) {
   std::string pattern = std::filesystem::temp_directory_path() / "pgsteer-test-XXXXXX";
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary directory");
   directory_ = pattern;
   authority_->key = new_key();
-  authority_->certificate = blank("test authority", serial_++, authority_->key.get());
+  authority_->certificate = blank(authority, serial_++, authority_->key.get());
   X509* own = authority_->certificate.get();
   X509_set_issuer_name(own, X509_get_subject_name(own));
   add_extension(own, NID_basic_constraints, "critical,CA:TRUE");
@@ -98,11 +99,14 @@ TestCertificates::~TestCertificates() {
   std::filesystem::remove_all(directory_, ignored);
 }
 
-void TestCertificates::issue(const std::string& name) {
+void TestCertificates::issue(const std::string& name, const Terms& terms) {
   const Key own_key = new_key();
   const Certificate own = blank(name, serial_++, own_key.get());
   X509_set_issuer_name(own.get(), X509_get_subject_name(authority_->certificate.get()));
-  add_extension(own.get(), NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1");
+  add_extension(own.get(), NID_subject_alt_name, terms.names.c_str());
+  const auto seconds = [](std::chrono::seconds from_now) { return from_now.count(); };
+  X509_gmtime_adj(X509_getm_notBefore(own.get()), seconds(terms.from));
+  X509_gmtime_adj(X509_getm_notAfter(own.get()), seconds(terms.until));
   X509_sign(own.get(), authority_->key.get(), EVP_sha256());
   PEM_write_X509(create(certificate(name)).get(), own.get());
   PEM_write_PrivateKey(create(key(name)).get(), own_key.get(), nullptr, nullptr, 0, nullptr,

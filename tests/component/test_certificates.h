@@ -4,6 +4,7 @@
 
 #include <openssl/ssl.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -13,7 +14,7 @@ class TestCertificates {
  public:
   using Context = std::shared_ptr<SSL_CTX>;
 
-  TestCertificates();
+  explicit TestCertificates(const std::string& authority = "test authority");
   ~TestCertificates();
   TestCertificates(const TestCertificates&) = delete;
   TestCertificates& operator=(const TestCertificates&) = delete;
@@ -23,8 +24,13 @@ class TestCertificates {
     return directory_ + "/" + name + ".pem";
   }
   std::string key(const std::string& name) const { return directory_ + "/" + name + ".key"; }
-  // Writes or replaces NAME.pem and NAME.key, for localhost and 127.0.0.1.
-  void issue(const std::string& name);
+  struct Terms {
+    std::string names = "DNS:localhost,IP:127.0.0.1";
+    std::chrono::hours from{-1}, until{24};  // counted from now
+  };
+  // Writes or replaces NAME.pem and NAME.key.
+  void issue(const std::string& name, const Terms& terms);
+  void issue(const std::string& name) { issue(name, Terms()); }
 
   Context server(const std::string& name = "server") const;
   // Trusts only the CA. `name` empty: presents no certificate.
