@@ -24,9 +24,10 @@ constexpr std::size_t kMaxSuspicions = 256;
 
 }  // namespace
 
-Checker::Loop::Loop(const Config& config, CheckerOutput output)
+Checker::Loop::Loop(const Config& config, CheckerOutput output, Lookup lookup)
     : config_(config),
       output_(std::move(output)),
+      lookup_(std::move(lookup)),
       rest_client_(config.health),
       state_(initial_state(config, std::random_device{}())),
       record_(config) {
@@ -100,8 +101,9 @@ void Checker::Loop::look_up_names() {
     }
   }
   if (names.empty()) return;
-  resolver_ = std::make_unique<Resolver>(std::vector<std::string>(names.begin(), names.end()),
-                                         kNamePeriod, [this] { rest_client_.wake(); });
+  resolver_ = std::make_unique<Resolver>(
+      std::vector<std::string>(names.begin(), names.end()), kNamePeriod,
+      [this] { rest_client_.wake(); }, lookup_);
 }
 
 void Checker::Loop::take_names(Instant) {
@@ -263,8 +265,8 @@ void Checker::Loop::sleep(Instant until) {
   rest_client_.wait(sockets, std::max(left, milliseconds(0)));
 }
 
-Checker::Checker(const Config& config, CheckerOutput output)
-    : loop_(std::make_unique<Loop>(config, std::move(output))) {}
+Checker::Checker(const Config& config, CheckerOutput output, Lookup lookup)
+    : loop_(std::make_unique<Loop>(config, std::move(output), std::move(lookup))) {}
 Checker::~Checker() { stop(); }
 void Checker::start() { loop_->start(); }
 void Checker::stop() { loop_->stop(); }

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "config/config.h"
+#include "health/resolver.h"
 #include "health/topology.h"
 #include "health/views.h"
 
@@ -21,8 +22,8 @@ struct CheckerOutput {
 
 class Checker {
  public:
-  // `config` must outlive the checker.
-  Checker(const Config& config, CheckerOutput output);
+  // `config` must outlive the checker. `lookup` is called on the resolver's threads.
+  Checker(const Config& config, CheckerOutput output, Lookup lookup = look_up);
   ~Checker();  // stops
 
   void start();

@@ -17,7 +17,7 @@ namespace pgsteer {
 
 class Checker::Loop {
  public:
-  Loop(const Config& config, CheckerOutput output);
+  Loop(const Config& config, CheckerOutput output, Lookup lookup);
   ~Loop();
 
   void start();
@@ -54,6 +54,7 @@ class Checker::Loop {
 
   const Config& config_;
   CheckerOutput output_;
+  const Lookup lookup_;
 
   // The inbox: the only state that other threads touch.
   std::mutex mutex_;
