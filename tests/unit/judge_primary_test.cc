@@ -319,6 +319,41 @@ TEST(JudgePrimary, ALowerTimelineIsAcceptedOnceTheHigherIsOutOfSight) {
   EXPECT_TRUE(c.alarm(AlarmKind::kTimelineWentBack));
 }
 
+// A former primary that cannot be rewound runs as a replica on its higher timeline.
+TEST(JudgePrimary, ALeaseProvenForLongerThanTtlOutweighsAHigherTimeline) {
+  Cluster c;
+  c.answer(2, Cluster::replica(9));
+  c.run(seconds(25));
+  EXPECT_FALSE(c.primary());
+  EXPECT_EQ(c.rw(0), "cut stale_timeline");
+  c.run(seconds(10));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.alarm(AlarmKind::kHigherTimeline));
+  EXPECT_FALSE(c.alarm(AlarmKind::kStaleTimeline));
+}
+
+TEST(JudgePrimary, ALeaseWithGapsOutweighsNothing) {
+  Cluster c;
+  c.answer(2, Cluster::replica(9));
+  for (int i = 0; i < 6; ++i) {
+    c.run(seconds(20));
+    EXPECT_FALSE(c.primary());
+    c.refuse(0);
+    c.run(seconds(2));
+    c.answer(0, Cluster::leader(5));
+  }
+}
+
+// Its clock stands still with its lease: it never reads the store.
+TEST(JudgePrimary, ALeaseWithoutAReadOfTheStoreOutweighsNothing) {
+  Cluster c;
+  c.answer(2, Cluster::replica(9));
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now);
+  c.run(seconds(120));
+  EXPECT_FALSE(c.primary());
+}
+
 TEST(JudgePrimary, AnotherClusterIsNeverRoutedTo) {
   Cluster c;
   Report stranger = Cluster::leader(99);
