@@ -75,8 +75,11 @@ ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now,
     view.primary = config.nodes[s.primary->node].name;
     view.primary_since = at_wall(s.primary->since, now, wall);
     view.timeline = s.primary->timeline;
-    if (!s.primary->proven && s.first_round_done &&
-        s.primary->verdict.reason != Reason::kMaintenance) {
+    const NodeState& n = s.nodes[s.primary->node];
+    const Reason reason = s.primary->verdict.reason;
+    const bool leased = is_fresh(n) && n.rest.report->lease;
+    if (!s.primary->proven && !leased && reason != Reason::kMaintenance &&
+        reason != Reason::kUncheckable) {
       const Instant fence = fence_deadline(config, s, s.primary->node);
       view.fence_seconds = std::max(0.0, std::chrono::duration<double>(fence - now).count());
     }

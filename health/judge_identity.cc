@@ -80,9 +80,12 @@ void learn(JudgeContext& j) {
   }
   ours.scope = found->first.first;
   ours.identifier = found->first.second;
-  std::size_t tried = 0;
-  for (const NodeState& n : j.s.nodes) tried += n.rest.tried ? 1 : 0;
-  ours.settled = tried == j.s.nodes.size() || found->second.nodes.size() * 2 > j.s.nodes.size();
+  // One node that answers first, or alone, may be the stranger.
+  std::size_t in_sight = 0;
+  for (const auto& [key, group] : groups) in_sight += group.nodes.size();
+  const bool all_tried = std::all_of(j.s.nodes.begin(), j.s.nodes.end(),
+                                     [](const NodeState& n) { return n.rest.tried; });
+  ours.settled = 2 * in_sight > j.s.nodes.size() || (all_tried && found->second.leads);
 }
 
 std::string other_cluster(const JudgeContext& j, std::size_t i) {

@@ -82,6 +82,7 @@ struct StoreAnswer {
   Instant sent{};
   bool named = false;                 // there was a leader
   std::optional<std::size_t> leader;  // if it is one of the configured nodes
+  bool standby = false;               // it leads a standby cluster
   std::uint32_t timeline = 0;         // the leader's, as it last wrote it itself; 0: unknown
 };
 

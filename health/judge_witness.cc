@@ -64,9 +64,10 @@ void note_cluster(JudgeContext& j, const ClusterEvidence& e) {
   n.rest.in_flight = false;
   // A member that fails to answer proves nothing.
   if (!e.report || is_foreign(j.s, n) || (n.store && e.sent < n.store->sent)) return;
-  StoreAnswer answer{e.sent, e.report->leader.has_value(), std::nullopt, 0};
+  StoreAnswer answer{e.sent, e.report->leader.has_value(), std::nullopt, false, 0};
   if (e.report->leader) {
     answer.leader = configured(j, *e.report->leader);
+    answer.standby = e.report->leader->role == "standby_leader";
     answer.timeline = e.report->leader->timeline;
   }
   n.store = answer;
@@ -137,7 +138,7 @@ std::vector<std::size_t> witnesses(const JudgeContext& j, std::size_t node) {
     if (!newest || answer->sent > newest->sent) newest = answer;
     if (answer->leader == node) found.push_back(i);
   }
-  if (newest && newest->leader != node) found.clear();
+  if (newest && (newest->leader != node || newest->standby)) found.clear();
   return found;
 }
 

@@ -196,7 +196,8 @@ class ScriptedCluster {
   JudgeState state;
   std::vector<ScriptedNode> nodes;
   DcsTimes times;
-  bool stranger_member = false;  // GET /cluster lists a member that is not configured
+  bool stranger_member = false;        // GET /cluster lists a member that is not configured
+  std::string leader_word = "leader";  // role of the leader there
   Instant now = Instant{} + std::chrono::hours(1);
   Instant wake{};
   std::uint64_t generations = 0;
@@ -245,6 +246,7 @@ class ScriptedCluster {
       m.name = config.nodes[k].name;
       m.timeline = nodes[k].reply.timeline;
       m.leader = m.name == leader;
+      m.role = m.leader ? leader_word : "replica";
       if (m.leader) report.leader = m;
       report.members.push_back(m);
     }

@@ -81,6 +81,32 @@ TEST_F(TwoScopes, ALargerStandbyClusterIsNotTakenForUs) {
   EXPECT_EQ(five.rw(0), "admit primary");
 }
 
+TEST_F(TwoScopes, ItIsKeptWhenOursIsGone) {
+  quiet(c);
+  c.refuse(0, DatabaseAnswer::kRefused);
+  c.refuse(1, DatabaseAnswer::kRefused);
+  c.answer(2, in_scope(Cluster::leader(6), "away"));
+  c.run(seconds(120));
+  EXPECT_FALSE(c.primary());
+  EXPECT_EQ(c.rw(2), "cut foreign");
+}
+
+TEST(JudgeIdentity, AStrangerThatWasAloneAtTheStartIsFoundOutWhenWeAreBack) {
+  Cluster c;
+  c.nodes[2].reply = in_scope(Cluster::replica(9), "main", "9009");
+  for (std::size_t i : {0u, 1u}) {
+    c.nodes[i].reply.scope = "main";
+    c.nodes[i].outcome = Outcome::kRefused;
+  }
+  c.run(seconds(5));
+  EXPECT_EQ(c.state.identity.identifier, "9009");
+  c.answer(0, c.nodes[0].reply);
+  c.answer(1, c.nodes[1].reply);
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.rw(2), "cut foreign");
+}
+
 TEST(JudgeIdentity, ALoneLeaderIsNotLockedOutByAMajorityWithoutOne) {
   Cluster c;
   for (std::size_t i : {1u, 2u}) c.nodes[i].reply.system_identifier = "9009";

@@ -120,6 +120,13 @@ TEST_F(HungAtTheStart, NobodyIsAdmittedWhileTheStoreNamesNobodyOrItsPortIsDead) 
   EXPECT_FALSE(c.primary());
 }
 
+TEST_F(HungAtTheStart, TheLeaderOfAStandbyClusterTakesNoWrites) {
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.leader_word = "standby_leader";
+  c.run(seconds(10));
+  EXPECT_FALSE(c.primary());
+}
+
 TEST_F(HungAtTheStart, AHigherTimelineInSightSpeaksAgainstIt) {
   c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
   c.answer(2, Cluster::replica(6));
