@@ -110,6 +110,7 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
   const bool moved = had && value != l.read_value;
   if (!had && !e.report.date) return;  // the read may be of any age
   const Instant older = l.read_after;
+  const Instant older_before = l.read_before;
   if (!had || moved) {
     l.read_before = e.received;
     l.read_after = moved ? before : Instant::min();
@@ -120,11 +121,18 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
     const auto age = std::clamp<std::int64_t>(*e.report.date + 1 - value, 0, 86'400);
     l.read_after = std::max(l.read_after, std::min(e.sent - seconds(age), l.read_before));
   }
-  if (!moved) return;
-  // Without a look at the node for longer than a loop, reads may have been missed.
-  const auto loop = j.s.settings.times.loop_wait;
-  const bool gap = e.received - before > loop;
-  l.renewed_after = gap ? std::max(older, l.read_after - loop) : older;
+  const DcsTimes& t = j.s.settings.times;
+  if (moved) {
+    // Without a look at the node for longer than a loop, reads may have been missed.
+    const bool gap = e.received - before > t.loop_wait;
+    l.renewed_after = gap ? std::max(older, l.read_after - t.loop_wait) : older;
+    l.older_before = older_before;
+  }
+  // What the read before this one renewed has run out since, and yet the node has the lease.
+  const bool outlived = e.sent > l.older_before + t.retry_timeout + t.ttl;
+  if (l.renewed_after && outlived && !e.report.by_role()) {
+    l.renewed_after = std::max(*l.renewed_after, l.read_after);
+  }
 }
 
 Instant fence_deadline(const Config& config, const JudgeState& state, std::size_t node) {

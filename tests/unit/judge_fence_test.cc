@@ -94,6 +94,20 @@ TEST(JudgeFence, ALoopThatOverrunsDoesNotLengthenIt) {
   EXPECT_GE(took, milliseconds(4'000));
 }
 
+// The store was away for a minute, in maintenance mode. The lease that is shown afterwards cannot
+// be that of before.
+TEST(JudgeFence, ALeaseThatOutlivedTheOldReadCountsFromTheNewOne) {
+  Cluster c;
+  quiet(c);
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now) - 2;
+  c.run(seconds(60));
+  c.nodes[0].dcs_stuck = c.wall(c.now);
+  c.run(milliseconds(1'500));
+  c.refuse(0);
+  EXPECT_GE(until_cut(c), seconds(25));
+}
+
 TEST(JudgeFence, ReadsThatMayHaveBeenMissedCountByLoopWait) {
   Cluster c;
   quiet(c);
