@@ -99,19 +99,27 @@ std::string other_cluster(const JudgeContext& j, std::size_t i) {
 }
 
 // The identifier that every node of our scope in sight shows, if one of them leads that was ours
-// before: a node that was a stranger from the start stays one. Otherwise empty.
+// before: a node that was a stranger from the start stays one. It also has to be the one that was
+// the primary last, or the nodes in sight are a majority: a single replica that was rebuilt from
+// another cluster by mistake is not believed while the others are out of sight. Otherwise empty.
 std::string common_identifier(const JudgeState& s) {
   std::string common;
   bool leads = false;
-  for (const NodeState& n : s.nodes) {
+  bool last_leads = false;
+  std::size_t in_sight = 0;
+  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+    const NodeState& n = s.nodes[i];
     if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
     const Report& r = *n.rest.report;
     if (!r.scope.empty() && r.scope != s.identity.scope) continue;
     if (!common.empty() && common != r.system_identifier) return "";
     common = r.system_identifier;
-    leads |= n.was_ours && r.leads() && !r.by_role();
+    ++in_sight;
+    const bool leader = n.was_ours && r.leads() && !r.by_role();
+    leads |= leader;
+    last_leads |= leader && s.last_primary == i;
   }
-  return leads ? common : "";
+  return last_leads || (leads && 2 * in_sight > s.nodes.size()) ? common : "";
 }
 
 void follow_change(JudgeContext& j) {

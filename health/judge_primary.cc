@@ -40,6 +40,7 @@ void adopt_primary(JudgeContext& j, std::size_t i) {
   const std::uint32_t timeline = n.rest.report->timeline;
   const std::string why = "has the lease and takes writes on " + on_timeline(timeline);
   const Verdict verdict{Admission::kAdmit, Reason::kPrimary, why};
+  s.last_primary = i;
   s.primary = CurrentPrimary{i, timeline, j.now, verdict, true, false};
   s.suspicion.futile = 0;
   n.primary = {j.now, Reason::kNotPrimary, ""};

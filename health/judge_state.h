@@ -242,6 +242,7 @@ struct JudgeState {
   std::vector<NodeState> nodes;                 // in the order of the config
   std::vector<std::vector<PoolMemory>> memory;  // [listener][node]
   std::optional<CurrentPrimary> primary;
+  std::optional<std::size_t> last_primary;  // the node that is it, or was it last
   Identity identity;
   TimelineState timelines;
   WitnessState witness;

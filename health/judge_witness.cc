@@ -207,6 +207,7 @@ void choose_witnessed(JudgeContext& j) {
     const bool writable = n.database.writable_at && *n.database.writable_at > n.rest.failing_since;
     const bool on_trial = found.size() < 2 && !before && !writable;
     s.primary = CurrentPrimary{i, timeline, j.now, {}, false, on_trial};
+    s.last_primary = i;
     s.primary->verdict = assess_unproven(j, i).verdict;
     n.primary = {j.now, Reason::kNotPrimary, ""};
     j.announce(TransitionKind::kNewPrimary, Severity::kWarn,

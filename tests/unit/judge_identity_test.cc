@@ -157,6 +157,28 @@ TEST_F(NewIdentifier, OneNodeWithTheOldOneIsEnoughToRefuseIt) {
   EXPECT_EQ(c.rw(0), "admit primary");
 }
 
+TEST_F(NewIdentifier, AFormerReplicaAloneIsNotBelieved) {
+  Report r = Cluster::leader(1);
+  r.system_identifier = "9009";
+  c.answer(1, r);
+  c.refuse(0);
+  c.refuse(2);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(1), "cut foreign");
+  Report replica = Cluster::replica(1);
+  replica.system_identifier = "9009";
+  c.answer(2, replica);  // two of three
+  c.run(seconds(32));
+  EXPECT_EQ(c.rw(1), "admit primary");
+}
+
+TEST_F(NewIdentifier, TheLastPrimaryAloneIs) {
+  c.refuse(1);
+  c.refuse(2);
+  c.run(seconds(34));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
 TEST_F(NewIdentifier, WithoutALeaderItIsNotAccepted) {
   Report r = Cluster::replica(1);
   r.system_identifier = "9009";
