@@ -78,6 +78,20 @@ std::optional<milliseconds> quick_pace(const JudgeContext& j, const NodeState& n
   return std::nullopt;
 }
 
+// A majority of the nodes has answered, they agree on the cluster, and there is one leader, on the
+// highest timeline in sight.
+bool are_clear(const std::vector<const Report*>& answers, std::size_t nodes) {
+  if (2 * answers.size() <= nodes) return false;
+  const auto leads = [](const Report* r) { return r->lease; };
+  const auto leader = std::find_if(answers.begin(), answers.end(), leads);
+  if (leader == answers.end() || !(*leader)->leads() || (*leader)->by_role()) return false;
+  if (std::any_of(leader + 1, answers.end(), leads)) return false;
+  return std::all_of(answers.begin(), answers.end(), [&](const Report* r) {
+    return r->timeline <= (*leader)->timeline && r->scope == (*leader)->scope &&
+           r->system_identifier == (*leader)->system_identifier;
+  });
+}
+
 // Collects the requests of one call of judge() and the time of the next call. The order of its
 // steps matters: a node's REST API gets one request at a time.
 class Planner {
@@ -310,36 +324,19 @@ Instant Planner::plan() {
 
 }  // namespace
 
-// Everybody has been tried; or a majority agrees on the cluster and on the only lease, which is on
-// the highest timeline in sight; or somebody has answered, and the others had their time.
+// Everybody has been tried; or the answers are clear; or there are some, and the others had their
+// time.
 void note_first_round(JudgeContext& j) {
   JudgeState& s = j.s;
   if (s.first_round_done || s.rounds.number == 0) return;
-  std::size_t tried = 0;
-  std::size_t answered = 0;
-  const Report* leader = nullptr;
-  bool contradiction = false;
-  const Report* any = nullptr;
+  std::vector<const Report*> answers;
+  bool all_tried = true;
   for (const NodeState& n : s.nodes) {
-    tried += n.rest.tried ? 1 : 0;
-    if (!is_fresh(n)) continue;
-    ++answered;
-    const Report& r = *n.rest.report;
-    if (any) {
-      contradiction |= r.scope != any->scope || r.system_identifier != any->system_identifier;
-    }
-    any = &r;
-    if (!r.lease) continue;
-    contradiction |= leader != nullptr || r.by_role();
-    leader = &r;
+    if (is_fresh(n)) answers.push_back(&*n.rest.report);
+    all_tried &= n.rest.tried;
   }
-  const bool highest = leader && std::all_of(s.nodes.begin(), s.nodes.end(), [&](const auto& n) {
-                         return !is_fresh(n) || n.rest.report->timeline <= leader->timeline;
-                       });
-  const bool clear =
-      leader && leader->leads() && highest && !contradiction && 2 * answered > s.nodes.size();
-  s.first_round_done =
-      tried == s.nodes.size() || clear || (answered > 0 && j.now >= s.rounds.first + kFirstRound);
+  const bool waited = !answers.empty() && j.now >= s.rounds.first + kFirstRound;
+  s.first_round_done = all_tried || waited || are_clear(answers, s.nodes.size());
 }
 
 void plan_requests(JudgeContext& j) { j.out.wake = Planner(j).plan(); }
