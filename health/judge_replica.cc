@@ -134,6 +134,11 @@ Verdict replica_verdict(const Listener& l, std::size_t i) {
     return drain(Reason::kNotAsync,
                  std::string("is a ") + (n.sync ? "synchronous" : "quorum") + " standby");
   }
+  const auto& primary = l.j.s.primary;
+  if (primary && primary->proven && primary->timeline != 0 && r.timeline > primary->timeline) {
+    return drain(Reason::kNotStreaming,
+                 "is on timeline " + std::to_string(r.timeline) + ", which is not the primary's");
+  }
   if (n.not_streaming_since && could_stream(l.j)) {
     const auto since = l.j.now - *n.not_streaming_since;
     if (!admitted_before(l, i) || since >= kReconnect) {

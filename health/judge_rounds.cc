@@ -102,7 +102,7 @@ class Planner {
  private:
   void plan_witness();
   std::optional<Instant> witness_due() const;
-  bool ask_witness(std::optional<std::size_t> about);
+  bool ask_witness(std::size_t about);
   void plan_first_config();
   void plan_settings();
   void plan_round();
@@ -162,7 +162,7 @@ std::optional<Instant> Planner::witness_due() const {
 }
 
 // Asks the next member but `about`. False: none can be asked now.
-bool Planner::ask_witness(std::optional<std::size_t> about) {
+bool Planner::ask_witness(std::size_t about) {
   JudgeState& s = j_.s;
   for (std::size_t k = 0; k < s.nodes.size(); ++k) {
     const std::size_t i = (s.witness.next + k) % s.nodes.size();
@@ -181,8 +181,8 @@ void Planner::plan_witness() {
   if (!due) return;
   if (j_.now < *due) return wake_at(*due);
   const JudgeState& s = j_.s;
-  const auto about = s.primary ? std::optional(s.primary->node) : std::nullopt;
-  if (ask_witness(about)) wake_at(j_.now + kWitnessPace);
+  const std::size_t nobody = s.nodes.size();
+  if (ask_witness(s.primary ? s.primary->node : nobody)) wake_at(j_.now + kWitnessPace);
 }
 
 // The node that is asked for the configuration: a replica rather than the primary.

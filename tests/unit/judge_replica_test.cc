@@ -173,6 +173,17 @@ TEST(JudgeReplica, NotStreamingDrainsWhereTheVersionTells) {
   EXPECT_EQ(c.ro(2), "admit replica");
 }
 
+// A former primary that cannot be rewound: what it has beyond the fork is nobody's.
+TEST(JudgeReplica, AReplicaOnATimelineAboveThePrimarysIsNoneOfIts) {
+  Cluster c;
+  c.run(seconds(2));
+  c.answer(2, Cluster::replica(6));
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.ro(2), "drain not_streaming");
+  EXPECT_EQ(c.ro(1), "admit replica");
+}
+
 TEST(JudgeReplica, ReplicasThatLoseTheirPrimaryStayDuringAFailover) {
   Cluster c;
   for (auto& n : c.nodes) n.reply.tells_replication_state = true;
