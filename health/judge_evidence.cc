@@ -102,7 +102,11 @@ void apply(JudgeContext& j, const LeaderEvidence& e) {
   if (was_failing && n.tls.answer != TlsAnswer::kUnknown && j.now - n.tls.asked_at > minutes(1)) {
     n.tls.asked = false;  // it may have come back with another configuration
   }
-  if (r.lease) note_lease(j, n, e);
+  if (r.lease) {
+    note_lease(j, n, e);
+  } else {
+    n.lease.denied = e.sent;
+  }
   note_replica(n, r, e.received);
 }
 

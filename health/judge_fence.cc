@@ -13,6 +13,7 @@
 // Example with ttl 30 s and loop_wait 10 s: Patroni is killed 4 s after its last loop began. From
 // then on the primary keeps its sessions for 30 - 10 - 4 = 16 s, less the margin for clocks.
 #include <algorithm>
+#include <utility>
 
 #include "health/judge_context.h"
 
@@ -128,10 +129,13 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
     l.renewed_after = gap ? std::max(older, l.read_after - t.loop_wait) : older;
     l.older_before = older_before;
   }
+  if (e.report.by_role()) return;
   // What the read before this one renewed has run out since, and yet the node has the lease.
   const bool outlived = e.sent > l.older_before + t.retry_timeout + t.ttl;
-  if (l.renewed_after && outlived && !e.report.by_role()) {
-    l.renewed_after = std::max(*l.renewed_after, l.read_after);
+  if (l.renewed_after && outlived) l.renewed_after = std::max(*l.renewed_after, l.read_after);
+  // Patroni believes in its lease from the moment at which it has written the key.
+  if (const auto denied = std::exchange(l.denied, std::nullopt)) {
+    l.renewed_after = std::max(l.renewed_after.value_or(*denied), *denied);
   }
 }
 

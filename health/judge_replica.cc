@@ -211,6 +211,7 @@ Verdict read_verdict(const Listener& l, std::size_t i) {
 // With no replica left, reads may go to the primary, and they leave it once a replica is back.
 void apply_fallback(const Listener& l, Pool& pool) {
   if (!l.config().fallback_to_primary || l.config().to == Target::kAny) return;
+  if (!l.j.s.first_round_done) return;
   const bool any = std::any_of(pool.by_node.begin(), pool.by_node.end(),
                                [](const Verdict& v) { return v.admission == Admission::kAdmit; });
   const JudgeState& s = l.j.s;

@@ -96,8 +96,9 @@ struct LeaseState {
   Instant read_before{};        // the read did not happen after this
   // The key was renewed after this. Empty: as long as only one read has been seen.
   std::optional<Instant> renewed_after;
-  Instant older_before{};  // the read before the one shown did not happen after this
-  Instant proof_sent{};  // when the last request that showed the lease was sent
+  Instant older_before{};         // the read before the one shown did not happen after this
+  std::optional<Instant> denied;  // when a request was sent that showed no lease, the last one
+  Instant proof_sent{};           // when the last request that showed the lease was sent
   Instant proof_received{};
   bool failsafe = false;  // that reply said that failsafe mode was active
 };

@@ -108,6 +108,23 @@ TEST(JudgeFence, ALeaseThatOutlivedTheOldReadCountsFromTheNewOne) {
   EXPECT_GE(until_cut(c), seconds(25));
 }
 
+TEST(JudgeFence, ALeaseThatWasNotShownBeforeWasRenewedSince) {
+  Cluster c;
+  quiet(c);  // the last loop began 2.5 s ago
+  c.run(seconds(7));
+  Report restarted = Cluster::leader(5);  // Patroni was killed and has just come back
+  restarted.lease = false;
+  restarted.status = 503;
+  c.answer(0, restarted);
+  c.run(seconds(1));
+  c.nodes[0].dcs_loop = false;
+  c.nodes[0].dcs_stuck = c.wall(c.now);
+  c.answer(0, Cluster::leader(5));
+  c.run(seconds(1));
+  c.refuse(0);
+  EXPECT_GE(until_cut(c), milliseconds(26'000));
+}
+
 TEST(JudgeFence, ReadsThatMayHaveBeenMissedCountByLoopWait) {
   Cluster c;
   quiet(c);

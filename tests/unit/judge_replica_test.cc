@@ -173,6 +173,19 @@ TEST(JudgeReplica, NotStreamingDrainsWhereTheVersionTells) {
   EXPECT_EQ(c.ro(2), "admit replica");
 }
 
+TEST(JudgeReplica, NothingFallsBackBeforeAnythingIsKnown) {
+  Cluster c;
+  c.config.listen[kReadOnly].fallback_to_primary = true;
+  Report r = Cluster::replica(5);
+  r.status = 200;
+  r.lease = true;
+  r.role = Role::kStandbyLeader;
+  c.answer(0, r);
+  c.nodes[1].latency = c.nodes[2].latency = milliseconds(60);
+  c.run(milliseconds(30));
+  EXPECT_EQ(c.ro(0), "drain unknown");
+}
+
 // A former primary that cannot be rewound: what it has beyond the fork is nobody's.
 TEST(JudgeReplica, AReplicaOnATimelineAboveThePrimarysIsNoneOfIts) {
   Cluster c;
