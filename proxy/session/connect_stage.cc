@@ -144,7 +144,7 @@ void ConnectStage::note_server_name() {
   if (n <= 0) return;
   const ClientHello hello = decode_client_hello(into.first(static_cast<std::size_t>(n)));
   if (hello.server_name.empty()) return;
-  startup_.identity = std::make_unique<Identity>();
+  startup_.identity = std::make_unique<ClientIdentity>();
   startup_.identity->server_name = hello.server_name;
 }
 

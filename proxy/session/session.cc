@@ -182,8 +182,8 @@ void Session::log_end() const {
   if (!spdlog::should_log(spdlog::level::info)) return;
   const std::string node = node_name();
   const std::string* const detail = context_.waiter.detail();
-  const Identity nobody;
-  const Identity& who = identity_ ? *identity_ : nobody;
+  const ClientIdentity nobody;
+  const ClientIdentity& who = identity_ ? *identity_ : nobody;
   const std::string_view sqlstate =
       relay_ ? relay_->relay().server_stream().sqlstate() : std::string_view();
   spdlog::info(

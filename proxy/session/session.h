@@ -68,7 +68,7 @@ class Session {
   std::string node_name() const;
 
   SessionContext context_;
-  IdentityPtr identity_;
+  ClientIdentityPtr identity_;
   NodeConnectionPtr node_;  // until the relay stage owns it
   std::optional<RelayStage> relay_;
   Task<bool> life_;

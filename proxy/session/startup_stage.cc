@@ -351,7 +351,7 @@ Task<EndReason> StartupStage::terminate_tls(bool direct) {
 EndReason StartupStage::take_hello() {
   startup_.kind = Startup::Kind::kTlsDirect;
   context_.tls = TlsUse::kPassed;
-  startup_.identity = std::make_unique<Identity>();
+  startup_.identity = std::make_unique<ClientIdentity>();
   startup_.identity->server_name = decode_client_hello(startup_.bytes).server_name;
   return refuse_;
 }
@@ -359,7 +359,7 @@ EndReason StartupStage::take_hello() {
 EndReason StartupStage::take_startup(const FirstPacket& packet) {
   context_.error_allowed = true;
   const StartupFields fields = startup_fields(std::span(startup_.bytes).first(packet.size));
-  startup_.identity = std::make_unique<Identity>();
+  startup_.identity = std::make_unique<ClientIdentity>();
   startup_.identity->user = printable(fields.user);
   startup_.identity->database = printable(fields.database);
   startup_.identity->application = printable(fields.application);

@@ -17,12 +17,12 @@
 namespace pgsteer {
 
 // Who the client says he is: cleaned for log and page.
-struct Identity {
+struct ClientIdentity {
   std::string user, database, application;
   std::string server_name;  // SNI, where only the ClientHello can be read
   Replication replication = Replication::kNone;
 };
-using IdentityPtr = std::unique_ptr<Identity>;
+using ClientIdentityPtr = std::unique_ptr<ClientIdentity>;
 
 struct Startup {
   // How the connection goes on at the node.
@@ -34,7 +34,7 @@ struct Startup {
   };
   Kind kind = Kind::kClear;
   std::vector<std::byte> bytes;  // to be forwarded first
-  IdentityPtr identity;
+  ClientIdentityPtr identity;
   NodeConnectionPtr node;              // kTlsRelayed only
   std::unique_ptr<NodeSearch> search;  // if a node had to be looked for already
 };
