@@ -54,6 +54,14 @@ void Checker::Loop::suspect(const Suspicion& suspicion) {
   rest_client_.wake();
 }
 
+void Checker::Loop::found_writable(std::size_t node) {
+  {
+    std::lock_guard lock(mutex_);
+    writable_.insert(node);
+  }
+  rest_client_.wake();
+}
+
 void Checker::Loop::report(const WorkerReport& report) {
   {
     std::lock_guard lock(mutex_);
@@ -126,13 +134,16 @@ void Checker::Loop::take_names(Instant) {
 
 void Checker::Loop::take_inbox(Instant now) {
   std::vector<Suspicion> suspicions;
+  std::set<std::size_t> writable;
   std::vector<WorkerReport> reports;
   {
     std::lock_guard lock(mutex_);
     suspicions.swap(suspicions_);
+    writable.swap(writable_);
     reports.swap(reports_);
   }
   for (const Suspicion& suspicion : suspicions) evidence_.push_back(SuspicionEvidence{suspicion});
+  for (const std::size_t node : writable) evidence_.push_back(WritableEvidence{node});
   for (const WorkerReport& report : reports) {
     record_.observe(report);
     if (report.cut == 0) continue;
@@ -271,6 +282,7 @@ Checker::~Checker() { stop(); }
 void Checker::start() { loop_->start(); }
 void Checker::stop() { loop_->stop(); }
 void Checker::suspect(const Suspicion& suspicion) { loop_->suspect(suspicion); }
+void Checker::found_writable(std::size_t node) { loop_->found_writable(node); }
 void Checker::report(const WorkerReport& report) { loop_->report(report); }
 
 }  // namespace pgsteer

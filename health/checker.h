@@ -30,8 +30,10 @@ class Checker {
   // Ends the thread; returns within about a second even if a name server hangs.
   void stop();
 
-  // Any thread; both return at once.
+  // Any thread; all return at once.
   void suspect(const Suspicion& suspicion);
+  void found_writable(
+      std::size_t node);  // a login of a primary listener found in_hot_standby = off
   void report(const WorkerReport& report);
 
  private:

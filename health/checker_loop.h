@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "health/checker.h"
@@ -23,6 +24,7 @@ class Checker::Loop {
   void start();
   void stop();
   void suspect(const Suspicion& suspicion);
+  void found_writable(std::size_t node);
   void report(const WorkerReport& report);
 
  private:
@@ -59,6 +61,7 @@ class Checker::Loop {
   // The inbox: the only state that other threads touch.
   std::mutex mutex_;
   std::vector<Suspicion> suspicions_;
+  std::set<std::size_t> writable_;
   std::vector<WorkerReport> reports_;
   std::atomic<bool> stopping_ = false;
 

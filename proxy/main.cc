@@ -77,8 +77,10 @@ class Program {
                           .cluster = [this](ClusterViewPtr v) { stats_.publish(std::move(v)); },
                           .event = [this](EventView e) { stats_.event(std::move(e)); }}) {
     server_ = std::make_unique<Server>(
-        config, ServerOutput{.suspicion = [this](const Suspicion& d) { checker_.suspect(d); },
-                             .report = [this](const WorkerReport& f) { checker_.report(f); }});
+        config,
+        ServerOutput{.suspicion = [this](const Suspicion& d) { checker_.suspect(d); },
+                     .found_writable = [this](std::size_t n) { checker_.found_writable(n); },
+                     .report = [this](const WorkerReport& f) { checker_.report(f); }});
   }
 
   void run() {

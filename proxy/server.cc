@@ -50,6 +50,7 @@ Server::~Server() {
 SessionLinks Server::links() {
   SessionLinks links;
   links.suspicion = output_.suspicion;
+  links.found_writable = output_.found_writable;
   links.left = [this](std::size_t worker, std::size_t listener, const ClientAddress& peer,
                       bool counted) {
     if (worker == 0) return acceptor_->left(worker, listener, peer, counted);

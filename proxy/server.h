@@ -21,6 +21,7 @@ namespace pgsteer {
 // What the data plane reports. Called on worker threads; must return at once.
 struct ServerOutput {
   std::function<void(const Suspicion&)> suspicion;
+  std::function<void(std::size_t node)> found_writable;  // see SessionLinks
   std::function<void(const WorkerReport&)> report;
 };
 

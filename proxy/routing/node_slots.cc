@@ -85,11 +85,13 @@ Route NodeSlots::route_for(const SlotRequest& request) const {
   std::array<NodeLoad, kMaxNodes> load;
   const std::size_t nodes = config_.nodes.size();
   const std::uint32_t max_logins = login_share(listen.logins_in_flight);
+  const auto& verdicts = topology_->pools[request.listener].by_node;
   for (std::size_t i = 0; i < nodes; ++i) {
     load[i].sessions = counters_.nodes[i].sessions.load(std::memory_order_relaxed);
     load[i].max_sessions = config_.nodes[i].max_connections;
     load[i].logins = logins_[i];
-    load[i].max_logins = max_logins;
+    // One login at a time finds out what the node is, before others follow.
+    load[i].max_logins = verdicts[i].reason == Reason::kTrial ? 1 : max_logins;
   }
   return route({.topology = *topology_,
                 .listener = request.listener,

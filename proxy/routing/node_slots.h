@@ -101,7 +101,7 @@ class NodeSlots {
   void renew(TopologyPtr topology) { topology_ = std::move(topology); }
   const TopologyPtr& topology() const { return topology_; }  // null: none yet
 
-  // Where the request would go now.
+  // Where the request would go now. A node on trial gets one login at a time of this worker.
   Route route_for(const SlotRequest& request) const;
   // Takes a slot at once if there is one (kNode: request.granted is set).
   RouteOutcome take(SlotRequest& request);

@@ -63,13 +63,22 @@ void RelayStage::follow_login() {
       key_.pid = facts->pid;
       key_.bytes.assign(facts->key().begin(), facts->key().end());
     }
-    if (facts->in_hot_standby.value_or(false) && context_.listen().to == Target::kPrimary) {
-      context_.suspect(SuspicionKind::kInHotStandby, node_->slot.node());
+    if (facts->in_hot_standby && context_.listen().to == Target::kPrimary) {
+      note_hot_standby(*facts->in_hot_standby);
     }
   }
   server.release_login();
   node_->slot.login_over();
   settle_after(kSettled);
+}
+
+// What Patroni says is not in doubt while it proves the primary: then a writable one is no news.
+void RelayStage::note_hot_standby(bool on) const {
+  const std::size_t node = node_->slot.node();
+  if (on) return context_.suspect(SuspicionKind::kInHotStandby, node);
+  const Topology& topology = *context_.services.topology();
+  const Verdict& verdict = topology.pools[context_.listener].by_node[node];
+  if (verdict.reason != Reason::kPrimary) context_.services.links.found_writable(node);
 }
 
 void RelayStage::settle_after(Timer::Clock::duration in) {

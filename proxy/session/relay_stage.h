@@ -51,6 +51,7 @@ class RelayStage {
   static void on_ready(void* stage, Watch& watch, std::uint32_t events);
   static void on_settled(void* stage);
   void follow_login();
+  void note_hot_standby(bool on) const;
   void settle_after(Timer::Clock::duration in);
 
   SessionContext& context_;

@@ -28,6 +28,9 @@ class Session;
 // What sessions ask of others. All may be called on any worker's thread and return at once.
 struct SessionLinks {
   std::function<void(const Suspicion&)> suspicion;
+  // A login on a listener for the primary found in_hot_standby = off, where the checker lacks
+  // proof.
+  std::function<void(std::size_t node)> found_writable;
   // The client's socket is closed: what it counted towards is free again.
   std::function<void(std::size_t worker, std::size_t listener, const ClientAddress&, bool counted)>
       left;

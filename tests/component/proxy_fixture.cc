@@ -58,6 +58,11 @@ ServerOutput ProxyFixture::output() {
                 const std::lock_guard lock(mutex_);
                 suspicions_.push_back(suspicion);
               },
+          .found_writable =
+              [this](std::size_t node) {
+                const std::lock_guard lock(mutex_);
+                found_writable_.push_back(node);
+              },
           .report =
               [this](const WorkerReport& f) {
                 const std::lock_guard lock(mutex_);
@@ -77,8 +82,8 @@ void ProxyFixture::start() {
 }
 
 ProxyFixture& ProxyFixture::verdict(std::size_t listener, std::size_t node, Admission admission,
-                                    std::string why) {
-  draft.pools[listener].by_node[node] = {admission, Reason::kUnknown, std::move(why)};
+                                    std::string why, Reason reason) {
+  draft.pools[listener].by_node[node] = {admission, reason, std::move(why)};
   return *this;
 }
 
@@ -88,7 +93,8 @@ void ProxyFixture::primary(std::size_t leader, std::uint32_t timeline) {
   draft.no_primary_why.clear();
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const bool leads = i == leader;
-    verdict(kRw, i, leads ? Admission::kAdmit : Admission::kCut, leads ? "leads" : "is a replica");
+    verdict(kRw, i, leads ? Admission::kAdmit : Admission::kCut, leads ? "leads" : "is a replica",
+            leads ? Reason::kPrimary : Reason::kNotPrimary);
     verdict(kRo, i, leads ? Admission::kDrain : Admission::kAdmit);
   }
   publish();
@@ -151,6 +157,11 @@ bool ProxyFixture::suspected(SuspicionKind kind, std::size_t node) const {
   const std::vector<Suspicion> all = suspicions();
   return std::any_of(all.begin(), all.end(),
                      [&](const Suspicion& d) { return d.kind == kind && d.node == node; });
+}
+
+std::vector<std::size_t> ProxyFixture::found_writable() const {
+  const std::lock_guard lock(mutex_);
+  return found_writable_;
 }
 
 WorkerReport ProxyFixture::report() const {

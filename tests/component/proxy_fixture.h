@@ -48,7 +48,7 @@ class ProxyFixture {
   void primary(std::size_t node, std::uint32_t timeline = 1);
   void no_primary(std::string why = "pg-1 has been demoted");
   ProxyFixture& verdict(std::size_t listener, std::size_t node, Admission admission,
-                        std::string why = "set by the test");
+                        std::string why = "set by the test", Reason reason = Reason::kUnknown);
   void publish();
   // The same generation again, with whatever has changed in `draft`.
   void renew();
@@ -65,7 +65,8 @@ class ProxyFixture {
   bool all_gone() const;
   std::vector<Suspicion> suspicions() const;
   bool suspected(SuspicionKind kind, std::size_t node) const;
-  WorkerReport report() const;  // the sum of all reports
+  std::vector<std::size_t> found_writable() const;  // the nodes, in the order of the reports
+  WorkerReport report() const;                      // the sum of all reports
 
   Config config;
   Topology draft;
@@ -78,6 +79,7 @@ class ProxyFixture {
   std::vector<std::uint16_t> ports_;
   mutable std::mutex mutex_;
   std::vector<Suspicion> suspicions_;
+  std::vector<std::size_t> found_writable_;
   WorkerReport report_;
 };
 

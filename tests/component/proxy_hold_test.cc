@@ -395,18 +395,6 @@ TEST_P(ProxyHold, AServerThatClosesBeforeItsFirstAnswerIsTriedAgain) {
   }
 }
 
-TEST_P(ProxyHold, AStandbyBehindThePrimaryListenerIsSuspected) {
-  ProxyFixture proxy(2, workers());
-  proxy.node(0).set({.in_hot_standby = "on"});
-  proxy.node(1).set({.in_hot_standby = "on"});
-  proxy.start();
-  proxy.primary(0);
-  ASSERT_TRUE(proxy.session(kRo).open());
-  EXPECT_TRUE(proxy.suspicions().empty());
-  ASSERT_TRUE(proxy.session(kRw).open());
-  EXPECT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kInHotStandby, 0); }));
-}
-
 // A balancer, or a client with several hosts, skips a closed port.
 TEST(ProxyClosedPort, ClosesWhileThereIsNoNodeAndOpensAgain) {
   FakePostgres reserved;  // keeps the port from others, but does not listen

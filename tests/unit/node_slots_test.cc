@@ -75,6 +75,24 @@ class NodeSlotsTest : public testing::Test {
   NodeSlots::Clock::time_point now_{std::chrono::hours(1)};
 };
 
+// A later login would land where nobody knows yet whether it is the primary.
+TEST_F(NodeSlotsTest, ANodeOnTrialTakesOneLoginAtATimeUntilItsReasonChanges) {
+  config_.listen[0].logins_in_flight = 0;  // no limit
+  start();
+  primary(0);
+  draft_.pools[0].by_node[0].reason = Reason::kTrial;
+  slots_->adopt(std::make_shared<const Topology>(draft_));
+  Client a(1), b(2), c(3);
+  EXPECT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  EXPECT_EQ(slots_->take(b.request), RouteOutcome::kBusy);
+  a.request.granted.login_over();
+  EXPECT_EQ(slots_->take(b.request), RouteOutcome::kNode);
+  EXPECT_EQ(slots_->take(c.request), RouteOutcome::kBusy);
+  draft_.pools[0].by_node[0].reason = Reason::kWitnessed;
+  slots_->adopt(std::make_shared<const Topology>(draft_));
+  EXPECT_EQ(slots_->take(c.request), RouteOutcome::kNode);
+}
+
 TEST_F(NodeSlotsTest, NothingIsTakenBeforeThereIsATopology) {
   start();
   Client a(1);
