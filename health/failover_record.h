@@ -31,10 +31,16 @@ class FailoverRecord {
   struct Entry {
     FailoverView view;
     Instant began;
-    Instant stopped;                 // since when no node has been admitted
+    Instant stopped;                 // since when there has been no primary
+    Instant earliest;                // `stopped` cannot be before this
     std::uint64_t generation = 0;    // reports from here on belong to it
     std::optional<Instant> resumed;  // a primary is admitted
     bool first_session = false;
+  };
+  // Sessions that their server ended, as one worker reported at once.
+  struct ServerEnded {
+    Instant first;
+    std::uint64_t count = 0;
   };
   struct FirstSuspicion {
     Instant at;
@@ -43,10 +49,16 @@ class FailoverRecord {
   };
 
   void open(const Transition& t, Instant now, WallTime wall);
+  void reopen(Entry& e, Instant at);
   void step(Entry& e, Instant at, FailoverStepKind what, const std::string& text);
+  void merge_step(Entry& e, Instant at, FailoverStepKind what, const std::string& text);
+  void observe(const ServerEnded& ended);
+  void count_ended(Entry& e, const ServerEnded& ended);
+  void forget_ended(Instant before);
 
   const Config& config_;
   std::optional<FirstSuspicion> suspicion_;
+  std::vector<ServerEnded> ended_;  // that may belong to a record yet to come
   std::optional<Entry> current_;
   std::deque<FailoverView> finished_;  // newest first
   std::uint64_t next_id_ = 1;

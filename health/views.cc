@@ -7,6 +7,8 @@ const char* to_string(FailoverStepKind kind) {
   switch (kind) {
     case FailoverStepKind::kFirstSuspicion:
       return "first_suspicion";
+    case FailoverStepKind::kServerEnded:
+      return "server_ended";
     case FailoverStepKind::kProof:
       return "proof";
     case FailoverStepKind::kCut:

@@ -59,8 +59,9 @@ struct NodeView {
 
 enum class FailoverStepKind : std::uint8_t {
   kFirstSuspicion,
+  kServerEnded,   // sessions that their server ended
   kProof,         // the primary takes no new sessions, or is proven not to be one
-  kCut,           // sessions ended
+  kCut,           // sessions that pgsteer ended
   kNewPrimary,    // a node takes sessions again
   kFirstSession,  // a session has reached it
   kHeldReleased,  // waiting clients were served
@@ -88,10 +89,13 @@ struct FailoverView {
   std::string from;  // node, may be empty
   std::string to;    // node, empty while there is none
   bool finished = false;
-  double no_primary_seconds = 0;        // how long no node was admitted
-  std::uint64_t sessions_cut = 0;       // ended by pgsteer
-  std::uint64_t sessions_cut_told = 0;  // of those, with an ErrorResponse
-  std::uint64_t clients_held = 0;       // that waited
+  // From the first session that its server ended, or from when no node was admitted if that is
+  // earlier, until a node was admitted.
+  double no_primary_seconds = 0;
+  std::uint64_t sessions_ended_by_server = 0;  // of listeners for the primary
+  std::uint64_t sessions_cut = 0;              // ended by pgsteer
+  std::uint64_t sessions_cut_told = 0;         // of those, with an ErrorResponse
+  std::uint64_t clients_held = 0;              // that waited
   double held_longest_seconds = 0;
   std::vector<FailoverStep> steps;
 };

@@ -67,6 +67,7 @@ SessionServices Worker::services() {
       .worker = index_,
       .node_spoke = [this](std::size_t listener) { node_spoke(listener); },
       .told_role_lost = [this] { ++report_.cut_told; },
+      .server_ended = [this](std::size_t listener) { server_ended(listener); },
       .find_key = [this](std::uint32_t pid,
                          std::span<const std::byte> key) { return find_key(pid, key); },
       .retired = [this](Session& session) { retire(session); },
@@ -161,6 +162,13 @@ void Worker::node_spoke(std::size_t listener) {
   if (primary_reached_ || config_.listen[listener].to != Target::kPrimary) return;
   primary_reached_ = true;
   report_.first_primary_session = true;
+  report_due_ = true;
+}
+
+void Worker::server_ended(std::size_t listener) {
+  if (config_.listen[listener].to != Target::kPrimary) return;
+  ++report_.server_ended;
+  if (!report_.first_server_ended) report_.first_server_ended = Clock::now();
   report_due_ = true;
 }
 

@@ -76,6 +76,7 @@ class Worker {
   void act_on_published();
   void enter_into_force(TopologyPtr topology);
   void node_spoke(std::size_t listener);
+  void server_ended(std::size_t listener);
   void retire(Session& session);
   Session* find(std::uint64_t id) const;
   static void keep_house(void* worker);

@@ -21,8 +21,12 @@ constexpr Fact<FailoverView> kFailover[] = {
       "0 while the last failover is still in progress."},
      [](F f) -> Value { return f.finished; }},
     {{"no_primary_seconds", "pgsteer_last_failover_no_primary_seconds", kGauge,
-      "How long there was no primary during the last failover."},
+      "How long there was no primary during the last failover: from the first session that its "
+      "server ended, or from when no node was admitted."},
      [](F f) -> Value { return f.no_primary_seconds; }},
+    {{"sessions_ended_by_server", "pgsteer_last_failover_sessions_ended_by_server", kGauge,
+      "Sessions of listeners for the primary that their server ended during the last failover."},
+     [](F f) -> Value { return f.sessions_ended_by_server; }},
     {{"sessions_cut", "pgsteer_last_failover_sessions_cut", kGauge,
       "Sessions that pgsteer ended during the last failover."},
      [](F f) -> Value { return f.sessions_cut; }},

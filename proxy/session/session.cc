@@ -64,6 +64,7 @@ Task<bool> Session::finish() {
   context_.waiter.receive(context_.client.watch);
   if (relay_ && ended_by_server()) {
     context_.suspect(SuspicionKind::kServerEnded, relay_->node().slot.node());
+    context_.services.server_ended(context_.listener);
   }
   context_.counters().ends[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
   // Closing a socket with unread bytes in it resets the connection, and the reset overtakes what

@@ -60,6 +60,7 @@ struct SessionServices {
   std::size_t worker = 0;                                // its index
   std::function<void(std::size_t listener)> node_spoke;  // a node has answered a login
   std::function<void()> told_role_lost;  // a client that was cut has been sent the reason
+  std::function<void(std::size_t listener)> server_ended;  // a session, and nobody had asked it to
   std::function<std::optional<Address>(std::uint32_t pid, std::span<const std::byte> key)> find_key;
   std::function<void(Session&)> retired;  // ended; to be destroyed once it has returned
 

@@ -4,7 +4,7 @@ import {kFailoverAdvice} from './explain.js';
 import {ago, clock, duration, plural, secondsBetween} from './format.js';
 
 const kStepWords = {
-  first_suspicion: 'first suspicion', proof: 'proof', cut: 'sessions cut', new_primary: 'new primary',
+  first_suspicion: 'first suspicion', server_ended: 'ended by the server', proof: 'proof', cut: 'sessions cut', new_primary: 'new primary',
   first_session: 'first session', held_released: 'waiting clients served', done: 'done',
 };
 const kEventsShown = 12;
@@ -16,8 +16,11 @@ function title(failover) {
 
 function summary(failover) {
   const parts = [duration(failover.no_primary_seconds) + ' without a primary'];
+  if (failover.sessions_ended_by_server) {
+    parts.push(plural(failover.sessions_ended_by_server, 'session') + ' ended by the server');
+  }
   if (failover.sessions_cut) {
-    parts.push(plural(failover.sessions_cut, 'session') + ' cut, ' + failover.sessions_cut_told +
+    parts.push(plural(failover.sessions_cut, 'session') + ' cut by pgsteer, ' + failover.sessions_cut_told +
                ' of them with an error message');
   }
   if (failover.clients_held) {
@@ -36,7 +39,7 @@ function picture(failover) {
                        0.001);
   const x = (seconds) => 6 + (Math.min(seconds, end) / end) * 588;
   const at = (what) => steps.find((step) => step.what === what);
-  const lost = at('proof') || at('cut') || steps[0];
+  const lost = steps.find((step) => ['server_ended', 'proof', 'cut'].includes(step.what)) || steps[0];
   const back = at('new_primary');
   return h('svg', {class: 'steps-picture', viewBox: '0 0 600 14', preserveAspectRatio: 'none',
                    'aria-hidden': 'true'},

@@ -90,11 +90,13 @@ FailoverView past_failover(WallTime now) {
   past.to = "pg-1";
   past.finished = true;
   past.no_primary_seconds = 1.242;
+  past.sessions_ended_by_server = 20;
   past.sessions_cut = 14;
   past.sessions_cut_told = 13;
   past.clients_held = 22;
   past.held_longest_seconds = 1.198;
-  past.steps = {{0, Step::kFirstSuspicion, "pg-2 ended sessions that nobody asked to end"},
+  past.steps = {{0, Step::kServerEnded, "20 sessions ended by their server"},
+                {0.001, Step::kFirstSuspicion, "pg-2 ended sessions that nobody asked to end"},
                 {0.021, Step::kProof, "pg-2 answers 503 and shows no write position"},
                 {0.024, Step::kCut, "14 sessions on pg-2 ended, 13 of them told with 57P01"},
                 {1.242, Step::kNewPrimary, "pg-1 holds the lease and is writable on timeline 7"},

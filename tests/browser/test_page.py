@@ -138,8 +138,10 @@ def test_a_failover_shows_its_steps_in_time(page):
     page.show("healthy")
     assert page.text(".failover-title")[0].strip() == "pg-2 → pg-1"
     steps = page.text(".failover[open] .steps li")
-    assert len(steps) == 7
-    assert "+0.024 s" in steps[2] and "sessions cut" in steps[2]
+    assert len(steps) == 8
+    assert "20 sessions ended by the server; 14 sessions cut by pgsteer" in \
+        page.text(".failover-summary")[0]
+    assert "+0.024 s" in steps[3] and "sessions cut" in steps[3]
     assert "1.24 s without a primary" in page.text(".failover-summary")[0]
 
 

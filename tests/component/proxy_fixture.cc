@@ -72,6 +72,10 @@ ServerOutput ProxyFixture::output() {
                 report_.held += f.held;
                 report_.held_longest = std::max(report_.held_longest, f.held_longest);
                 report_.first_primary_session |= f.first_primary_session;
+                report_.server_ended += f.server_ended;
+                if (!report_.first_server_ended) {
+                  report_.first_server_ended = f.first_server_ended;
+                }
               }};
 }
 

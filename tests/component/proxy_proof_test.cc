@@ -64,5 +64,40 @@ TEST_P(ProxyProof, ANodeOnTrialGetsOneLoginAtATimeOfEachWorker) {
   for (ProxyClient& client : clients) EXPECT_TRUE(client.wait_until_ready());
 }
 
+// The failover record counts them, and its time begins with the first.
+TEST_P(ProxyProof, SessionsThatThePrimaryEndsAreReportedWithTheirTime) {
+  ProxyFixture proxy(2, workers());
+  proxy.start();
+  proxy.primary(0);
+  std::vector<ProxyClient> writers;
+  for (int i = 0; i < 3; ++i) writers.push_back(proxy.session());
+  ProxyClient reader = proxy.session(kRo);
+  ASSERT_TRUE(reader.open());
+  const auto before = std::chrono::steady_clock::now();
+  proxy.node(1).close_all();
+  EXPECT_TRUE(reader.ended_with("08006"));
+  writers[0].send_query("fatal 57P01");
+  EXPECT_TRUE(writers[0].ended_with("57P01"));
+  proxy.node(0).close_all();
+  for (std::size_t i = 1; i < writers.size(); ++i) EXPECT_TRUE(writers[i].ended_with("08006"));
+  ASSERT_TRUE(eventually([&] { return proxy.report().server_ended == 3; }));
+  EXPECT_GT(*proxy.report().first_server_ended, before);
+  EXPECT_LT(*proxy.report().first_server_ended, std::chrono::steady_clock::now());
+  EXPECT_EQ(proxy.report().cut, 0U);
+}
+
+TEST_P(ProxyProof, SessionsThatTheirClientEndsAreNotReported) {
+  ProxyFixture proxy(1, workers());
+  proxy.start();
+  proxy.primary(0);
+  ASSERT_TRUE(proxy.session().open());  // and closed
+  ProxyClient refused = proxy.session();
+  refused.send_query("fatal 57P05");  // idle_session_timeout
+  EXPECT_TRUE(refused.ended_with("57P05"));
+  ASSERT_TRUE(eventually([&] { return proxy.all_gone(); }));
+  proxy.primary(0, 2);
+  EXPECT_EQ(proxy.report().server_ended, 0U);
+}
+
 }  // namespace
 }  // namespace pgsteer

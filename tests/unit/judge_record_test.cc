@@ -39,6 +39,32 @@ struct Recorded {
     f.first_primary_session = first;
     record.observe(f);
   }
+  void server_ended(std::uint64_t count, Instant first) {
+    WorkerReport f;
+    f.generation = c.state.published.generation;
+    f.at = c.now;
+    f.server_ended = count;
+    f.first_server_ended = first;
+    record.observe(f);
+  }
+  // pg-1 crashes, is noticed, and pg-2 follows it.
+  void crash() {
+    c.answer(0, Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary));
+    run(seconds(2));
+    c.answer(0, Cluster::replica(5));
+    run(milliseconds(300));
+  }
+  FailoverView only() const {
+    const std::vector<FailoverView> views = record.views(c.now);
+    EXPECT_EQ(views.size(), 1u);
+    return views.empty() ? FailoverView() : views[0];
+  }
+  static double at(const FailoverView& v, FailoverStepKind what) {
+    for (const FailoverStep& s : v.steps) {
+      if (s.what == what) return s.at_seconds;
+    }
+    return -1;
+  }
   std::vector<std::string> steps(const FailoverView& v) const {
     std::vector<std::string> words;
     for (const FailoverStep& s : v.steps) words.emplace_back(to_string(s.what));
@@ -90,7 +116,94 @@ TEST(FailoverRecord, ASwitchoverHasItsSteps) {
   EXPECT_NE(v.steps.front().text.find("shutting_down"), std::string::npos);
   ASSERT_EQ(r.lines.size(), 1u);
   EXPECT_NE(r.lines[0].find("pg-1 -> pg-2"), std::string::npos);
-  EXPECT_NE(r.lines[0].find("8 sessions cut (7 told why)"), std::string::npos);
+  EXPECT_NE(r.lines[0].find("0 sessions ended by their server, 8 cut by pgsteer (7 told why)"),
+            std::string::npos);
+}
+
+// Clients saw 2.49 s where the record said 1.92 s: pgsteer needed the rest to notice.
+TEST(FailoverRecord, BeginsWithTheFirstSessionThatTheServerEnded) {
+  Recorded r;
+  r.run(seconds(10));
+  const Instant first = r.c.now;
+  r.server_ended(20, first);
+  r.run(milliseconds(20));
+  r.c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}}});
+  r.observe();
+  r.server_ended(5, first + milliseconds(3));
+  r.crash();
+  r.c.answer(1, Cluster::leader(6));
+  r.run(milliseconds(300));
+  EXPECT_EQ(r.only().steps.front().what, FailoverStepKind::kServerEnded);
+  r.run(seconds(6));
+  const FailoverView v = r.only();
+  EXPECT_TRUE(v.finished);
+  EXPECT_EQ(v.sessions_ended_by_server, 25u);
+  EXPECT_EQ(v.sessions_cut, 0u);
+  EXPECT_EQ(v.steps.front().what, FailoverStepKind::kServerEnded);
+  EXPECT_EQ(v.steps.front().text, "25 sessions ended by their server");
+  EXPECT_DOUBLE_EQ(v.steps.front().at_seconds, 0);
+  EXPECT_GT(Recorded::at(v, FailoverStepKind::kProof), 0);
+  EXPECT_DOUBLE_EQ(v.no_primary_seconds, Recorded::at(v, FailoverStepKind::kNewPrimary));
+  ASSERT_EQ(r.lines.size(), 1u);
+  EXPECT_NE(r.lines[0].find(", 25 sessions ended by their server, 0 cut by pgsteer (0 told why), "),
+            std::string::npos)
+      << r.lines[0];
+}
+
+TEST(FailoverRecord, AReportThatComesLateCountsFromWhenItHappened) {
+  Recorded r;
+  r.run(seconds(10));
+  const Instant first = r.c.now;
+  r.run(milliseconds(20));
+  r.c.step({SuspicionEvidence{{0, SuspicionKind::kServerEnded}}});
+  r.observe();
+  r.crash();
+  const double held = r.only().no_primary_seconds;
+  r.server_ended(1, first + milliseconds(5));
+  EXPECT_GT(r.only().no_primary_seconds, held);
+  r.c.answer(1, Cluster::leader(6));
+  r.run(milliseconds(300));
+  const double before = r.only().no_primary_seconds;
+  r.server_ended(1, first + milliseconds(2));
+  const FailoverView v = r.only();
+  EXPECT_NEAR(v.no_primary_seconds, before + 0.003, 1e-9);
+  EXPECT_EQ(v.sessions_ended_by_server, 2u);
+  EXPECT_DOUBLE_EQ(v.steps.front().at_seconds, 0);
+}
+
+TEST(FailoverRecord, SessionsThatEndedForOtherReasonsDoNotCount) {
+  Recorded r;
+  r.run(seconds(10));
+  r.server_ended(3, r.c.now);  // pg_terminate_backend()
+  r.run(seconds(4));
+  r.crash();
+  EXPECT_EQ(r.only().sessions_ended_by_server, 0u);
+  r.c.answer(1, Cluster::leader(6));
+  r.run(milliseconds(300));
+  const double before = r.only().no_primary_seconds;
+  r.server_ended(3, r.c.now);
+  r.run(seconds(6));
+  EXPECT_EQ(r.only().sessions_ended_by_server, 0u);
+  EXPECT_DOUBLE_EQ(r.only().no_primary_seconds, before);
+  EXPECT_NE(r.lines.at(0).find(" 0 sessions ended by their server"), std::string::npos);
+}
+
+// The new primary fails at once, too: its sessions belong to the second gap of the same record.
+TEST(FailoverRecord, ASecondGapBeginsWithItsOwnSessions) {
+  Recorded r;
+  r.run(seconds(10));
+  r.crash();
+  r.c.answer(1, Cluster::leader(6));
+  r.run(milliseconds(500));
+  const double first_gap = r.only().no_primary_seconds;
+  const Instant ended = r.c.now;
+  r.server_ended(2, ended);
+  r.c.answer(1, Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary));
+  r.run(seconds(2));
+  const FailoverView v = r.only();
+  EXPECT_EQ(v.sessions_ended_by_server, 2u);
+  const double second_gap = std::chrono::duration<double>(r.c.now - ended).count();
+  EXPECT_NEAR(v.no_primary_seconds, first_gap + second_gap, 1e-6);
 }
 
 TEST(FailoverRecord, TheSameNodeComingBackIsAnInterruption) {

@@ -44,6 +44,7 @@ StatsSnapshot full_snapshot() {
   failover.kind = FailoverKind::kFailover;
   failover.finished = true;
   failover.no_primary_seconds = 1.25;
+  failover.sessions_ended_by_server = 20;
   failover.sessions_cut = 4;
   cluster.failovers.push_back(failover);
   snapshot.failover_counts.add(cluster);
@@ -207,6 +208,7 @@ TEST(StatsMetrics, FailoversAreCountedAndTheLastIsDescribed) {
   EXPECT_EQ(value(got, "pgsteer_failovers_total{kind=\"interruption\"}"), 0);
   EXPECT_EQ(value(got, "pgsteer_no_primary_seconds_total"), 1.25);
   EXPECT_EQ(value(got, "pgsteer_last_failover_no_primary_seconds"), 1.25);
+  EXPECT_EQ(value(got, "pgsteer_last_failover_sessions_ended_by_server"), 20);
   EXPECT_EQ(value(got, "pgsteer_last_failover_sessions_cut"), 4);
 }
 
