@@ -13,6 +13,11 @@ const kReasons = {
       'can take over. Start Patroni again before you end the maintenance.',
   witnessed: 'Patroni hangs on this node; another member confirms that it is still the leader. ' +
       'Look at Patroni\'s log and at the load of the node.',
+  trial: 'Patroni hangs on this node and one member names it as the leader. New sessions go there ' +
+      'one at a time until one of them finds that it takes writes. Restart Patroni on the node.',
+  uncheckable: 'TLS to the REST API fails on every node, so that none can be asked. The primary stays ' +
+      'as long as its PostgreSQL answers, but no failover would be noticed. Check the certificates ' +
+      'and the settings under [health].',
   lagging: 'It has not replayed enough WAL for this listener\'s max_lag and gets no new sessions ' +
       'until it catches up. Look for long queries, slow disks or a slow network.',
   not_streaming: 'It receives no WAL from the primary. Read PostgreSQL\'s log on the node: the ' +

@@ -7,7 +7,8 @@ import {kBannerAdvice} from './explain.js';
 const kBadReasons = new Set(['down', 'fenced', 'superseded', 'stale_timeline', 'foreign',
                              'unresolved', 'not_running', 'lost_role']);
 const kWarnReasons = new Set(['promoting', 'silent', 'orphaned', 'maintenance', 'witnessed',
-                              'lagging', 'not_streaming', 'fallback', 'degraded']);
+                              'trial', 'uncheckable', 'lagging', 'not_streaming', 'fallback',
+                              'degraded']);
 
 export function verdictLevel(verdict) {
   if (kBadReasons.has(verdict.reason)) return 'bad';

@@ -162,6 +162,20 @@ def test_an_unproven_primary_is_not_passed_off_as_proven(page):
     assert page.text('.node[data-key="pg-1"] .facts dt')[0] == "Last state"
 
 
+def test_checks_that_stand_still_are_the_first_banner(page):
+    """The rest of the page shows a cluster that nobody looks at any more."""
+    page.show("healthy")
+    first = page.js("""
+      Promise.all([import('./judgement.js'), fetch('api/v1/status').then((reply) => reply.json())])
+        .then(([judgement, status]) => {
+          if (status.checks_stopped !== false) throw new Error('checks_stopped is missing');
+          return judgement.banners({...status, checks_stopped: true})[0];
+        })""")
+    assert first["level"] == "bad"
+    assert "stand still" in first["text"]
+    assert len(first["advice"]) > 40
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_every_red_or_amber_light_says_what_to_do(page, state):
     """In visible text near the light, and in its tooltip where it has one."""
