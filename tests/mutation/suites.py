@@ -3,7 +3,6 @@
 import os
 import pathlib
 import re
-import resource
 import signal
 import subprocess
 
@@ -68,10 +67,10 @@ class Suites:
 
     def run(self, suite, number, arguments):
         """Exit code, or "timeout" or "crash"; and the output."""
-        program = self.build / TARGETS[suite]
-        process = subprocess.Popen([program] + arguments, cwd=self.build, text=True, errors="replace",
-                                   env=dict(os.environ, PGSTEER_MUTANT=str(number)), start_new_session=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=limit)
+        command = ["prlimit", f"--as={MEMORY}", "--core=0", self.build / TARGETS[suite]] + arguments
+        process = subprocess.Popen(command, cwd=self.build, text=True, errors="replace", start_new_session=True,
+                                   env=dict(os.environ, PGSTEER_MUTANT=str(number)),
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             output, _ = process.communicate(timeout=LIMITS[suite])
         except subprocess.TimeoutExpired:
@@ -79,11 +78,6 @@ class Suites:
             process.communicate()
             return "timeout", ""
         return "crash" if process.returncode < 0 else process.returncode, output
-
-
-def limit():
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def compiler_errors(said, tree):

@@ -1,5 +1,4 @@
-// The failover record and the view, fed by a scripted cluster.
-#include "health/cluster_view.h"
+// The failover record, fed by a scripted cluster.
 #include "health/failover_record.h"
 #include "tests/unit/judge_cluster.h"
 
@@ -262,54 +261,6 @@ TEST(FailoverRecord, KeepsTwenty) {
   const auto views = r.record.views(r.c.now);
   ASSERT_EQ(views.size(), 20u);
   EXPECT_EQ(views.front().id, 22u);
-}
-
-TEST(ClusterViewOf, ShowsNodesRolesAndVerdicts) {
-  Recorded r;
-  for (auto& n : r.c.nodes) n.reply.scope = "main";
-  r.c.nodes[2].reply.sync = true;
-  r.run(seconds(5));
-  ClusterView v = cluster_view(r.c.config, r.c.state, r.c.now, r.wall());
-  EXPECT_EQ(v.primary, "pg-1");
-  EXPECT_EQ(v.scope, "main");
-  EXPECT_EQ(v.timeline, 5u);
-  EXPECT_TRUE(v.first_round_done);
-  EXPECT_TRUE(v.dcs_ok);
-  EXPECT_FALSE(v.fence_seconds);
-  ASSERT_EQ(v.nodes.size(), 3u);
-  EXPECT_EQ(v.nodes[0].role, NodeRole::kPrimary);
-  EXPECT_EQ(v.nodes[1].role, NodeRole::kReplica);
-  EXPECT_EQ(v.nodes[2].role, NodeRole::kSyncReplica);
-  EXPECT_EQ(v.nodes[1].lag_bytes, 0u);
-  EXPECT_EQ(v.nodes[0].tls, TlsAnswer::kNo);
-  EXPECT_EQ(v.nodes[0].database_answer, DatabaseAnswer::kAnswers);
-  EXPECT_EQ(v.nodes[0].checks_total, v.nodes[0].checks_kept);
-  ASSERT_EQ(v.nodes[1].verdicts.size(), 2u);
-  EXPECT_EQ(v.nodes[1].verdicts[1].listener, "read_only");
-  EXPECT_EQ(v.nodes[1].verdicts[1].admission, Admission::kAdmit);
-}
-
-TEST(ClusterViewOf, ShowsTheFenceAndFailures) {
-  Recorded r;
-  r.run(seconds(62));
-  r.c.refuse(0);
-  r.run(seconds(3));
-  ClusterView v = cluster_view(r.c.config, r.c.state, r.c.now, r.wall());
-  ASSERT_TRUE(v.fence_seconds);
-  EXPECT_GT(*v.fence_seconds, 2);
-  EXPECT_LT(*v.fence_seconds, 19);
-  EXPECT_TRUE(v.hunting);
-  EXPECT_EQ(v.nodes[0].role, NodeRole::kSilent);
-  EXPECT_EQ(v.nodes[0].database_answer, DatabaseAnswer::kAnswers);
-  EXPECT_GT(v.nodes[0].checks_failed, 3u);
-  EXPECT_EQ(v.nodes[0].check_history & 7, 0u);
-}
-
-TEST(ClusterViewOf, TellsAStoreOutOfReach) {
-  Recorded r;
-  for (auto& n : r.c.nodes) n.reply.cluster_unlocked = true;
-  r.run(seconds(5));
-  EXPECT_FALSE(cluster_view(r.c.config, r.c.state, r.c.now, r.wall()).dcs_ok);
 }
 
 }  // namespace
