@@ -158,6 +158,8 @@ class Finder:
         duration = any(is_duration(p.type) for p in one if p.kind in (Kind.CXX_FUNCTIONAL_CAST_EXPR, Kind.VAR_DECL)
                        and p.extent.end.offset - end <= 1)
         others = [2 * value, 0] if duration or is_float or value >= 20 else [value + 1, value - 1]
+        if self.source[start - 1] == "-":
+            others = [value - 1]  # a negative number nearer to zero
         for other in others:
             if other >= 0 and other != value:
                 suffix = "" if is_float else re.sub(r"^[0-9a-fA-FxX']*", "", word)

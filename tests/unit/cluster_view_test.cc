@@ -158,9 +158,9 @@ TEST_F(ClusterViewOf, ThePrimaryHasNoLagThoughItWasAReplica) {
   ASSERT_EQ(view().primary, "pg-2");
   // Patroni is restarted: the primary's last answer looks like a replica's.
   c.answer(1, Cluster::promoting(6));
-  c.state.nodes[1].replica.lag = 1'000;
   c.run(seconds(2));
   ASSERT_EQ(view().primary, "pg-2");
+  c.state.nodes[1].replica.lag = 1'000;
   EXPECT_FALSE(node(1).lag_bytes);
 }
 
