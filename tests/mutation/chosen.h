@@ -1,5 +1,5 @@
-// Included before everything else in the build of tests/mutate: which mutant is on. The number comes
-// from the environment, so one binary holds them all; without it the program is as written.
+// Included before everything else in the build of tests/mutate: which mutant is on. The number
+// comes from the environment, so one binary holds them all; without it the program is as written.
 #pragma once
 
 #include <cstdlib>
