@@ -1,4 +1,4 @@
-"""Applications: writers that insert row after row and record everything they see.
+"""Applications: writers that insert row after row, and readers that look for those rows; they record what they see.
 
 Each writer is a thread with one connection. After an error it reconnects at once. It never repeats a row whose
 insert was not acknowledged: an acknowledged row must survive, the fate of any other row is unknown.
@@ -160,6 +160,60 @@ class Writers:
             record.errors.append((time.monotonic(), "connect", refused.kind, str(refused)))
             pause(0.01)
             return None
+
+
+class Readers:
+    """Long sessions that read what the writers have had acknowledged; `with` starts and stops them.
+
+    They read through the port of the primary, where a read must never go back behind an acknowledged write. One that
+    does is stale: it came from a node that is no longer the primary, or the row is lost.
+    """
+
+    def __init__(self, dsn, writers, run, count=2, every=0.02):
+        self.reads, self.stale, self.errors = 0, [], []  # stale: (time, writer, expected, found, node's address)
+        self._dsn, self._writers, self._run, self._every = dsn, writers, run, every
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._read, daemon=True) for _ in range(count)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _read(self):
+        link, turn = None, 0
+        while not self._stop.is_set():
+            try:
+                link = link or Link(f"{self._dsn} connect_timeout=10 application_name=drill-reader")
+                turn = (turn + 1) % len(self._writers.records)
+                self._compare(link, turn)
+            except Refused as refused:
+                with self._lock:
+                    self.errors.append((time.monotonic(), refused.kind, str(refused)))
+                if link:
+                    link.close()
+                    link = None
+            pause(self._every)
+        if link:
+            link.close()
+
+    def _compare(self, link, writer):
+        rows = self._writers.records[writer].acknowledged
+        expected = rows[-1][0] if rows else 0
+        found, at = link.ask(self._select, self._run, writer).split()
+        with self._lock:
+            self.reads += 1
+            if int(found) < expected:
+                self.stale.append((time.monotonic(), writer, expected, int(found), at))
+
+    _select = (f"select coalesce(max(seq), 0) || ' ' || host(inet_server_addr()) from {TABLE} "
+               "where run = $1 and writer = $2")
 
 
 def prepare(cluster):

@@ -7,7 +7,7 @@ import shutil
 
 import psycopg2
 
-from . import store, tls
+from . import network, store, tls
 from .node import Node
 from .process import Processes
 from .settings import Settings
@@ -19,7 +19,8 @@ class Cluster:
 
     def __init__(self, settings):
         self.settings = settings
-        self.processes = Processes(settings.root)
+        self.network = network.make(settings)
+        self.processes = Processes(settings.root, self.network.entry)
         self.store = store.make(settings, self.processes)
         self.nodes = {name: Node(name, settings, self.processes, self.store) for name in settings.node_names()}
 
@@ -38,7 +39,9 @@ class Cluster:
         """Boots a healthy cluster from nothing, with a role and a database `app`."""
         s, processes = self.settings, self.processes
         s.check_ports()
+        self.network.check()
         self.claim()
+        self.network.create()
         if s.tls:
             tls.make_certificates(s, processes)
         for node in self.nodes.values():
@@ -52,7 +55,7 @@ class Cluster:
         say(f"starting {', '.join(node.name for node in others)} ...")
         for node in others:
             node.start()
-        self._make_application()
+        self.make_application()
         wait_until(self.healthy, 120, "the replicas to stream (see log/pg-*-patroni.log)", every=0.2)
 
     def claim(self):
@@ -66,7 +69,7 @@ class Cluster:
         self.processes.record("demo", os.getpid())
         s.save()
 
-    def _make_application(self):
+    def make_application(self):
         """`app` needs no password: it has no rights beyond its own database."""
         with contextlib.closing(self.connect("postgres")) as link:
             link.autocommit = True
@@ -74,8 +77,11 @@ class Cluster:
             link.cursor().execute("create database app owner app")
 
     def down(self):
-        """Ends every process of the lab and removes its directory unless `keep` is set."""
-        self.processes.kill_all()
+        """Ends every process of the lab and removes its network, and its directory unless `keep` is set."""
+        try:
+            self.processes.kill_all()
+        finally:
+            self.network.remove()
         if not self.settings.keep:
             shutil.rmtree(self.settings.root, ignore_errors=True)
 

@@ -9,12 +9,11 @@ import subprocess
 import sys
 import tempfile
 
+from . import drills
 from .settings import TIMINGS, Settings
 from .wait import LabError, pause, wait_until
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DRILLS = ("switchover", "stop", "poweroff", "kill-patroni", "freeze", "thaw", "freeze-patroni", "maintenance",
-          "rest-hang", "rest-hang-move", "lag")
 ACTIONS = {  # command: (takes a node: yes, no or may; help)
     "switchover": ("may", "make another node the leader (NODE, or the one that Patroni picks)"),
     "kill": ("yes", "kill -9 everything on a node: Patroni, PostgreSQL, its etcd member"),
@@ -32,7 +31,8 @@ ACTIONS = {  # command: (takes a node: yes, no or may; help)
 }
 ABOUT = """\
 Boots a real Patroni cluster on loopback addresses (127.0.0.11, .12, .13), puts pgsteer in front of it
-(port 5000: primary, 5001: replicas, 7000: status page), and shows its state until Ctrl-C.
+(port 5000: primary, 5001: replicas, 7000: status page), and shows its state until Ctrl-C. With --netns each node
+has its own network namespace (10.89.10.1, .2, .3; pgsteer 10.89.10.250), so that nodes can be cut off from each other.
 The commands below act on a running demo from another terminal."""
 
 
@@ -47,11 +47,14 @@ def parse(words):
                        "(default), patroni uses Patroni's defaults, 30/10/10")
     group.add_argument("--rest-relay", action="store_true", help="put a relay in front of each node's REST API, "
                        "so that a drill can make it hang")
+    group.add_argument("--netns", action="store_true", help="put each node into a network namespace of its own, so "
+                       "that a drill can cut nodes off from each other (needs root)")
     group.add_argument("--dir", metavar="DIR", help="directory for all files, empty or new (default: a new one "
                        "under $TMPDIR or /tmp)")
     group.add_argument("--keep", action="store_true", help="keep the directory, with the logs, at the end")
-    group.add_argument("--base", type=int, metavar="N", help="nodes use 127.0.0.N+1, N+2, ... (default 10)")
-    group.add_argument("--listen", metavar="ADDRESS", help="address of the proxy (default 127.0.0.1)")
+    group.add_argument("--base", type=int, metavar="N", help="nodes use 127.0.0.N+1, N+2, ..., or with --netns "
+                       "10.89.N.1, .2, ... (default 10)")
+    group.add_argument("--listen", metavar="ADDRESS", help="address of the proxy (default 127.0.0.1; not with --netns)")
     group.add_argument("--pgsteer", metavar="PROGRAM", help="use this program instead of building one")
     group.add_argument("--proxy", choices=("pgsteer", "haproxy", "none"), help="the proxy in front (default pgsteer)")
 
@@ -64,9 +67,10 @@ def parse(words):
             command.add_argument("node", metavar="NODE", nargs="?" if node == "may" else None)
     drill = commands.add_parser("drill", parents=[boot], help="run writers during a fault and print what they saw; "
                                 "boots its own cluster if no demo runs",
-                                description="Keeps writers inserting through port 5000 while the leader suffers a "
-                                "fault, and prints what they saw.")
-    drill.add_argument("drill", choices=DRILLS)
+                                formatter_class=argparse.RawDescriptionHelpFormatter,
+                                description="Keeps writers inserting and readers reading through port 5000 while the "
+                                "cluster suffers a fault,\nundoes it, and prints what they saw.", epilog=drill_list())
+    drill.add_argument("drill", metavar="DRILL", choices=(*drills.DRILLS, *drills.EXTRA), help="see below")
     drill.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat, and print the medians")
     drill.add_argument("--writers", type=int, default=8, metavar="N", help="number of writers (default 8)")
     drill.add_argument("--via", choices=("pgsteer", "haproxy", "multihost"), default="pgsteer",
@@ -75,21 +79,31 @@ def parse(words):
     return parser.parse_args(words)
 
 
+def drill_list():
+    """The text of --help: each drill, and whether clients may notice it."""
+    known = {name: drill.about for name, drill in drills.DRILLS.items()} | drills.EXTRA
+    promised = {name for name, drill in drills.DRILLS.items() if drill.unnoticed}
+    return ("drills (* clients must notice nothing):\n"
+            + "\n".join(f"  {name + (' *' if name in promised else ''):22} {about}" for name, about in known.items()))
+
+
 def settings_of(given):
     """Settings from the given options, defaults for the rest."""
-    ttl, loop_wait, retry_timeout = TIMINGS[getattr(given, "timing", "fast")]
-    settings = Settings(ttl=ttl, loop_wait=loop_wait, retry_timeout=retry_timeout)
+    values = dict(zip(("ttl", "loop_wait", "retry_timeout"), TIMINGS[getattr(given, "timing", "fast")]))
     for option, field in (("nodes", "nodes"), ("dcs", "dcs"), ("sync", "sync"), ("tls", "tls"), ("keep", "keep"),
-                          ("rest_relay", "rest_relay"), ("base", "base"), ("listen", "proxy_host"),
-                          ("pgsteer", "pgsteer"), ("proxy", "proxy")):
+                          ("rest_relay", "rest_relay"), ("netns", "netns"), ("base", "base"),
+                          ("listen", "proxy_host"), ("pgsteer", "pgsteer"), ("proxy", "proxy")):
         if hasattr(given, option):
-            setattr(settings, field, getattr(given, option))
+            values[field] = getattr(given, option)
+    settings = Settings(**values)
+    if settings.netns and hasattr(given, "listen"):
+        raise LabError("--listen has no effect with --netns: the proxy has its own namespace and address")
     if settings.pgsteer:
         settings.pgsteer = os.path.abspath(settings.pgsteer)
     if settings.dcs == "zookeeper":
         settings.client_port = 2181
     if not 1 <= settings.base <= 254 - settings.nodes:
-        raise LabError("--base must leave room for the nodes: 127.0.0.N+1 up to 127.0.0.254")
+        raise LabError("--base must be at least 1 and leave room for the nodes: 127.0.0.N+1 up to 127.0.0.254")
     return settings
 
 
@@ -277,11 +291,12 @@ def down():
 def drill(given):
     say = say_to_terminal
     if find_demo() and demo_runs():
-        if any(hasattr(given, option) for option in ("nodes", "dcs", "sync", "tls", "timing", "dir", "base")):
+        if any(hasattr(given, option) for option in ("nodes", "dcs", "sync", "tls", "timing", "dir", "base", "netns")):
             raise LabError("a demo is running and the drill would use it, so boot options have no effect")
         return drill_on(running_demo(), given, say)
+    if drills.needs(given.drill):
+        setattr(given, {"relay": "rest_relay", "netns": "netns"}[drills.needs(given.drill)], True)
     settings = settings_of(given)
-    settings.rest_relay = settings.rest_relay or given.drill.startswith("rest-hang")
     settings.proxy = {"pgsteer": "pgsteer", "haproxy": "haproxy", "multihost": "none"}[given.via]
     with booted(settings, getattr(given, "dir", None), say) as (cluster, _):
         return drill_on(cluster, given, say)
@@ -292,24 +307,23 @@ def demo_runs():
 
 
 def drill_on(cluster, given, say):
-    from . import drill as drills
-    from . import lag, proxy, report
+    from . import drill as runner
+    from . import identity, lag, report
+    extra = {"lag": lag, "new-identifier": identity}.get(given.drill)
     with beside(cluster, given.via, say) as steer:
         rounds = []
         for number in range(given.rounds):
             if given.rounds > 1:
                 say(f"round {number + 1} of {given.rounds}")
-            if given.drill == "lag":
-                rounds.append(lag.run(cluster, steer, say))
-            else:
-                rounds.append(drills.run_round(cluster, steer, given.drill, given.writers, say))
-    whole = rounds[0] if given.drill == "lag" else report.median_of(rounds)
+            rounds.append(extra.run(cluster, steer, say) if extra else
+                          runner.run_round(cluster, steer, given.drill, given.writers, say))
+    whole = rounds[0] if extra else report.median_of(rounds)
     if given.json:
         print(json.dumps({"median": whole, "rounds": rounds}, indent=2))
     else:
         print(f"\n{given.drill} via {given.via}"
               + (f", medians of {given.rounds} (rows lost and errors: all rounds)" if given.rounds > 1 else ""))
-        print("\n".join(lag.lines(whole) if given.drill == "lag" else report.lines(whole)))
+        print("\n".join((extra or report).lines(whole)))
     return 0
 
 

@@ -8,101 +8,98 @@ import time
 import uuid
 
 from . import clients, faults, report, watch
+from .drills import DRILLS
 from .wait import LabError, pause, wait_until
 
 SETTLE = 3.0  # seconds of writing before the fault, and after the last change
 
 
-@dataclasses.dataclass(frozen=True)
-class Drill:
-    about: str
-    cause: object  # cluster, leader's name
-    heal: object  # the same arguments; called after writes have resumed
-    moves: bool = True  # whether the leader changes
-    lasts: float = 0.0  # seconds, if the leader does not change
-    needs_relay: bool = False
-
-
-def _nothing(cluster, name):
-    pass
-
-
-def _maintenance_begins(cluster, name):
-    faults.maintenance(cluster, True)
-    faults.kill_patroni(cluster, name)
-
-
-def _maintenance_ends(cluster, name):
-    faults.start(cluster, name)
-    # The lease has expired meanwhile. Ending maintenance before the old leader holds it again would
-    # cause an election.
-    cluster.wait_leader()
-    faults.maintenance(cluster, False)
-
-
-def _unhang(cluster, name):
-    faults.hang_rest(cluster, name, False)
-
-
-def _hang_and_move(cluster, name):
-    faults.hang_rest(cluster, name)
-    pause(10)
-    faults.switchover(cluster)
-
-
-DRILLS = {
-    "switchover": Drill("a planned switchover", lambda cluster, name: faults.switchover(cluster), _nothing),
-    "stop": Drill("a clean stop of Patroni on the leader", faults.stop, faults.start),
-    "poweroff": Drill("kill -9 everything on the leader's node", faults.poweroff, faults.start),
-    "kill-patroni": Drill("kill -9 Patroni only; its PostgreSQL keeps running", faults.kill_patroni, faults.start),
-    "freeze": Drill("the leader's node freezes, and is reset later", faults.freeze, faults.reset),
-    "thaw": Drill("the leader's node freezes, and resumes later with stale state", faults.freeze, faults.thaw),
-    "freeze-patroni": Drill("Patroni on the leader freezes for 6 s", faults.freeze_patroni, faults.thaw_patroni,
-                            moves=False, lasts=6),
-    "maintenance": Drill("maintenance mode, with Patroni on the leader killed for 30 s", _maintenance_begins,
-                         _maintenance_ends, moves=False, lasts=30),
-    "rest-hang": Drill("the leader's REST API hangs for 60 s while it keeps the lease", faults.hang_rest, _unhang,
-                       moves=False, lasts=60, needs_relay=True),
-    "rest-hang-move": Drill("a switchover while the leader's REST API hangs", _hang_and_move, _unhang,
-                            needs_relay=True),
-}
-
-
 def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None, **more):
     """One round on a healthy cluster with the proxy running. Returns the summary, see report.summarize.
 
-    `lasts` overrides how many seconds a fault without a change of leader takes; `more` goes into the writers' DSN.
+    `lasts` overrides how many seconds the fault takes; `more` goes into the clients' DSN.
     """
     drill = DRILLS[name]
-    if drill.needs_relay and not cluster.settings.rest_relay:
-        raise LabError(f"the drill {name} needs a cluster that was booted with --rest-relay")
+    if lasts is not None:
+        drill = dataclasses.replace(drill, lasts=lasts)
+    _check(cluster, drill, name)
     cluster.wait_healthy()
     clients.prepare(cluster)
     leader = cluster.wait_leader()
     run = uuid.uuid4().hex[:12]
     say(f"{drill.about}: {leader.name} leads, {writers} writers insert ...")
-    with _quick_threads(), clients.Writers(proxy.write_dsn(**more), writers, run) as group:
-        wait_until(lambda: group.acknowledged_since(0) == writers, 30, "every writer's first row")
+    dsn = proxy.write_dsn(**more)
+    with _quick_threads(), _undone(cluster, drill, leader.name) as heal, clients.Writers(dsn, writers, run) as group, \
+            clients.Readers(dsn, group, run) as readers:
+        wait_until(lambda: group.acknowledged_since(0) == writers, cluster.settings.ttl + 30, "every writer's first row")
         pause(SETTLE)
-        if drill.moves:
-            fault_at, found, visible_until = _change_of_leader(cluster, drill, leader, group, say)
-        else:
-            fault_at, found, visible_until = time.monotonic(), None, None
-            drill.cause(cluster, leader.name)
-            pause(lasts or drill.lasts)
-            drill.heal(cluster, leader.name)
-            cluster.wait_healthy()
-            pause(SETTLE)
-    new = cluster[found[0]].address if found else None
+        follow = _change_of_leader if drill.moves else _same_leader
+        seen = follow(cluster, drill, leader, group, heal, say)
+        pause(SETTLE)
+    after = cluster.wait_leader()
+    new = after.address if drill.moves else None
     lost = clients.lost_rows(cluster, group.records, run)
-    seen = report.summarize(group.records, fault_at, leader.address, new, found and found[1:], visible_until, lost)
+    seen |= report.summarize(group.records, readers, seen.pop("fault_at"), leader.address, new, seen.pop("found"),
+                             seen.pop("visible_until"), lost)
+    seen["leader_moved"] = after is not leader
+    seen["unnoticed"] = report.unnoticed(seen) if drill.unnoticed else None
     return {"drill": name, "via": proxy.name, "sync": cluster.settings.sync} | report.rounded(seen)
 
 
-def _change_of_leader(cluster, drill, leader, group, say):
+def _check(cluster, drill, name):
+    s = cluster.settings
+    if drill.needs == "relay" and not s.rest_relay:
+        raise LabError(f"the drill {name} needs a cluster that was booted with --rest-relay")
+    if drill.needs == "netns" and not s.netns:
+        raise LabError(f"the drill {name} needs a cluster that was booted with --netns")
+
+
+@contextlib.contextmanager
+def _undone(cluster, drill, name):
+    """Gives a function that heals; if the block has not called it, it is called at the end."""
+    called = []
+
+    def heal():
+        called.append(True)
+        drill.heal(cluster, name)
+    try:
+        drill.prepare(cluster, name)
+        yield heal
+    finally:
+        if not called:
+            heal()
+
+
+def _same_leader(cluster, drill, leader, group, heal, say):
+    """Causes the fault and heals it after its time. The leader stays, or may return as another node."""
+    fault_at = time.monotonic()
+    drill.cause(cluster, leader.name)
+    pause(max(0.0, drill.lasts - (time.monotonic() - fault_at)))
+    healed_at = time.monotonic()
+    heal()
+    # In this order: a proxy must not be seen to wait for replicas that come back later than the leader.
+    served = _all_write(group, cluster.settings.ttl + 60)
+    say(f"healed; {'all writers write' if served else 'NOT all writers write'}")
+    cluster.wait_healthy()
+    return {"fault_at": fault_at, "found": None, "visible_until": None, "served_again": served is not None,
+            "served_again_s": served and max(0.0, served - healed_at)}
+
+
+def _all_write(group, seconds):
+    """When every writer had a row acknowledged within the last second; None if that takes too long."""
+    def all_write():
+        now = time.monotonic()
+        return now if group.acknowledged_since(now - 1) == len(group.records) else None
+    try:
+        return wait_until(all_write, seconds, "every writer", every=0.01)
+    except LabError:
+        return None
+
+
+def _change_of_leader(cluster, drill, leader, group, heal, say):
     """Causes the fault, waits until the new leader serves the writers, and heals the old one.
 
-    Returns the time of the fault, what LeaderWatch found, and until when the new timeline was visible.
+    `visible_until`: how long the new timeline was visible.
     """
     timeout = cluster.settings.ttl + 60
     with watch.LeaderWatch(cluster, but=leader.name) as watcher:
@@ -112,26 +109,26 @@ def _change_of_leader(cluster, drill, leader, group, say):
     say(f"{found[0]} is writable {found[1] - fault_at:.1f} s after the fault")
     cause.join()
     try:
-        _await_writers(group, cluster[found[0]].address, found[1], say)
-        pause(SETTLE)
+        _await_writers(group, cluster[found[0]].address, found[1], cluster.settings.ttl + 20, say)
+        pause(max(SETTLE, drill.lasts - (time.monotonic() - fault_at)))
     finally:
         with watch.TimelineWatch(cluster, cluster[found[0]]) as timeline:
-            drill.heal(cluster, leader.name)
+            heal()
             rebuilt = faults.rescue(cluster)
     say(f"{leader.name} is back and the cluster is healthy"
         + (f"; Patroni could not recover {', '.join(rebuilt)}, so it was reinitialized" if rebuilt else ""))
-    wait_until(lambda: group.acknowledged_since(time.monotonic() - 2) == len(group.records), 60,
-               "every writer to write on the healthy cluster")
-    return fault_at, found, timeline.last
+    served = _all_write(group, 60)
+    return {"fault_at": fault_at, "found": found[1:], "visible_until": timeline.last, "served_again": served is not None,
+            "served_again_s": None}
 
 
-def _await_writers(group, address, since, say):
+def _await_writers(group, address, since, seconds, say):
     """Without a proxy a writer can stay on a node that is frozen or orphaned until that node is healed."""
     try:
-        wait_until(lambda: group.acknowledged_since(since, address) == len(group.records), 20, "every writer")
+        wait_until(lambda: group.acknowledged_since(since, address) == len(group.records), seconds, "every writer")
     except LabError:
         say(f"{group.acknowledged_since(since, address)} of {len(group.records)} writers reached the new leader "
-            "within 20 s; the others are still waiting")
+            f"within {seconds} s; the others are still waiting")
 
 
 class _Background:

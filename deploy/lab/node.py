@@ -24,9 +24,11 @@ class Node:
         self._processes.make_dir(self.home)
         self.configure()
 
-    def configure(self, tags=None):
-        config = json.dumps(self._patroni_config(tags or {}), indent=2)  # JSON is YAML, too
-        self._processes.write(os.path.join(self.home, "patroni.yml"), config)
+    def configure(self, tags=None, **postgresql):
+        """Writes patroni.yml. `postgresql`: settings that replace those of its section of that name."""
+        config = self._patroni_config(tags or {})
+        config["postgresql"] |= postgresql
+        self._processes.write(os.path.join(self.home, "patroni.yml"), json.dumps(config, indent=2))  # JSON is YAML, too
 
     def start(self):
         """Starts whatever does not run yet: the store's member, the relay, Patroni."""
@@ -36,13 +38,15 @@ class Node:
         self.start_patroni()
 
     def start_relay(self):
-        relay = self._settings.path("relay.py")
-        if not os.path.exists(relay):
-            shutil.copyfile(os.path.join(HERE, "relay.py"), relay)
-            os.chmod(relay, 0o644)
-        self._processes.start(f"{self.name}/relay", [
-            "/usr/bin/python3", relay, self.address, str(self._settings.relay_port),
-            str(self._settings.rest_port)], self.home)
+        self._start_script("relay", self.address, str(self._settings.relay_port), str(self._settings.rest_port))
+
+    def _start_script(self, script, *words):
+        """Starts a program of the lab as the unprivileged account, which may have no access to the source tree."""
+        copy = self._settings.path(f"{script}.py")
+        if not os.path.exists(copy):
+            shutil.copyfile(os.path.join(HERE, f"{script}.py"), copy)
+            os.chmod(copy, 0o644)
+        self._processes.start(f"{self.name}/{script}", ["/usr/bin/python3", copy, *words], self.home)
 
     def start_patroni(self):
         self._processes.start(f"{self.name}/patroni", ["/usr/bin/patroni", "patroni.yml"], self.home)
@@ -52,6 +56,13 @@ class Node:
 
     def send_relay(self, number):
         self._processes.send(f"{self.name}/relay", number)
+
+    def stall_rest(self):
+        """Stops the thread that accepts REST connections, until resume_rest()."""
+        self._start_script("stall", str(self._processes.pid(f"{self.name}/patroni")))
+
+    def resume_rest(self):
+        self._processes.kill_all(f"{self.name}/stall")
 
     def patroni_runs(self):
         return self._processes.running(f"{self.name}/patroni")
@@ -129,8 +140,8 @@ class Node:
                 "authentication": {"superuser": superuser, "rewind": superuser,
                                    "replication": {"username": "replicator", "password": s.password}},
                 "parameters": local,
-                "pg_hba": ["host all app 127.0.0.0/8 trust", "host all all 127.0.0.0/8 scram-sha-256",
-                           "host replication all 127.0.0.0/8 scram-sha-256"],
+                "pg_hba": [f"host all app {s.network} trust", f"host all all {s.network} scram-sha-256",
+                           f"host replication all {s.network} scram-sha-256"],
                 "recovery_conf": {"restore_command": f"cp {archive}/%f %p"},
                 "basebackup": [{"checkpoint": "fast"}, {"max-rate": "1000M"}],
                 "remove_data_directory_on_rewind_failure": True,

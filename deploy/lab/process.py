@@ -29,8 +29,10 @@ def _stat(pid):
 
 
 class Processes:
-    def __init__(self, root):
+    def __init__(self, root, entry=lambda name: None):
+        """`entry` gives the path of the network namespace that a named program runs in, or None."""
         self.root = os.path.realpath(root)
+        self._entry = entry
         self._children = []
         self._user = {}
         if os.getuid() == 0:
@@ -68,9 +70,14 @@ class Processes:
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": cwd, "LANG": "C.UTF-8",
                        MARK: f"{self.root}:{name}"}
         environment.update((key, os.environ[key]) for key in KEPT_ENVIRONMENT if key in os.environ)
+        space, user = self._entry(name), self._user
+        if space:
+            # Only root may enter a namespace, so nsenter changes the account. It then becomes the program.
+            argv = ["/usr/bin/nsenter", f"--net={space}", "-S", str(user["user"]), "-G", str(user["group"]), *argv]
+            user = {}
         with open(self.log(name), "ab") as out:
             child = subprocess.Popen(argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=out,
-                                     stderr=subprocess.STDOUT, start_new_session=True, **self._user)
+                                     stderr=subprocess.STDOUT, start_new_session=True, **user)
         self._children.append(child)
         self.record(name, child.pid)
 
@@ -79,12 +86,17 @@ class Processes:
         with open(self._pid_file(name), "w") as out:
             out.write(f"{pid} {found[1] if found else 0}")
 
-    def run(self, argv, cwd):
-        """Runs a short command as the unprivileged account; LabError with its output if it fails."""
-        done = subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, **self._user)
+    def run(self, argv, cwd, text=""):
+        """Runs a short command as the unprivileged account, with `text` as its input. Returns its output; LabError
+        if it fails or takes longer than a minute."""
+        try:
+            done = subprocess.run(argv, cwd=cwd, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, timeout=60, **self._user)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{argv[0]} did not end within a minute") from None
         if done.returncode:
             raise LabError(f"{argv[0]} failed:\n{done.stdout}")
+        return done.stdout
 
     def _pid_file(self, name):
         return os.path.join(self.root, "run", name.replace("/", "-") + ".pid")

@@ -6,13 +6,16 @@ import statistics
 from .clients import CLOSED
 
 
+NOTICED = 1.0  # seconds without a write; a healthy cluster on a busy machine stays well below
+
+
 def longest_gap(moments):
     """The longest gap between neighbours in a sorted list, and when it began."""
     return max(((b - a, a) for a, b in zip(moments, moments[1:])), default=(0.0, 0.0))
 
 
-def summarize(records, fault_at, old, new, found, visible_until, lost):
-    """`old` and `new` are the addresses of the leaders before and after (`new` None: no change). `found` is (asked,
+def summarize(records, readers, fault_at, old, new, found, visible_until, lost):
+    """`readers` have looked for the rows of these records. `old` and `new` are the addresses of the leaders before and after (`new` None: no change). `found` is (asked,
     previous poll) of the new leader's REST API; its timeline was visible until `visible_until`."""
     rows = sorted((done, at) for record in records for _, _, done, at in record.acknowledged)
     after = [done for done, at in rows if at == new]
@@ -25,6 +28,9 @@ def summarize(records, fault_at, old, new, found, visible_until, lost):
         "outage_writer_s": max(longest_gap([row[2] for row in record.acknowledged])[0] for record in records),
         "connect_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "connect")),
         "session_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "session")),
+        "reads": readers.reads,
+        "stale_reads": len(readers.stale),
+        "read_errors": dict(collections.Counter(kind for _, kind, _ in readers.errors)),
         "closed_without_a_word": sum(1 for e in errors if e[2] == CLOSED),
         "slowest_connect_s": max((to - start for record in records for start, to in record.connects), default=0.0),
         "sessions": sum(len(record.connects) for record in records),
@@ -43,20 +49,29 @@ def summarize(records, fault_at, old, new, found, visible_until, lost):
     return seen
 
 
+def unnoticed(seen):
+    """Whether clients saw no error, no lost row, no stale read, and no wait that a person would notice."""
+    errors = seen["connect_errors"] or seen["session_errors"] or seen["read_errors"]
+    return not errors and not seen["lost"] and not seen["stale_reads"] and seen["outage_s"] < NOTICED
+
+
 def rounded(seen):
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in seen.items()}
 
 
 def median_of(rounds):
-    """Medians of the numbers; lost rows, stale rows and errors are summed over all rounds."""
+    """Medians of the numbers; lost rows, stale rows and errors are summed over all rounds. What must hold in every
+    round holds if it did in all."""
     result = {}
     for key, value in rounds[0].items():
         values = [one[key] for one in rounds if one[key] is not None]
-        if key in ("lost", "stale_writes"):
+        if key in ("lost", "stale_writes", "stale_reads"):
             result[key] = sum(values)
         elif isinstance(value, dict):
             result[key] = dict(sum((collections.Counter(v) for v in values), collections.Counter()))
-        elif isinstance(value, (str, bool)):
+        elif isinstance(value, bool):
+            result[key] = all(values)
+        elif isinstance(value, str):
             result[key] = value
         else:
             result[key] = statistics.median(values) if values else None
@@ -78,6 +93,8 @@ def lines(seen):
     text = [
         ("rows acknowledged", f"{seen['acknowledged']:.0f}, lost {seen['lost']}"
                               + (f", on a deposed leader {seen['stale_writes']}" if seen["stale_writes"] else "")),
+        ("reads of these rows", f"{seen['reads']:.0f}, stale {seen['stale_reads']}, errors "
+                                f"{_errors(seen['read_errors'])}"),
         ("longest gap between writes", f"{_seconds(seen['outage_s'])} over all writers, "
                                        f"{_seconds(seen['outage_writer_s'])} for the worst writer"),
     ]
@@ -93,4 +110,10 @@ def lines(seen):
         ("session errors", _errors(seen["session_errors"])),
         ("slowest connect (held)", _seconds(seen["slowest_connect_s"])),
     ]
+    if seen["served_again_s"] is not None:
+        text.append(("all write again after the repair", _seconds(seen["served_again_s"])))
+    if not seen["served_again"]:
+        text.append(("SERVICE", "not every writer wrote again"))
+    if seen["unnoticed"] is not None:
+        text.append(("clients noticed", "nothing" if seen["unnoticed"] else "THE FAULT, which they should not have"))
     return [f"  {label + ':':34}{value}" for label, value in text]

@@ -13,7 +13,10 @@ TIMINGS = {"fast": (20, 2, 5), "patroni": (30, 10, 10)}  # ttl, loop_wait, retry
 
 @dataclasses.dataclass
 class Settings:
-    """`base` 10 puts the nodes on 127.0.0.11, .12, ... and a separate store on 127.0.0.10."""
+    """`base` 10 puts the nodes on 127.0.0.11, .12, ... and a separate store on 127.0.0.10.
+
+    With `netns` they are on 10.89.10.1, .2, ..., each in a network namespace of its own (see network).
+    """
 
     root: str = ""
     base: int = 10
@@ -25,12 +28,13 @@ class Settings:
     sync: bool = False
     tls: bool = False
     rest_relay: bool = False
+    netns: bool = False
     pg_port: int = 5432
     rest_port: int = 8008
     relay_port: int = 8009
     client_port: int = 2379
     peer_port: int = 2380
-    proxy_host: str = "127.0.0.1"
+    proxy_host: str = ""  # default: 127.0.0.1, or with `netns` the address of the proxy's namespace
     write_port: int = 5000
     read_port: int = 5001
     page_port: int = 7000
@@ -39,15 +43,29 @@ class Settings:
     keep: bool = False
     password: str = dataclasses.field(default_factory=lambda: secrets.token_hex(12))
 
+    def __post_init__(self):
+        self.proxy_host = self.proxy_host or (f"10.89.{self.base}.250" if self.netns else "127.0.0.1")
+
     def node_names(self):
         return [f"pg-{number}" for number in range(1, self.nodes + 1)]
 
     def address(self, node):
-        return f"127.0.0.{self.base + int(node.rsplit('-', 1)[1])}"
+        number = int(node.rsplit("-", 1)[1])
+        return f"10.89.{self.base}.{number}" if self.netns else f"127.0.0.{self.base + number}"
 
     @property
     def store_address(self):
-        return f"127.0.0.{self.base}"
+        return f"10.89.{self.base}.240" if self.netns else f"127.0.0.{self.base}"
+
+    @property
+    def host_address(self):
+        """Where the lab itself and its clients connect from."""
+        return f"10.89.{self.base}.254" if self.netns else "127.0.0.1"
+
+    @property
+    def network(self):
+        """All of the lab's addresses."""
+        return f"10.89.{self.base}.0/24" if self.netns else "127.0.0.0/8"
 
     @property
     def bin_dir(self):
@@ -94,7 +112,9 @@ class Settings:
         return wanted
 
     def check_ports(self):
-        """LabError that names every port that is in use."""
+        """LabError that names every port that is in use. In a namespace all of them are free."""
+        if self.netns:
+            return
         taken = []
         for address, port, use in self.sockets():
             with socket.socket() as probe:

@@ -1,9 +1,10 @@
 """Patroni's store: an etcd member on each node, or one ZooKeeper on a separate address."""
 
 import http.client
+import json
 import socket
 
-from .wait import wait_until
+from .wait import LabError, wait_until
 
 
 class Etcd:
@@ -18,6 +19,27 @@ class Etcd:
         for node in self._settings.node_names():
             self.start_beside(node)
         wait_until(self._healthy, 30, "etcd to elect its leader (see log/pg-1-etcd.log)")
+
+    def programs(self):
+        return [f"{node}/etcd" for node in self._settings.node_names()]
+
+    def leader(self):
+        """The program that leads the store."""
+        for node in self._settings.node_names():
+            status = self._status(node)
+            if status.get("leader") and status["leader"] == status.get("header", {}).get("member_id"):
+                return f"{node}/etcd"
+        raise LabError("etcd has no leader")
+
+    def _status(self, node):
+        link = http.client.HTTPConnection(self._settings.address(node), self._settings.client_port, timeout=2)
+        try:
+            link.request("POST", "/v3/maintenance/status", "{}")
+            return json.loads(link.getresponse().read())
+        except (OSError, http.client.HTTPException, ValueError):
+            return {}
+        finally:
+            link.close()
 
     def start_beside(self, node):
         """Starts a node's member; one that was killed continues from its data directory."""
@@ -61,6 +83,12 @@ class ZooKeeper:
             "-cp", "/usr/share/java/zookeeper.jar", "org.apache.zookeeper.server.quorum.QuorumPeerMain",
             f"{home}/zoo.cfg"], home)
         wait_until(self._healthy, 40, "ZooKeeper to answer (see log/zookeeper.log)", every=0.2)
+
+    def programs(self):
+        return ["zookeeper"]
+
+    def leader(self):
+        raise LabError("the lab has one ZooKeeper, so it elects nobody; use --dcs etcd")
 
     def start_beside(self, node):
         """ZooKeeper runs on no node: it survives the loss of any of them."""
