@@ -77,12 +77,12 @@ def _same_leader(cluster, drill, leader, group, heal, say):
     pause(max(0.0, drill.lasts - (time.monotonic() - fault_at)))
     healed_at = time.monotonic()
     heal()
-    # In this order: a proxy must not be seen to wait for replicas that come back later than the leader.
+    # Before the cluster is healthy: writes need only the leader, and replicas may come back later.
     served = _all_write(group, cluster.settings.ttl + 60)
     say(f"healed; {'all writers write' if served else 'NOT all writers write'}")
     cluster.wait_healthy()
     return {"fault_at": fault_at, "found": None, "visible_until": None, "served_again": served is not None,
-            "served_again_s": served and max(0.0, served - healed_at)}
+            "served_again_s": None if drill.unnoticed or served is None else served - healed_at}
 
 
 def _all_write(group, seconds):

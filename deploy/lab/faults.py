@@ -142,6 +142,8 @@ def fill_backlog(cluster, name):
 
     Its HA loop goes on. A connection that its client has closed stays in the backlog.
     """
+    if cluster.settings.rest_relay:
+        raise LabError("the relay would hide the backlog from the proxy; boot this cluster without --rest-relay")
     node = cluster[name]
     node.stall_rest()
     stalled = f"{node.name}/stall"

@@ -77,11 +77,11 @@ class _Program:
 class Pgsteer(_Program):
     name = "pgsteer"
 
-    def __init__(self, cluster, ports=None, name="pgsteer", nodes=None, listen="", serves=True):
+    def __init__(self, cluster, ports=None, name="pgsteer", nodes=None, listen="", health="", serves=True):
         """A second instance needs its own name and ports. `nodes`: those it knows; `listen`: more TOML for both
-        listeners; `serves`: whether a primary is among its nodes."""
+        listeners; `health`: the TOML of that section; `serves`: whether a primary is among its nodes."""
         super().__init__(cluster, ports)
-        self.name, self._listen, self._serves = name, listen, serves
+        self.name, self._listen, self._health, self._serves = name, listen, health, serves
         self._nodes = nodes or list(cluster.nodes.values())
 
     def _ready(self):
@@ -97,7 +97,7 @@ class Pgsteer(_Program):
                 f'[[listen]]\nname = "read_write"\nbind = "{self.host}:{self.write_port}"\nto = "primary"\n'
                 f'{self._listen}\n'
                 f'[[listen]]\nname = "read_only"\nbind = "{self.host}:{self.read_port}"\nto = "replica"\n'
-                f'max_lag = "16MB"\n{self._listen}\n'
+                f'max_lag = "16MB"\n{self._listen}\n[health]\n{self._health}\n'
                 f'[stats]\nbind = "{self.host}:{self.page_port}"\n\n[server]\nshutdown_timeout = "5s"\n')
 
     def _prepare(self, home):

@@ -64,7 +64,7 @@ def median_of(rounds):
     round holds if it did in all."""
     result = {}
     for key, value in rounds[0].items():
-        values = [one[key] for one in rounds if one[key] is not None]
+        values = [one[key] for one in rounds if one.get(key) is not None]
         if key in ("lost", "stale_writes", "stale_reads"):
             result[key] = sum(values)
         elif isinstance(value, dict):

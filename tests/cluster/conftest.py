@@ -2,7 +2,8 @@
 
     PGSTEER=build/dev/pgsteer /usr/bin/python3 -m pytest tests/cluster
 
-The cluster uses 127.0.0.20 to .23 and separate ports, so that a demo can run at the same time.
+The cluster uses 127.0.0.20 to .23 and separate ports, so that a demo can run at the same time. Modules whose faults
+need network namespaces boot a cluster of their own, on 10.89.70.0/24.
 """
 
 import contextlib
@@ -79,15 +80,21 @@ def cluster():
     made.down()
 
 
-@pytest.fixture(scope="session")
-def session_steer(cluster):
-    steer = proxy.Pgsteer(cluster)
+@contextlib.contextmanager
+def running(steer):
+    """pgsteer for the duration of the block. It must end well, and no sanitizer may have reported anything."""
     steer.start()
     yield steer
     code = steer.stop()
-    log = cluster.processes.tail(steer.name, 100000)
+    log = steer.cluster.processes.tail(steer.name, 100000)
     assert not [line for line in log.splitlines() if any(mark in line for mark in SANITIZERS)]
     assert code == 0
+
+
+@pytest.fixture(scope="session")
+def session_steer(cluster):
+    with running(proxy.Pgsteer(cluster)) as steer:
+        yield steer
 
 
 @pytest.fixture
