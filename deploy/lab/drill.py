@@ -52,6 +52,8 @@ def _check(cluster, drill, name):
         raise LabError(f"the drill {name} needs a cluster that was booted with --rest-relay")
     if drill.needs == "netns" and not s.netns:
         raise LabError(f"the drill {name} needs a cluster that was booted with --netns")
+    if s.sync and not drill.with_sync:
+        raise LabError(f"the drill {name} needs asynchronous mode: PostgreSQL itself would wait for its replica")
 
 
 @contextlib.contextmanager

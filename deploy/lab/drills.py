@@ -26,6 +26,7 @@ class Drill:
     lasts: float = 0.0
     unnoticed: bool = False  # the promise: clients see neither an error nor a gap
     needs: str = ""  # relay: booted with --rest-relay; netns: with --netns
+    with_sync: bool = True  # whether it tells anything in synchronous mode
     prepare: object = _nothing
 
 
@@ -99,7 +100,7 @@ DRILLS = {
     "partition-pgsteer": _parted("the leader is cut off from pgsteer for 30 s; nobody can serve writes", "pgsteer",
                                  moves=False, lasts=30),
     "partition-replicas": _parted("the leader is cut off from its replicas for 30 s, but not from the store", "replicas",
-                                  moves=False, lasts=30, unnoticed=True),
+                                  moves=False, lasts=30, unnoticed=True, with_sync=False),
     "stuck-timeline": Drill("a switchover while a replica is stuck on a higher timeline", timeline.switchover,
                             timeline.unstick, prepare=timeline.stick),
 }

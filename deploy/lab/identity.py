@@ -11,8 +11,6 @@ import shutil
 import threading
 import time
 
-import psycopg2
-
 from . import clients
 from .wait import LabError, pause, wait_until
 
@@ -20,7 +18,7 @@ SETTLE = 30  # seconds; the default of `identity_settle`
 
 
 class _Prober:
-    """Connects through pgsteer all the time. `served`: when a connect first found the new database."""
+    """Connects through pgsteer all the time, one short session after another."""
 
     def __init__(self, dsn):
         self._dsn, self._stop = dsn, threading.Event()
@@ -38,12 +36,11 @@ class _Prober:
     def _probe(self):
         while not self._stop.is_set():
             try:
-                with contextlib.closing(psycopg2.connect(self._dsn, connect_timeout=10)) as link:
-                    cursor = link.cursor()
-                    cursor.execute("select system_identifier::text from pg_control_system()")
-                    self.identifiers.setdefault(cursor.fetchone()[0], time.monotonic())
-            except psycopg2.Error as error:
-                self.errors[clients.kind_of(str(error), error.pgcode)] += 1
+                with contextlib.closing(clients.Link(f"{self._dsn} connect_timeout=10")) as link:
+                    found = link.ask("select system_identifier from pg_control_system()")
+                    self.identifiers.setdefault(found, time.monotonic())
+            except clients.Refused as refused:
+                self.errors[refused.kind] += 1
             pause(0.05)
 
 
@@ -96,9 +93,9 @@ def run(cluster, proxy, say=lambda text: None, settle=SETTLE):
 
 def _reads(proxy):
     try:
-        psycopg2.connect(proxy.read_dsn(), connect_timeout=10).close()
+        clients.Link(f"{proxy.read_dsn()} connect_timeout=10").close()
         return True
-    except psycopg2.OperationalError:
+    except clients.Refused:
         return False
 
 
@@ -111,4 +108,4 @@ def lines(seen):
     errors = ", ".join(f"{count} x {kind}" for kind, count in sorted(seen["errors"].items())) or "none"
     return [f"  the new database is served:       {shown}",
             f"  reads are served:                 {'yes' if seen['reads_served'] else 'NO'}",
-            f"  connect errors meanwhile:         {errors}"]
+            f"  errors meanwhile:                 {errors}"]
