@@ -36,11 +36,13 @@ def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None
         follow = _change_of_leader if drill.moves else _same_leader
         seen = follow(cluster, drill, leader, group, heal, say)
         pause(SETTLE)
-    after = cluster.wait_leader()
-    new = after.address if drill.moves else None
     lost = clients.lost_rows(cluster, group.records, run)
-    seen |= report.summarize(group.records, readers, seen.pop("fault_at"), leader.address, new, seen.pop("found"),
-                             seen.pop("visible_until"), lost)
+    timeline, abandoned = seen.pop("timeline"), None
+    after = cluster.wait_leader()
+    if timeline and after.status()["timeline"] < timeline:
+        abandoned = seen["new"]
+    seen |= report.summarize(group.records, readers, seen.pop("fault_at"), leader.address, seen.pop("new"),
+                             seen.pop("found"), seen.pop("visible_until"), lost, abandoned)
     seen["leader_moved"] = after is not leader
     seen["unnoticed"] = report.unnoticed(seen) if drill.unnoticed else None
     return {"drill": name, "via": proxy.name, "sync": cluster.settings.sync} | report.rounded(seen)
@@ -83,7 +85,8 @@ def _same_leader(cluster, drill, leader, group, heal, say):
     served = _all_write(group, cluster.settings.ttl + 60)
     say(f"healed; {'all writers write' if served else 'NOT all writers write'}")
     cluster.wait_healthy()
-    return {"fault_at": fault_at, "found": None, "visible_until": None, "served_again": served is not None,
+    return {"fault_at": fault_at, "new": None, "found": None, "visible_until": None, "timeline": None,
+            "served_again": served is not None,
             "served_again_s": None if drill.unnoticed or served is None else served - healed_at}
 
 
@@ -120,8 +123,8 @@ def _change_of_leader(cluster, drill, leader, group, heal, say):
     say(f"{leader.name} is back and the cluster is healthy"
         + (f"; Patroni could not recover {', '.join(rebuilt)}, so it was reinitialized" if rebuilt else ""))
     served = _all_write(group, 60)
-    return {"fault_at": fault_at, "found": found[1:], "visible_until": timeline.last, "served_again": served is not None,
-            "served_again_s": None}
+    return {"fault_at": fault_at, "new": cluster[found[0]].address, "found": found[1:], "visible_until": timeline.last,
+            "timeline": timeline.number, "served_again": served is not None, "served_again_s": None}
 
 
 def _await_writers(group, address, since, seconds, say):

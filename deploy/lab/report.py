@@ -14,22 +14,27 @@ def longest_gap(moments):
     return max(((b - a, a) for a, b in zip(moments, moments[1:])), default=(0.0, 0.0))
 
 
-def summarize(records, readers, fault_at, old, new, found, visible_until, lost):
+def summarize(records, readers, fault_at, old, new, found, visible_until, lost, abandoned=None):
     """`readers` have looked for the rows of these records. `old` and `new` are the addresses of the leaders before and after (`new` None: no change). `found` is (asked,
-    previous poll) of the new leader's REST API; its timeline was visible until `visible_until`."""
+    previous poll) of the new leader's REST API; its timeline was visible until `visible_until`. `abandoned`: the address
+    of a leader whose timeline Patroni gave up for a lower one. Rows that it had acknowledged are discarded by Patroni,
+    whatever clients connect through, and so they are counted apart.
+    """
+    discarded = _acknowledged_at(records, abandoned) & set(lost)
     rows = sorted((done, at) for record in records for _, _, done, at in record.acknowledged)
     after = [done for done, at in rows if at == new]
     errors = [error for record in records for error in record.errors]
     last_old = max((done for done, at in rows if at == old), default=None)
     seen = {
         "acknowledged": len(rows),
-        "lost": len(lost),
+        "lost": len(lost) - len(discarded),
+        "discarded": len(discarded),
         "outage_s": longest_gap([done for done, _ in rows])[0],
         "outage_writer_s": max(longest_gap([row[2] for row in record.acknowledged])[0] for record in records),
         "connect_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "connect")),
         "session_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "session")),
         "reads": readers.reads,
-        "stale_reads": len(readers.stale),
+        "stale_reads": sum(1 for _, writer, expected, _, _ in readers.stale if (writer, expected) not in discarded),
         "read_errors": dict(collections.Counter(kind for _, kind, _ in readers.errors)),
         "closed_without_a_word": sum(1 for e in errors if e[2] == CLOSED),
         "slowest_connect_s": max((to - start for record in records for start, to in record.connects), default=0.0),
@@ -49,6 +54,10 @@ def summarize(records, readers, fault_at, old, new, found, visible_until, lost):
     return seen
 
 
+def _acknowledged_at(records, address):
+    return {(number, row[0]) for number, record in enumerate(records) for row in record.acknowledged if row[3] == address}
+
+
 def unnoticed(seen):
     """Whether clients saw no error, no lost row, no stale read, and no wait that a person would notice."""
     errors = seen["connect_errors"] or seen["session_errors"] or seen["read_errors"]
@@ -65,7 +74,7 @@ def median_of(rounds):
     result = {}
     for key, value in rounds[0].items():
         values = [one[key] for one in rounds if one.get(key) is not None]
-        if key in ("lost", "stale_writes", "stale_reads"):
+        if key in ("lost", "discarded", "stale_writes", "stale_reads"):
             result[key] = sum(values)
         elif isinstance(value, dict):
             result[key] = dict(sum((collections.Counter(v) for v in values), collections.Counter()))
@@ -92,6 +101,7 @@ def lines(seen):
     """The summary as text."""
     text = [
         ("rows acknowledged", f"{seen['acknowledged']:.0f}, lost {seen['lost']}"
+                              + (f", discarded by Patroni {seen['discarded']}" if seen["discarded"] else "")
                               + (f", on a deposed leader {seen['stale_writes']}" if seen["stale_writes"] else "")),
         ("reads of these rows", f"{seen['reads']:.0f}, stale {seen['stale_reads']}, errors "
                                 f"{_errors(seen['read_errors'])}"),

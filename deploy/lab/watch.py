@@ -57,7 +57,7 @@ class TimelineWatch:
 
     def __init__(self, cluster, node):
         self._nodes, self._port = list(cluster.nodes.values()), cluster.settings.rest_port
-        self._timeline = node.status().get("timeline") or 0
+        self.number = node.status().get("timeline") or 0
         self._stop = threading.Event()
         self.last = time.monotonic()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -78,6 +78,6 @@ class TimelineWatch:
                     status, body = rest.ask(node.address, self._port, "/leader", timeout=0.5)
                 except OSError:
                     continue
-                if "location" in body.get("xlog", {}) and body.get("timeline", 0) >= self._timeline:
+                if "location" in body.get("xlog", {}) and body.get("timeline", 0) >= self.number:
                     self.last = max(self.last, asked)
             pause(0.1)
