@@ -211,6 +211,8 @@ TEST_F(FailoverRecordOf, OnlyWhatHappenedIsAStep) {
   tell(seconds(3), Kind::kNewPrimary, 1);
   record.observe(report(seconds(4)));
   EXPECT_EQ(steps(only(seconds(4))), (std::vector<Step>{Step::kProof, Step::kNewPrimary}));
+  r = report(seconds(4));
+  r.first_primary_session = true;
   r.held = 1;
   r.held_longest = milliseconds(1'500);
   record.observe(r);
