@@ -157,6 +157,7 @@ JudgeState initial_state(const Config& config, std::uint64_t seed) {
 Decision judge(const Config& config, JudgeState& state, const std::vector<Evidence>& evidence,
                Instant now) {
   JudgeContext j{config, state, now, {}, {}};
+  if (state.wake != Instant{} && now - state.wake >= kStall) state.grace_until = now + kStall;
   for (const Evidence& e : evidence) apply(j, e);
   note_first_round(j);
   judge_identity(j);

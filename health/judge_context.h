@@ -19,6 +19,8 @@ inline constexpr std::chrono::milliseconds kLate{500};
 // the pause between two such requests.
 inline constexpr std::chrono::milliseconds kWitnessFresh{2'000};
 inline constexpr std::chrono::milliseconds kWitnessPace{200};
+// How often the list of members is read.
+inline constexpr std::chrono::seconds kMembersPeriod{30};
 // A node's timeline counts as seen for this long after its last answer.
 inline constexpr std::chrono::milliseconds kTimelineFresh{5'000};
 
@@ -26,6 +28,10 @@ inline constexpr std::chrono::milliseconds kTimelineFresh{5'000};
 inline constexpr std::chrono::milliseconds kFirstRound{100};
 // A publication stays valid for this long at least, so that a busy checker costs nobody a session.
 inline constexpr std::chrono::milliseconds kLeastValidity{5'000};
+
+// When judge is called this much later than it asked for, the checker had stood still: what others
+// said has become old meanwhile, and they are asked again before anybody is cut for that.
+inline constexpr std::chrono::milliseconds kStall{500};
 
 // After a node has turned a session away, no others are sent there until it proves itself again;
 // if it cannot be asked, for this long.

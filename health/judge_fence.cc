@@ -59,7 +59,8 @@ Assessment assess_fenced(const JudgeContext& j, std::size_t i, Reason reason,
   const std::string passed = silence + "; its lease may have passed on";
   // One failure alone never cuts: the next attempt is already in flight.
   const bool denies = n.rest.attempt.answered() && !n.rest.attempt.lease;
-  if (!denies && n.rest.failures + (is_late(n, j.now) ? 1 : 0) < 2) {
+  const bool stalled = j.now < j.s.grace_until;
+  if (stalled || (!denies && n.rest.failures + (is_late(n, j.now) ? 1 : 0) < 2)) {
     return {{Admission::kDrain, reason, passed}, false};
   }
   return {{Admission::kCut, Reason::kFenced, passed}, true};

@@ -3,8 +3,9 @@
 // clusters of one scope in different stores share the scope, and pg_upgrade or a new initdb change
 // the identifier.
 //
-// The cluster is learnt from the first answers and kept. Only a new identifier within the scope is
-// accepted later, once every node in sight has shown it for `identity_settle`.
+// The cluster is learnt from the first answers, and kept once a majority of the nodes agrees. Only
+// a new identifier within the scope is accepted later, once every node in sight has shown it for
+// `identity_settle`.
 #include <algorithm>
 #include <map>
 
@@ -13,12 +14,15 @@
 namespace pgsteer {
 namespace {
 
+// At the start a minority of the nodes is not believed before this has passed: the others may be
+// slow, or their names may not resolve yet.
+constexpr std::chrono::seconds kMinorityWait{3};
+
 // The nodes in sight that show one scope and one identifier.
 struct Group {
   std::vector<std::size_t> nodes;
   bool leads = false;    // one of them is a primary with the lease
   bool standby = false;  // one of them leads a standby cluster
-  std::size_t votes() const { return 2 * nodes.size() + (leads ? 1 : 0); }
 };
 using Groups = std::map<std::pair<std::string, std::string>, Group>;
 
@@ -48,44 +52,43 @@ std::string groups_text(const JudgeContext& j, const Groups& groups) {
   return text;
 }
 
-// Most nodes win; the one whose node leads breaks a tie. Nobody wins against the only group that
-// leads: its nodes may be those of the future, after pg_upgrade.
-Groups::const_iterator find_ours(const Groups& groups) {
-  const bool any_leads =
-      std::any_of(groups.begin(), groups.end(), [](const auto& g) { return g.second.leads; });
-  auto best = groups.end();
-  bool tie = false;
-  for (auto it = groups.begin(); it != groups.end(); ++it) {
-    const Group& group = it->second;
-    if (group.standby && !group.leads && any_leads) continue;
-    const std::size_t most = best == groups.end() ? 0 : best->second.votes();
-    tie = group.votes() == most || (tie && group.votes() < most);
-    if (group.votes() > most) best = it;
-  }
-  const bool clear = best != groups.end() && !tie && (best->second.leads || !any_leads);
-  return clear ? best : groups.end();
-}
-
+// A majority of the nodes decides, unless another cluster leads and it does not: its nodes may be
+// those of before pg_upgrade. Fewer decide only while nobody in sight disagrees, and only as long
+// as nothing else was believed before: whoever answers first, or alone, may be the stranger. A
+// standby cluster beside ours does not count.
 void learn(JudgeContext& j) {
   Identity& ours = j.s.identity;
-  const Groups groups = groups_in_sight(j.s);
+  Groups groups = groups_in_sight(j.s);
+  std::size_t nodes = j.s.nodes.size();
+  if (groups.size() > 1) {
+    for (auto it = groups.begin(); it != groups.end();) {
+      const bool beside = it->second.standby && groups.size() > 1;
+      if (beside) nodes -= it->second.nodes.size();
+      it = beside ? groups.erase(it) : std::next(it);
+    }
+  }
   if (groups.empty()) return;
-  const auto found = find_ours(groups);
-  if (found == groups.end()) {
+  const auto most = std::max_element(
+      groups.begin(), groups.end(),
+      [](const auto& a, const auto& b) { return a.second.nodes.size() < b.second.nodes.size(); });
+  const std::size_t agree = most->second.nodes.size();
+  const bool other_leads = std::any_of(groups.begin(), groups.end(), [&](const auto& g) {
+    return g.second.leads && !most->second.leads;
+  });
+  const bool majority = 2 * agree > nodes && !other_leads;
+  if (!majority && groups.size() > 1) {
     j.alarms[AlarmKey{AlarmKind::kIdentity}] =
         "the configured nodes belong to different clusters, and it is not clear which one is "
         "meant: " +
         groups_text(j, groups);
     return;
   }
-  ours.scope = found->first.first;
-  ours.identifier = found->first.second;
-  // One node that answers first, or alone, may be the stranger.
-  std::size_t in_sight = 0;
-  for (const auto& [key, group] : groups) in_sight += group.nodes.size();
-  const bool all_tried = std::all_of(j.s.nodes.begin(), j.s.nodes.end(),
-                                     [](const NodeState& n) { return n.rest.tried; });
-  ours.settled = 2 * in_sight > j.s.nodes.size() || (all_tried && found->second.leads);
+  const bool alone =
+      ours.identifier.empty() && (2 * agree == nodes || j.now >= j.s.rounds.first + kMinorityWait);
+  if (!majority && !alone) return;
+  ours.scope = most->first.first;
+  ours.identifier = most->first.second;
+  ours.settled = majority;
 }
 
 std::string other_cluster(const JudgeContext& j, std::size_t i) {
@@ -159,12 +162,9 @@ bool is_foreign(const JudgeState& s, const NodeState& n) {
 void judge_identity(JudgeContext& j) {
   JudgeState& s = j.s;
   if (!s.first_round_done) return;
-  if (!s.identity.settled) {
-    learn(j);
-  } else {
-    follow_change(j);
-  }
+  if (!s.identity.settled) learn(j);
   if (s.identity.identifier.empty()) return;
+  follow_change(j);
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     NodeState& n = j.node(i);
     if (is_foreign(s, n)) {

@@ -205,7 +205,11 @@ bool outweighs_timelines(const JudgeContext& j, std::size_t i) {
 // claim from an unreliable answer does not count: the node might have lost its place a moment ago
 // by the very fact that makes the answer unreliable.
 void choose_primary(JudgeContext& j, std::vector<std::size_t> claimants) {
-  std::erase_if(claimants, [&](std::size_t i) { return is_unreliable(j, i); });
+  std::erase_if(claimants, [&](std::size_t i) {
+    const bool unidentified =
+        j.s.identity.identifier.empty() && !j.node(i).rest.report->system_identifier.empty();
+    return unidentified || is_unreliable(j, i);
+  });
   const auto by_role = [&](std::size_t i) { return j.node(i).rest.report->by_role(); };
   if (!std::all_of(claimants.begin(), claimants.end(), by_role)) std::erase_if(claimants, by_role);
   if (claimants.empty()) return;
@@ -282,6 +286,9 @@ std::string explain_no_primary(const JudgeContext& j) {
   std::string text;
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
+    if (claims_primary(s, n) && s.identity.identifier.empty()) {
+      return j.name(i) + " leads, but too few nodes answer to tell whether it is ours";
+    }
     if (is_fresh(n) && n.rest.report->lease && n.rest.report->in_recovery()) {
       return j.name(i) + (n.rest.report->role == Role::kStandbyLeader
                               ? " leads a standby cluster, which is read-only"
@@ -333,9 +340,7 @@ void judge_primary(JudgeContext& j) {
     if (s.primary) assess_primary(j);
     if (s.primary) follow_timeline(j);
     alarm_claimants(j, claimants);
-    const bool identified =
-        !s.identity.identifier.empty() || !j.alarms.contains(AlarmKey{AlarmKind::kIdentity});
-    if (!s.primary && identified) choose_primary(j, claimants);
+    if (!s.primary) choose_primary(j, claimants);
     if (!s.primary) choose_witnessed(j);
     alarm_timelines(j);
     alarm_uncheckable(j);

@@ -73,7 +73,7 @@ std::optional<milliseconds> quick_pace(const JudgeContext& j, const NodeState& n
                          n.rest.report->role == Role::kReplica && !is_foreign(j.s, n);
   if (promoting && j.now - n.role_since < seconds(30)) return std::max(milliseconds(20), hunt / 2);
   const bool newly_silent = n.rest.failures > 0 && n.rest.failures < 3 && n.rest.report;
-  const bool newly_incomplete = n.rest.incomplete_replies == 1;
+  const bool newly_incomplete = is_fresh(n) && n.rest.incomplete_replies == 1;
   if (newly_silent || newly_incomplete) return hunt;
   return std::nullopt;
 }
@@ -168,6 +168,7 @@ bool Planner::ask_witness(std::size_t about) {
     const std::size_t i = (s.witness.next + k) % s.nodes.size();
     const NodeState& n = s.nodes[i];
     if (i == about || n.rest.in_flight || !is_fresh(n) || is_foreign(s, n)) continue;
+    if (n.rest.kind == ProbeKind::kCluster) continue;  // its own GET /leader comes first
     s.witness.next = i + 1;
     s.witness.asked_at = j_.now;
     request(i, ProbeKind::kCluster);
@@ -296,6 +297,7 @@ void Planner::plan_wake() {
   const JudgeState& s = j_.s;
   wake_at(s.suspicion.until);
   if (!s.first_round_done) wake_at(s.rounds.first + kFirstRound);
+  wake_at(s.grace_until);
   if (!s.identity.next.empty()) {
     wake_at(s.identity.next_since + j_.config.health.identity_settle);
   }
@@ -339,6 +341,6 @@ void note_first_round(JudgeContext& j) {
   s.first_round_done = all_tried || waited || are_clear(answers, s.nodes.size());
 }
 
-void plan_requests(JudgeContext& j) { j.out.wake = Planner(j).plan(); }
+void plan_requests(JudgeContext& j) { j.s.wake = j.out.wake = Planner(j).plan(); }
 
 }  // namespace pgsteer

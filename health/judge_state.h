@@ -259,6 +259,8 @@ struct JudgeState {
   std::uint64_t random = 0;  // state of the jitter
   Topology published;        // generation 0: nothing yet
   Instant published_at{};    // also when it was published again
+  Instant wake{};            // when judge wanted to be called again
+  Instant grace_until{};     // after the checker stood still, see kStall
 };
 
 // Questions that judge and the views share.

@@ -27,6 +27,7 @@ std::optional<std::size_t> configured(const JudgeContext& j, const ClusterMember
 void note_members(JudgeContext& j, const ClusterReport& report) {
   MemberList& list = j.s.members;
   list.known = true;
+  list.due = j.now + kMembersPeriod;
   list.strangers = false;
   list.by_node.assign(j.s.nodes.size(), false);
   for (const ClusterMember& member : report.members) {

@@ -116,8 +116,39 @@ TEST(JudgeIdentity, ALoneLeaderIsNotLockedOutByAMajorityWithoutOne) {
   EXPECT_NE(c.state.no_primary_why.find("different clusters"), std::string::npos);
   c.refuse(1);
   c.refuse(2);
-  c.run(seconds(1));
+  c.run(seconds(2));
   EXPECT_EQ(c.rw(0), "admit primary") << "everybody in sight agrees";
+}
+
+TEST(JudgeIdentity, OneOfManyIsNotBelievedBeforeTheOthersHadTheirTime) {
+  Cluster c(5);
+  Report stranger = Cluster::leader(9);
+  stranger.system_identifier = "9009";
+  c.answer(4, stranger);
+  for (std::size_t i = 0; i < 4; ++i) c.nodes[i].outcome = Outcome::kUnresolved;
+  c.run(milliseconds(1'500));
+  EXPECT_FALSE(c.primary());
+  for (std::size_t i = 0; i < 4; ++i) c.answer(i, c.nodes[i].reply);
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_EQ(c.rw(4), "cut foreign");
+}
+
+TEST(JudgeIdentity, OneOfManyIsBelievedWhenTheOthersAreGone) {
+  Cluster c(5);
+  for (std::size_t i = 1; i < 5; ++i) c.refuse(i);
+  c.run(milliseconds(3'500));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST(JudgeIdentity, AStrangerBesideTheOnlyNodeLeavesADoubt) {
+  Cluster c(2);
+  Report stranger = Cluster::replica(5);
+  stranger.system_identifier = "9009";
+  c.answer(1, stranger);
+  c.run(seconds(5));
+  EXPECT_FALSE(c.primary());
+  EXPECT_TRUE(c.alarm(AlarmKind::kIdentity));
 }
 
 class NewIdentifier : public testing::Test {

@@ -372,16 +372,6 @@ TEST(JudgePrimary, AnotherClusterIsNeverRoutedTo) {
   EXPECT_EQ(c.rw(2), "cut foreign");
 }
 
-TEST(JudgePrimary, TwoClustersWithoutAMajorityGoByTheLeader) {
-  Cluster c(2);
-  Report stranger = Cluster::replica(5);
-  stranger.system_identifier = "9009";
-  c.answer(1, stranger);
-  c.run(seconds(1));
-  EXPECT_EQ(c.rw(0), "admit primary");
-  EXPECT_EQ(c.rw(1), "cut foreign");
-}
-
 TEST(JudgePrimary, TwoClustersWithALeaderEachHaveNoPrimary) {
   Cluster c(2);
   Report stranger = Cluster::leader(7);

@@ -142,6 +142,32 @@ TEST(JudgeRounds, WhileSessionsAreServedHuntingEndsUpAtTheInterval) {
   EXPECT_LE(rest_times(c.nodes[1], from).size(), 12u);
 }
 
+// The one member in sight says whom the store names, and it may be the next leader itself.
+TEST(JudgeRounds, WitnessesDoNotKeepANodeFromItsCheck) {
+  Cluster c(2);
+  c.run(seconds(5));
+  c.silence(0);
+  c.nodes[1].store_says = "nobody";
+  c.run(seconds(60));
+  ASSERT_FALSE(c.primary());
+  const Instant from = c.now;
+  c.run(seconds(10));
+  EXPECT_GE(asked(c.nodes[1], ProbeKind::kCluster, from), 15u);
+  EXPECT_GE(asked(c.nodes[1], ProbeKind::kLeader, from), 15u);
+}
+
+TEST(JudgeRounds, ADeadNodeWhoseLastAnswerWasIncompleteIsNotAskedFaster) {
+  Cluster c;
+  c.run(seconds(5));
+  c.answer(2, Cluster::without_query(false, State::kUnknown, "unknown", Role::kReplica));
+  c.run_until([&] { return c.state.nodes[2].rest.incomplete_replies == 1; }, seconds(2));
+  c.refuse(2);
+  c.run(seconds(5));
+  const Instant from = c.now;
+  c.run(seconds(10));
+  EXPECT_LE(rest_times(c.nodes[2], from).size(), 11u);
+}
+
 TEST(JudgeRounds, WhatNeverWasPatroniIsAskedOncePerInterval) {
   for (const Outcome outcome : {Outcome::kTlsFailed, Outcome::kMalformed, Outcome::kEmpty}) {
     Cluster c;

@@ -61,6 +61,20 @@ TEST(JudgeWitness, ItIsAdmittedAgainAsSoonAsOneMemberNamesItAgain) {
   EXPECT_EQ(c.state.published.timeline, 5u);
 }
 
+// pgsteer itself stood still: what the witnesses said is old, and they have not been asked again.
+TEST(JudgeWitness, AfterAStallTheyAreAskedBeforeAnybodyIsCut) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.run(seconds(40));
+  ASSERT_EQ(c.rw(0), "admit witnessed");
+  c.now += seconds(4);
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+  EXPECT_EQ(c.count(TransitionKind::kLost), 0u);
+}
+
 TEST(JudgeWitness, ItIsNotAdmittedAgainWhileAnotherShowsTheLease) {
   Cluster c;
   quiet(c);
