@@ -146,10 +146,10 @@ void Worker::act_on_published() {
       in_force && in_force->generation == topology->generation && expires == expired_;
   expired_ = expires;
   if (renewal) return slots_.renew(std::move(topology));
-  enter_into_force(std::move(topology));
+  enter_into_force(topology);
 }
 
-void Worker::enter_into_force(TopologyPtr topology) {
+void Worker::enter_into_force(const TopologyPtr& topology) {
   report_.generation = topology->generation;
   if (!topology->primary) primary_reached_ = false;
   const std::uint64_t cut = slots_.adopt(topology);

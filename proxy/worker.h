@@ -74,7 +74,7 @@ class Worker {
  private:
   SessionServices services();
   void act_on_published();
-  void enter_into_force(TopologyPtr topology);
+  void enter_into_force(const TopologyPtr& topology);
   void node_spoke(std::size_t listener);
   void server_ended(std::size_t listener);
   void retire(Session& session);
