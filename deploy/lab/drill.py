@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 
-from . import clients, faults, report, watch
+from . import clients, faults, report, timeline, watch
 from .drills import DRILLS
 from .wait import LabError, pause, wait_until
 
@@ -37,10 +37,8 @@ def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None
         seen = follow(cluster, drill, leader, group, heal, say)
         pause(SETTLE)
     lost = clients.lost_rows(cluster, group.records, run)
-    timeline, abandoned = seen.pop("timeline"), None
-    after = cluster.wait_leader()
-    if timeline and after.status()["timeline"] < timeline:
-        abandoned = seen["new"]
+    after, written = cluster.wait_leader(), seen.pop("written")
+    abandoned = seen["new"] if written and not timeline.includes(after, *written) else None
     seen |= report.summarize(group.records, readers, seen.pop("fault_at"), leader.address, seen.pop("new"),
                              seen.pop("found"), seen.pop("visible_until"), lost, abandoned)
     seen["leader_moved"] = after is not leader
@@ -85,7 +83,7 @@ def _same_leader(cluster, drill, leader, group, heal, say):
     served = _all_write(group, cluster.settings.ttl + 60)
     say(f"healed; {'all writers write' if served else 'NOT all writers write'}")
     cluster.wait_healthy()
-    return {"fault_at": fault_at, "new": None, "found": None, "visible_until": None, "timeline": None,
+    return {"fault_at": fault_at, "new": None, "found": None, "visible_until": None, "written": None,
             "served_again": served is not None,
             "served_again_s": None if drill.unnoticed or served is None else served - healed_at}
 
@@ -117,14 +115,14 @@ def _change_of_leader(cluster, drill, leader, group, heal, say):
         _await_writers(group, cluster[found[0]].address, found[1], cluster.settings.ttl + 20, say)
         pause(max(SETTLE, drill.lasts - (time.monotonic() - fault_at)))
     finally:
-        with watch.TimelineWatch(cluster, cluster[found[0]]) as timeline:
+        with watch.TimelineWatch(cluster, cluster[found[0]], but=leader.name) as newer:
             heal()
             rebuilt = faults.rescue(cluster)
     say(f"{leader.name} is back and the cluster is healthy"
         + (f"; Patroni could not recover {', '.join(rebuilt)}, so it was reinitialized" if rebuilt else ""))
     served = _all_write(group, 60)
-    return {"fault_at": fault_at, "new": cluster[found[0]].address, "found": found[1:], "visible_until": timeline.last,
-            "timeline": timeline.number, "served_again": served is not None, "served_again_s": None}
+    return {"fault_at": fault_at, "new": cluster[found[0]].address, "found": found[1:], "visible_until": newer.last,
+            "written": (newer.number, newer.position), "served_again": served is not None, "served_again_s": None}
 
 
 def _await_writers(group, address, since, seconds, say):

@@ -17,7 +17,7 @@ def longest_gap(moments):
 def summarize(records, readers, fault_at, old, new, found, visible_until, lost, abandoned=None):
     """`readers` have looked for the rows of these records. `old` and `new` are the addresses of the leaders before and after (`new` None: no change). `found` is (asked,
     previous poll) of the new leader's REST API; its timeline was visible until `visible_until`. `abandoned`: the address
-    of a leader whose timeline Patroni gave up for a lower one. Rows that it had acknowledged are discarded by Patroni,
+    of a leader whose timeline Patroni gave up for another. Rows that it had acknowledged are discarded by Patroni,
     whatever clients connect through, and so they are counted apart.
     """
     discarded = _acknowledged_at(records, abandoned) & set(lost)
@@ -28,7 +28,7 @@ def summarize(records, readers, fault_at, old, new, found, visible_until, lost, 
     seen = {
         "acknowledged": len(rows),
         "lost": len(lost) - len(discarded),
-        "discarded": len(discarded),
+        "discarded": len(discarded), "abandoned": abandoned is not None,
         "outage_s": longest_gap([done for done, _ in rows])[0],
         "outage_writer_s": max(longest_gap([row[2] for row in record.acknowledged])[0] for record in records),
         "connect_errors": dict(collections.Counter(e[2] for e in errors if e[1] == "connect")),

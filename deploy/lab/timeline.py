@@ -1,6 +1,6 @@
-"""A replica that is stuck on a higher timeline than the leader's.
+"""Timelines: what a leader's timeline descends from, and a replica that is stuck on a higher one than the leader's.
 
-It arises when an old primary went on after others had been promoted: Patroni starts it as a replica, it cannot stream,
+The latter arises when an old primary went on after others had been promoted: Patroni starts it as a replica, it cannot stream,
 and with pg_rewind and rebuilding off nothing repairs it.
 """
 
@@ -10,6 +10,28 @@ from . import faults
 from .wait import LabError, wait_until
 
 PROMOTIONS = 3  # the next leader's timeline is one higher than today's, and must still be lower than the stuck one
+
+
+def includes(node, timeline, position):
+    """Whether what the node has now includes what was written on that timeline up to the position (bytes).
+
+    A history file has a line for each timeline that the current one descends from: its number and where it was left.
+    That may be where it began: then nothing of it remains.
+    """
+    current = node.status()["timeline"]
+    if current == timeline:
+        return True
+    try:
+        with open(os.path.join(node.data, "pg_wal", f"{current:08X}.history"), encoding="utf-8") as source:
+            lines = [line.split() for line in source if line.strip()[:1].isdigit()]
+    except FileNotFoundError:
+        return False  # the first timeline has no history
+    return any(int(number) == timeline and _bytes(left) >= position for number, left, *_ in lines)
+
+
+def _bytes(text):
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
 def stick(cluster, leader):

@@ -50,14 +50,16 @@ class LeaderWatch:
 
 
 class TimelineWatch:
-    """Until when (`last`) did a node answer that it is writable on the timeline of `node` or a higher one?
+    """Until when (`last`) did a node answer that it is writable on the timeline of `node` (`number`) or a higher one?
 
-    An old leader that comes back on a lower timeline must get no session as long as that is so.
+    The old leader (`but`) must get no session as long as that is so. `position`: how far `node` had written, in bytes.
     """
 
-    def __init__(self, cluster, node):
-        self._nodes, self._port = list(cluster.nodes.values()), cluster.settings.rest_port
-        self.number = node.status().get("timeline") or 0
+    def __init__(self, cluster, node, but):
+        self._nodes = [other for other in cluster.nodes.values() if other.name != but]
+        self._port = cluster.settings.rest_port
+        body = node.status()
+        self.number, self.position = body.get("timeline") or 0, body.get("xlog", {}).get("location", 0)
         self._stop = threading.Event()
         self.last = time.monotonic()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -80,4 +82,5 @@ class TimelineWatch:
                     continue
                 if "location" in body.get("xlog", {}) and body.get("timeline", 0) >= self.number:
                     self.last = max(self.last, asked)
+                    self.position = max(self.position, body["xlog"]["location"])
             pause(0.1)

@@ -35,8 +35,9 @@ def run(cluster, steer, fault, **more):
     seen = drill.run_round(cluster, steer, fault, **more)
     print(seen)
     assert (seen["lost"], seen["stale_reads"], seen["stale_writes"], seen["served_again"]) == (0, 0, 0, True)
-    assert set(seen["connect_errors"]) <= {"57P03"}
-    assert sum(seen["session_errors"].values()) <= 8  # each writer loses its session once at most
+    assert set(seen["connect_errors"]) <= ({"57P01", "57P03"} if seen["abandoned"] else {"57P03"})
+    # Each writer loses its session once at most for each change of the leader.
+    assert sum(seen["session_errors"].values()) <= (16 if seen["abandoned"] else 8)
     return seen
 
 
@@ -47,8 +48,10 @@ def test_clients_do_not_notice(cluster, steer, fault):
 
 
 def test_a_leader_without_the_store_is_followed_by_another(cluster, steer):
+    """When it reaches the store again, Patroni 3.0.2 may take the key back (etcd3.py puts it unconditionally) and discard
+    what the other wrote, through any proxy."""
     seen = run(cluster, steer, "partition-store")
-    assert seen["leader_moved"]
+    assert seen["leader_moved"] != seen["abandoned"]
     assert seen["closed_without_a_word"] == 0
     assert seen["rest_to_first_write_s"] < PROMPT
 
