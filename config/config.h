@@ -125,16 +125,16 @@ struct NodeTlsConfig {
 
 // [health]
 struct HealthConfig {
-  Duration interval{1'000};      // between two checks of a node in the steady state
-  Duration hunt_interval{100};   // the same while the state of a node is in doubt
-  Duration timeout{2'000};       // one check: connect, request and complete reply
-  Duration clock_margin{1'000};  // subtracted from the fence deadline, for clock differences
+  Duration interval{1'000};          // between two checks of a node in the steady state
+  Duration hunt_interval{100};       // the same while the state of a node is in doubt
+  Duration timeout{2'000};           // one check: connect, request and complete reply
+  Duration clock_margin{1'000};      // subtracted from the fence deadline, for clock differences
   Duration identity_settle{30'000};  // how long all nodes in sight must show a new identifier
-  std::string ca;                // PEM, for https; empty: the system's CAs
-  bool verify = true;            // false: accept any certificate of the REST API
-  std::string certificate;       // PEM client certificate
-  std::string key;               // PEM
-  std::string user;              // for basic authentication
+  std::string ca;                    // PEM, for https; empty: the system's CAs
+  bool verify = true;                // false: accept any certificate of the REST API
+  std::string certificate;           // PEM client certificate
+  std::string key;                   // PEM
+  std::string user;                  // for basic authentication
   Secret password;
   std::string password_file;  // instead of password: its first line is the password
 };

@@ -57,7 +57,7 @@ std::string groups_text(const JudgeContext& j, const Groups& groups) {
 // as nothing else was believed before: whoever answers first, or alone, may be the stranger. A
 // standby cluster beside ours does not count.
 void learn(JudgeContext& j) {
-  Identity& ours = j.s.identity;
+  ClusterIdentity& ours = j.s.identity;
   Groups groups = groups_in_sight(j.s);
   std::size_t nodes = j.s.nodes.size();
   if (groups.size() > 1) {
@@ -93,7 +93,7 @@ void learn(JudgeContext& j) {
 
 std::string other_cluster(const JudgeContext& j, std::size_t i) {
   const Report& r = *j.node(i).rest.report;
-  const Identity& ours = j.s.identity;
+  const ClusterIdentity& ours = j.s.identity;
   const std::string text = j.name(i) + " belongs to another cluster: its ";
   if (!r.scope.empty() && !ours.scope.empty() && r.scope != ours.scope) {
     return text + "scope is '" + r.scope + "', ours is '" + ours.scope + "'";
@@ -126,7 +126,7 @@ std::string common_identifier(const JudgeState& s) {
 }
 
 void follow_change(JudgeContext& j) {
-  Identity& ours = j.s.identity;
+  ClusterIdentity& ours = j.s.identity;
   const std::string common = common_identifier(j.s);
   if (common.empty() || common == ours.identifier) return ours.next.clear();
   if (common != ours.next) {

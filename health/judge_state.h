@@ -190,7 +190,7 @@ struct PatroniSettings {
 };
 
 // Which cluster is ours. Learnt at the start; kept from then on (judge_identity.cc).
-struct Identity {
+struct ClusterIdentity {
   std::string scope;       // Patroni's name of the cluster; empty: not told
   std::string identifier;  // database_system_identifier; empty: not known yet
   bool settled = false;    // false: learnt from too few nodes, may still turn out otherwise
@@ -244,7 +244,7 @@ struct JudgeState {
   std::vector<std::vector<PoolMemory>> memory;  // [listener][node]
   std::optional<CurrentPrimary> primary;
   std::optional<std::size_t> last_primary;  // the node that is it, or was it last
-  Identity identity;
+  ClusterIdentity identity;
   TimelineState timelines;
   WitnessState witness;
   MemberList members;
