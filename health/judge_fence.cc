@@ -172,8 +172,9 @@ bool maintenance(const JudgeState& state, std::size_t node) {
     }
   }
   if (told) return true;
-  // No member can be asked: the node's own last word stands if no other Patroni can be running.
-  return others_down && state.nodes[node].pause.paused;
+  // No member can be asked: the node's own last word stands if no other Patroni can be running, and
+  // if none has said otherwise since.
+  return others_down && state.nodes[node].pause.paused && state.paused;
 }
 
 Assessment assess_unproven(const JudgeContext& j, std::size_t i) {

@@ -82,6 +82,7 @@ struct StoreAnswer {
   Instant sent{};
   bool named = false;                 // there was a leader
   std::optional<std::size_t> leader;  // if it is one of the configured nodes
+  bool complete = false;              // every configured node was listed
   bool standby = false;               // it leads a standby cluster
   std::uint32_t timeline = 0;         // the leader's, as it last wrote it itself; 0: unknown
 };
@@ -140,6 +141,7 @@ struct NodeState {
   LeaseState lease;
   StoreReads reads;
   std::optional<StoreAnswer> store;  // its last GET /cluster that was answered
+  std::string member;                // what it is called there, once it was matched; or empty
   ReplicaState replica;
   PrimaryState primary;
   bool was_ours = false;               // it has shown our identifier since the start
@@ -174,7 +176,7 @@ struct WitnessState {
 // The members of the cluster, by the last GET /cluster that was answered.
 struct MemberList {
   bool known = false;
-  bool strangers = false;     // a member is none of the configured nodes
+  std::size_t strangers = 0;  // members that are none of the configured nodes
   std::vector<bool> by_node;  // the configured node is a member
   Instant due{};              // when it is read again
 };

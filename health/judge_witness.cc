@@ -17,25 +17,39 @@ std::string authority(const std::string& url) {
   return url.substr(begin, url.find('/', begin) - begin);
 }
 
-std::optional<std::size_t> configured(const JudgeContext& j, const ClusterMember& member) {
-  for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
-    if (names_node(j.config, j.s, member, i)) return i;
+// The configured node that each member is. A member keeps the node that it was matched with by
+// name, since an address may change, and go to another member.
+std::vector<std::optional<std::size_t>> match(JudgeContext& j, const ClusterReport& report) {
+  std::vector<std::optional<std::size_t>> found(report.members.size());
+  std::vector<bool> taken(j.s.nodes.size(), false);
+  const auto match_by = [&](const auto& fits) {
+    for (std::size_t m = 0; m < found.size(); ++m) {
+      for (std::size_t i = 0; i < taken.size() && !found[m]; ++i) {
+        if (taken[i] || !fits(report.members[m], i)) continue;
+        found[m] = i;
+        taken[i] = true;
+      }
+    }
+  };
+  match_by([&](const ClusterMember& m, std::size_t i) {
+    return !m.name.empty() && m.name == j.node(i).member;
+  });
+  match_by([&](const ClusterMember& m, std::size_t i) { return names_node(j.config, j.s, m, i); });
+  for (std::size_t m = 0; m < found.size(); ++m) {
+    if (found[m]) j.node(*found[m]).member = report.members[m].name;
   }
-  return std::nullopt;
+  return found;
 }
 
-void note_members(JudgeContext& j, const ClusterReport& report) {
+void note_members(JudgeContext& j, const std::vector<std::optional<std::size_t>>& found) {
   MemberList& list = j.s.members;
   list.known = true;
   list.due = j.now + kMembersPeriod;
-  list.strangers = false;
   list.by_node.assign(j.s.nodes.size(), false);
-  for (const ClusterMember& member : report.members) {
-    if (const auto i = configured(j, member)) {
-      list.by_node[*i] = true;
-    } else {
-      list.strangers = true;
-    }
+  list.strangers = 0;
+  for (const auto& i : found) {
+    if (i) list.by_node[*i] = true;
+    list.strangers += i ? 0 : 1;
   }
 }
 
@@ -65,14 +79,21 @@ void note_cluster(JudgeContext& j, const ClusterEvidence& e) {
   n.rest.in_flight = false;
   // A member that fails to answer proves nothing.
   if (!e.report || is_foreign(j.s, n) || (n.store && e.sent < n.store->sent)) return;
-  StoreAnswer answer{e.sent, e.report->leader.has_value(), std::nullopt, false, 0};
-  if (e.report->leader) {
-    answer.leader = configured(j, *e.report->leader);
-    answer.standby = e.report->leader->role == "standby_leader";
-    answer.timeline = e.report->leader->timeline;
+  const auto found = match(j, *e.report);
+  note_members(j, found);
+  StoreAnswer answer;
+  answer.sent = e.sent;
+  answer.named = e.report->leader.has_value();
+  answer.complete = std::all_of(j.s.members.by_node.begin(), j.s.members.by_node.end(),
+                                [](bool listed) { return listed; });
+  for (std::size_t m = 0; m < found.size(); ++m) {
+    const ClusterMember& member = e.report->members[m];
+    if (!member.leader) continue;
+    answer.leader = found[m];
+    answer.standby = member.role == "standby_leader";
+    answer.timeline = member.timeline;
   }
   n.store = answer;
-  note_members(j, *e.report);
 }
 
 bool names_node(const Config& config, const JudgeState& s, const ClusterMember& member,
@@ -119,6 +140,7 @@ std::optional<std::size_t> named_elsewhere(const JudgeContext& j, std::size_t no
     const StoreAnswer* answer = recent_answer(j, i, node);
     if (!answer || !answer->named || answer->leader == node) continue;
     if (answer->sent <= j.node(node).lease.proof_received) continue;
+    if (!answer->leader && !answer->complete) continue;  // it may be `node` at a new address
     if (answer->leader) {
       const NodeState& named = j.node(*answer->leader);
       if (is_fresh(named) && named.rest.report_received > answer->sent && !shows_lease(named)) {
@@ -168,7 +190,8 @@ std::string witnessed_by(const JudgeContext& j, std::size_t node) {
 
 bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
   const MemberList& list = j.s.members;
-  if (list.known && list.strangers) return true;
+  // If `node` is not listed it may itself be one of them, at a new address.
+  if (list.known && list.strangers > (list.by_node[node] ? 0U : 1U)) return true;
   bool others = !list.known;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.node(i);

@@ -31,6 +31,8 @@ struct ScriptedNode {
   TlsAnswer tls = TlsAnswer::kNo;
   std::string store_says;        // leader's name in GET /cluster; empty: it fails
   bool member = true;            // is listed there
+  std::string member_name;       // how; empty: as it is configured
+  bool address_moved = false;    // with an address that is not configured
   std::uint64_t write_rate = 0;  // bytes of WAL per second: moves the location
   std::vector<ProbeKind> asked;
   std::vector<Instant> asked_at;
@@ -243,14 +245,21 @@ class ScriptedCluster {
     for (std::size_t k = 0; k < nodes.size(); ++k) {
       if (!nodes[k].member) continue;
       ClusterMember m;
-      m.name = config.nodes[k].name;
+      m.name = nodes[k].member_name.empty() ? config.nodes[k].name : nodes[k].member_name;
+      m.host = nodes[k].address_moved ? "10.9.9.9" : config.nodes[k].host;
+      m.port = 5432;
       m.timeline = nodes[k].reply.timeline;
       m.leader = m.name == leader;
       m.role = m.leader ? leader_word : "replica";
       if (m.leader) report.leader = m;
       report.members.push_back(m);
     }
-    if (stranger_member) report.members.emplace_back().name = "pg-9";
+    if (stranger_member) {
+      ClusterMember& m = report.members.emplace_back();
+      m.name = "pg-9";
+      m.leader = m.name == leader;
+      if (m.leader) report.leader = m;
+    }
     return report;
   }
 

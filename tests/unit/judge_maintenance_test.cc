@@ -126,6 +126,20 @@ TEST(JudgeMaintenance, SeveralClaimsWithTheStoreDownKeepTheCurrentOne) {
   EXPECT_TRUE(c.alarm(AlarmKind::kClaimants));
 }
 
+TEST(JudgeMaintenance, ItsOwnWordIsOldOnceTheOthersHaveSaidOtherwise) {
+  Cluster c;
+  quiet(c);
+  for (std::size_t i : {0u, 1u, 2u}) pause(c, i, i == 0 ? Cluster::leader(5) : Cluster::replica(5));
+  c.run(seconds(3));
+  c.silence(0);
+  c.run(seconds(5));
+  for (std::size_t i : {1u, 2u}) c.answer(i, Cluster::replica(5));
+  c.run(seconds(3));
+  for (std::size_t i : {0u, 1u, 2u}) c.refuse(i);
+  c.run(seconds(20));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
 TEST(JudgeMaintenance, ALoneNodeThatWasPausedIsKept) {
   Cluster c(1);
   pause(c, 0, Cluster::leader(5));

@@ -259,6 +259,36 @@ TEST(JudgeWitness, ANewLeaderEndsItAtOnce) {
   EXPECT_TRUE(c.cuts(0));
 }
 
+// Patroni before 3.2 does not tell its name. The leader has got a new address, so that GET /cluster
+// shows one that is not configured.
+TEST(JudgeWitness, AMemberKeepsItsNodeWhenItsAddressChanges) {
+  for (const bool known_before : {true, false}) {
+    Cluster c;
+    for (std::size_t i = 0; i < 3; ++i) c.nodes[i].member_name = "pod-" + std::to_string(i + 1);
+    for (auto& n : c.nodes) n.store_says = "pod-1";
+    if (!known_before) c.nodes[0].address_moved = true;
+    c.run(seconds(95));
+    ASSERT_EQ(c.rw(0), "admit primary");
+    c.nodes[0].address_moved = true;
+    c.silence(0);
+    c.run(seconds(5));
+    EXPECT_EQ(c.rw(0), "admit silent") << "not taken for another leader";
+    c.run(seconds(40));
+    EXPECT_EQ(c.rw(0), known_before ? "admit witnessed" : "cut fenced");
+  }
+}
+
+TEST(JudgeWitness, AnUnknownLeaderBesideAllOurNodesIsAnotherOne) {
+  Cluster c;
+  quiet(c);
+  c.stranger_member = true;
+  for (auto& n : c.nodes) n.store_says = "pg-9";
+  c.silence(0);
+  c.nodes[1].reply.cluster_unlocked = true;  // a reason to ask
+  c.answer(1, Cluster::promoting(4));
+  EXPECT_LE(until_cut(c, seconds(20)), seconds(4));
+}
+
 TEST(JudgeWitness, MembersAreMatchedByAddressBeforePatroniTellsNames) {
   Cluster c;
   c.run(seconds(1));
