@@ -23,6 +23,10 @@ class Dice {
   }
   std::size_t below(std::size_t n) { return static_cast<std::size_t>(next() % n); }
   bool chance(double p) { return static_cast<double>(next() >> 11) * 0x1.0p-53 < p; }
+  template <typename T, std::size_t N>
+  const T& pick(const T (&from)[N]) {
+    return from[below(N)];
+  }
   Span between(Span low, Span high) {
     if (high <= low) return low;
     const auto width = static_cast<std::uint64_t>((high - low).count()) + 1;

@@ -1,167 +1,227 @@
-// The faults of a run: drawn by chance, each with its end; several may overlap.
-#include "tests/simulation/simulation.h"
+#include "tests/simulation/faults.h"
+
+#include <algorithm>
 
 namespace pgsteer {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+void FaultCoverage::add(const FaultCoverage& other) {
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    begun[i] += other.begun[i];
+    for (std::size_t k = 0; k < kFaults; ++k) pairs[i][k] += other.pairs[i][k];
+  }
+}
+
+Faults::Faults(const Profile& profile, const Config& config, ModelCluster& cluster,
+               std::vector<std::unique_ptr<SimulatedProxy>>& proxies, Agenda& agenda, Dice& dice)
+    : profile_(profile),
+      config_(config),
+      cluster_(cluster),
+      proxies_(proxies),
+      agenda_(agenda),
+      dice_(dice) {
+  plan();
+}
+
 // Now and then a long quiet time, after which everything has to be in service again.
-void Simulation::plan_fault() {
-  Span pause = dice_.between(milliseconds(1), 2 * fault_every_);
-  if (dice_.chance(0.03)) pause += seconds(300);
-  agenda_.after(pause, [this] {
-    fault();
-    plan_fault();
+void Faults::plan() {
+  Span wait = dice_.between(milliseconds(1), 2 * profile_.fault_every);
+  if (dice_.chance(0.03)) wait += seconds(300);
+  agenda_.after(wait, [this] {
+    strike();
+    plan();
   });
 }
 
-void Simulation::undo(Span low, Span high, std::function<void()> what) {
-  agenda_.after(dice_.skewed(low, high), std::move(what));
-}
-
 // In most cases the leader.
-std::size_t Simulation::victim() {
-  if (cluster_.store.leader && dice_.chance(0.6)) return *cluster_.store.leader;
+std::size_t Faults::victim() {
+  const auto& leader = cluster_.scopes[0].store.leader;
+  if (leader && dice_.chance(0.6)) return *leader;
   return dice_.below(cluster_.nodes.size());
 }
 
-void Simulation::fault() {
-  ++faults_;
+void Faults::strike() {
+  ++count;
+  const bool uniform = profile_.likely.empty() || dice_.chance(0.25);
+  const Fault fault = uniform ? static_cast<Fault>(dice_.below(kFaults))
+                              : profile_.likely[dice_.below(profile_.likely.size())];
   const std::size_t node = victim();
-  mix(node);
-  switch (dice_.below(6)) {
-    case 0:
-      return fault_of_patroni(node);
-    case 1:
-      return fault_of_host(node);
-    case 2:
-      return fault_of_network(node);
-    case 3:
-      return fault_of_rest(node);
-    case 4:
-      return operate(node);
-    default:
-      return operate_postgres(node);
-  }
+  const bool struck = strike_processes(fault, node) || strike_host(fault, node) ||
+                      strike_network(fault, node) || strike_rest(fault, node) ||
+                      strike_names(fault, node) || strike_proxies(fault) ||
+                      strike_postgres(fault, node) || operate(fault, node) || tag(fault, node);
+  if (!struck) trace("a fault without a model");
 }
 
-void Simulation::fault_of_patroni(std::size_t node) {
-  switch (dice_.below(3)) {
-    case 0:
+void Faults::begin(Fault fault, std::size_t node) {
+  const auto f = static_cast<std::size_t>(fault);
+  ++coverage.begun[f];
+  for (std::size_t k = 0; k < kFaults; ++k) {
+    if (active_[k] == 0) continue;
+    ++coverage.pairs[f][k];
+    if (k != f) ++coverage.pairs[k][f];
+  }
+  ++active_[f];
+  if (trace) trace(std::string("  fault: ") + to_string(fault) + ", " + model_name(node));
+}
+
+void Faults::end_at(Fault fault, Span after, std::function<void()> what) {
+  agenda_.after(after, [this, fault, what = std::move(what)] {
+    --active_[static_cast<std::size_t>(fault)];
+    if (what) what();
+  });
+}
+
+void Faults::end_after(Fault fault, Span low, Span high, std::function<void()> what) {
+  end_at(fault, dice_.skewed(low, high), std::move(what));
+}
+
+bool Faults::strike_processes(Fault fault, std::size_t node) {
+  const auto restart = [this, node] { cluster_.start_patroni(node); };
+  switch (fault) {
+    case Fault::kPatroniKilled:
+      begin(fault, node);
       cluster_.kill_patroni(node);
       break;
-    case 1:
+    case Fault::kPatroniStopped:
+      begin(fault, node);
       cluster_.stop_patroni(node);
       break;
-    default:
+    case Fault::kPatroniRestart:
+      begin(fault, node);
+      cluster_.nodes[node].rest = RestMode::kQueryFails;
+      cluster_.kill_patroni(node);
+      agenda_.after(dice_.skewed(milliseconds(50), seconds(2)), restart);
+      end_after(fault, seconds(1), seconds(60),
+                [this, node] { cluster_.nodes[node].rest = RestMode::kPrompt; });
+      return true;
+    case Fault::kPatroniSuspended:
+      begin(fault, node);
       cluster_.suspend_patroni(node, true);
-      undo(milliseconds(100), seconds(90), [this, node] { cluster_.suspend_patroni(node, false); });
-      return;
+      end_after(fault, milliseconds(100), seconds(90),
+                [this, node] { cluster_.suspend_patroni(node, false); });
+      return true;
+    default:
+      return false;
   }
   // systemd or an operator restarts it sooner or later; if it was still stopping, much later.
-  undo(seconds(1), seconds(90), [this, node] { cluster_.start_patroni(node); });
-  agenda_.after(seconds(120), [this, node] { cluster_.start_patroni(node); });
+  end_after(fault, seconds(1), seconds(90), restart);
+  agenda_.after(seconds(120), restart);
+  return true;
 }
 
-void Simulation::fault_of_host(std::size_t node) {
-  switch (dice_.below(3)) {
-    case 0: {
+bool Faults::strike_host(Fault fault, std::size_t node) {
+  switch (fault) {
+    case Fault::kPowerLoss:
+      begin(fault, node);
       cluster_.power_off(node);
-      undo(seconds(5), seconds(120), [this, node] { cluster_.power_on(node); });
-      return;
-    }
-    case 1: {
-      const bool theft = dice_.chance(0.2);
+      end_after(fault, seconds(5), seconds(120), [this, node] { cluster_.power_on(node); });
+      return true;
+    case Fault::kFreeze:
+    case Fault::kTheft:
+      begin(fault, node);
       cluster_.freeze(node, dice_.chance(0.4));
-      undo(milliseconds(100), seconds(120), [this, node, theft] { cluster_.thaw(node, theft); });
-      return;
-    }
-    default: {
+      if (fault == Fault::kTheft) {
+        end_after(fault, seconds(15), seconds(120), [this, node] { cluster_.thaw(node, true); });
+      } else {
+        end_after(fault, milliseconds(100), seconds(120),
+                  [this, node] { cluster_.thaw(node, false); });
+      }
+      return true;
+    case Fault::kClockStep: {
+      begin(fault, node);
       Span by = dice_.skewed(milliseconds(200), seconds(90));
       if (dice_.chance(0.5)) by = -by;
-      if (trace_) print("  clock of " + model_name(node) + " steps");
       cluster_.step_clock(node, by);
-      undo(seconds(1), seconds(300),
-           [this, node] { cluster_.step_clock(node, -cluster_.nodes[node].clock); });
+      end_after(fault, seconds(1), seconds(300),
+                [this, node] { cluster_.step_clock(node, -cluster_.nodes[node].clock); });
+      return true;
     }
-  }
-}
-
-void Simulation::fault_of_network(std::size_t node) {
-  ModelNode& n = cluster_.nodes[node];
-  const std::size_t kind = dice_.below(4);
-  if (trace_) print("  network trouble " + std::to_string(kind) + " at " + model_name(node));
-  switch (kind) {
-    case 0:
-      n.reaches_pgsteer = false;
-      return undo(milliseconds(50), seconds(90), [&n] { n.reaches_pgsteer = true; });
-    case 1:
-      n.reaches_store = false;
-      return undo(milliseconds(50), seconds(90), [&n] { n.reaches_store = true; });
-    case 2:
-      n.reaches_store = n.reaches_peers = n.reaches_pgsteer = false;
-      return undo(milliseconds(50), seconds(90),
-                  [&n] { n.reaches_store = n.reaches_peers = n.reaches_pgsteer = true; });
     default:
-      cluster_.set_store(false);
-      return undo(milliseconds(100), seconds(120), [this] { cluster_.set_store(true); });
+      return false;
   }
 }
 
-void Simulation::fault_of_rest(std::size_t node) {
-  static constexpr RestMode kModes[] = {RestMode::kSlow,     RestMode::kHung,
-                                        RestMode::kRefusing, RestMode::kEmpty,
-                                        RestMode::kGarbage,  RestMode::kQueryFails};
+bool Faults::strike_postgres(Fault fault, std::size_t node) {
   ModelNode& n = cluster_.nodes[node];
-  const std::size_t kind = dice_.below(6);
-  if (trace_) print("  REST trouble " + std::to_string(kind) + " at " + model_name(node));
-  n.rest = kModes[kind];
-  undo(milliseconds(100), seconds(120), [&n] { n.rest = RestMode::kPrompt; });
+  switch (fault) {
+    case Fault::kPostgresCrash:
+      begin(fault, node);
+      cluster_.crash_postgres(node);
+      break;
+    case Fault::kPostgresRestart:
+      begin(fault, node);
+      cluster_.restart_postgres(node);
+      break;
+    case Fault::kPostmasterHangs:
+      begin(fault, node);
+      ++n.postmaster_hangs;
+      end_after(fault, milliseconds(200), seconds(60), [&n] { --n.postmaster_hangs; });
+      return true;
+    case Fault::kLag:
+      lag(node);
+      return true;
+    default:
+      return false;
+  }
+  end_at(fault, kConsequences, nullptr);
+  return true;
 }
 
-void Simulation::operate(std::size_t node) {
-  switch (dice_.below(4)) {
-    case 0:
-      return cluster_.switchover();
-    case 1:
-      cluster_.set_pause(true);
-      if (dice_.chance(0.6)) {
-        undo(seconds(3), seconds(30), [this, node] { cluster_.stop_patroni(node); });
-        undo(seconds(30), seconds(90), [this, node] { cluster_.start_patroni(node); });
+// It replays above the limit of a listener, then for a while between three quarters of it and all
+// of it, or just below that.
+void Faults::lag(std::size_t node) {
+  ModelNode& n = cluster_.nodes[node];
+  begin(Fault::kLag, node);
+  if (!n.recovery) return end_at(Fault::kLag, seconds(1), nullptr);
+  n.behind = 4'000'000 * (1 + dice_.below(10));
+  agenda_.after(dice_.skewed(seconds(1), seconds(60)), [this, &n] {
+    if (n.behind > 0 && dice_.chance(0.6)) n.behind = 11'000'000 + 1'000'000 * dice_.below(5);
+  });
+  end_after(Fault::kLag, seconds(1), seconds(120), [&n] { n.behind = 0; });
+}
+
+bool Faults::tag(Fault fault, std::size_t node) {
+  static constexpr const char* kTruths[] = {"true", "1", "\"yes\"", "false", "0"};
+  static constexpr const char* kRegions[] = {"eu", "us", ""};
+  ModelNode& n = cluster_.nodes[node];
+  switch (fault) {
+    case Fault::kNoLoadBalance:
+      begin(fault, node);
+      n.noloadbalance = dice_.pick(kTruths);
+      end_after(fault, seconds(1), seconds(120), [&n] { n.noloadbalance.reset(); });
+      return true;
+    case Fault::kNoFailover: {
+      // Often on all of them: then nobody can take over.
+      begin(fault, node);
+      const bool all = dice_.chance(0.6);
+      for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
+        if (all || k == node) cluster_.nodes[k].nofailover = true;
       }
-      return undo(seconds(20), seconds(200), [this] {
-        cluster_.set_pause(false);
-        if (cluster_.store.pause) agenda_.after(seconds(60), [this] { cluster_.set_pause(false); });
+      end_after(fault, seconds(20), seconds(300), [this] {
+        for (ModelNode& m : cluster_.nodes) m.nofailover = false;
       });
-    case 2: {
-      // Never so many that the others are no majority.
-      if (cluster_.nodes.size() < 3) return;
-      for (std::size_t i = 0; i < cluster_.nodes.size(); ++i) {
-        if (cluster_.foreign(i)) return cluster_.reinitialise(i, false);
-      }
-      if (cluster_.prompt(node)) cluster_.reinitialise(node, true);
-      return;
+      return true;
     }
+    case Fault::kArchiveOnly:
+      begin(fault, node);
+      n.archive_only = n.recovery;
+      end_after(fault, seconds(5), seconds(120), [&n] { n.archive_only = false; });
+      return true;
+    case Fault::kTagChange:
+      begin(fault, node);
+      n.region = dice_.pick(kRegions);
+      if (dice_.chance(0.3)) {
+        const std::size_t from = dice_.below(cluster_.nodes.size());
+        const bool cascade = from != node && !cluster_.nodes[from].replicatefrom;
+        n.replicatefrom = cascade ? std::optional(from) : std::nullopt;
+      }
+      end_at(fault, kConsequences, nullptr);
+      return true;
     default:
-      return cluster_.reinitialise(node, cluster_.foreign(node));
-  }
-}
-
-void Simulation::operate_postgres(std::size_t node) {
-  ModelNode& n = cluster_.nodes[node];
-  switch (dice_.below(4)) {
-    case 0:
-      return cluster_.crash_postgres(node);
-    case 1:
-      return cluster_.restart_postgres(node);
-    case 2:
-      if (!n.recovery) return;
-      n.behind = 4'000'000 * (1 + dice_.below(10));
-      return undo(seconds(1), seconds(120), [&n] { n.behind = 0; });
-    default:
-      n.noloadbalance = true;
-      return undo(seconds(1), seconds(120), [&n] { n.noloadbalance = false; });
+      return false;
   }
 }
 

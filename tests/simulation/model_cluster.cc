@@ -1,131 +1,129 @@
-// The truth about the cluster, and PostgreSQL on its nodes.
+// The truth about the clusters, and how events of processes wait and die.
 #include "tests/simulation/model_cluster.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace pgsteer {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+namespace {
+
+constexpr const char* kIdentifier = "7001";
+
+ModelScope first_scope(const ModelSettings& s) {
+  ModelScope scope;
+  scope.name = "demo";
+  scope.identifier = kIdentifier;
+  scope.times = s.times;
+  scope.sync = s.sync;
+  scope.standby = s.standby;
+  scope.can_rewind = s.can_rewind;
+  scope.duplicates = s.duplicates;
+  scope.overruns = s.overruns;
+  scope.spells_times = s.spells_times;
+  return scope;
+}
+
+}  // namespace
+
+std::string model_name(std::size_t i) { return "pg-" + std::to_string(i + 1); }
+
+std::string model_address(std::size_t i, unsigned address) {
+  return "10.0." + std::to_string(address) + "." + std::to_string(i + 1);
+}
+
 ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
-    : settings(s), nodes(s.nodes), promised(s.nodes), agenda_(agenda), dice_(dice) {
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    nodes[i].position = 1'000'000;
-    nodes[i].system_identifier = kIdentifier;
-    nodes[i].position_at = agenda_.now();
-    if (i > 0) nodes[i].upstream = 0;
-    wake_patroni(i, dice_.between(milliseconds(0), milliseconds(500)));
+    : settings(s),
+      scopes(1, first_scope(s)),
+      nodes(s.nodes + s.beside),
+      net(s.proxies, s.nodes + s.beside),
+      promised(s.nodes + s.beside),
+      agenda_(agenda),
+      dice_(dice) {
+  if (s.beside > 0) {
+    // Made with pg_basebackup: it has the system identifier of the cluster that it follows.
+    ModelScope beside = scopes[0];
+    beside.name = "demo2";
+    beside.standby = true;
+    beside.sync = SyncMode::kOff;
+    scopes.push_back(beside);
   }
-  nodes[0].recovery = false;
-  nodes[0].memory_role = Role::kPrimary;
-  take_key(0);
-  nodes[0].store_known = true;
-  nodes[0].store_read = agenda_.now();
-  nodes[0].store_seen = std::chrono::duration_cast<seconds>(wall(0).time_since_epoch()).count();
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    ModelNode& n = nodes[i];
+    n.scope = i < s.nodes ? 0 : 1;
+    const std::size_t first = n.scope == 0 ? 0 : s.nodes;
+    n.position = 1'000'000;
+    n.system_identifier = kIdentifier;
+    n.position_at = agenda_.now();
+    n.version = s.version;
+    n.times = scope(i).times;
+    if (i != first) n.upstream = first;
+    wake_patroni(i, dice_.between(milliseconds(0), milliseconds(500)));
+    if (i != first) continue;
+    n.recovery = scope(i).standby;
+    n.memory_role = scope(i).standby ? Role::kStandbyLeader : Role::kPrimary;
+    take_key(i);
+    n.store_known = true;
+    n.unlocked_view = false;
+    n.store_read = agenda_.now();
+    n.store_seen = std::chrono::duration_cast<seconds>(wall(i).time_since_epoch()).count();
+  }
 }
 
 // Also without the key: in failsafe mode the members' consent replaces it, and after it expired no
-// node promotes in a paused cluster or while no other Patroni runs.
+// node promotes in a paused cluster, or while none can: no other Patroni runs, reaches the store
+// and may be promoted.
 bool ModelCluster::leased(std::size_t i) const {
-  if (store.leader) return *store.leader == i;
-  if (store.last_leader != i || foreign(i)) return false;
+  const ModelStore& s = store(i);
+  if (nodes[i].system_identifier != scope(i).identifier) return false;
+  if (s.leader) return *s.leader == i;
+  if (s.last_leader != i) return false;
   bool consent = true;
   bool alone = true;
   for (std::size_t k = 0; k < nodes.size(); ++k) {
-    if (k == i || foreign(k)) continue;
+    if (k == i || !same_cluster(i, k)) continue;
     consent &= nodes[k].consent_until > agenda_.now();
-    alone &= nodes[k].patroni == PatroniLife::kDead;
+    alone &= nodes[k].patroni == PatroniLife::kDead || nodes[k].nofailover || !reaches_store(k);
   }
-  return consent || store.pause || alone;
+  return consent || s.pause || alone;
+}
+
+bool ModelCluster::by_role(std::size_t i) const {
+  const ModelNode& n = nodes[i];
+  const bool view = n.store_known && agenda_.now() < n.store_read + n.times.ttl;
+  return !view && n.paused_view;
 }
 
 bool ModelCluster::shows_lease(std::size_t i) const {
   const ModelNode& n = nodes[i];
-  if (!n.store_known && n.paused_view) return n.memory_role == Role::kPrimary;
-  return n.lease_until > wall(i);
+  if (!by_role(i)) return n.lease_until > wall(i);
+  if (n.postgres != PostgresLife::kRunning || n.rest == RestMode::kQueryFails) {
+    return n.memory_role == Role::kPrimary || n.memory_role == Role::kStandbyLeader;
+  }
+  return !n.recovery || (scope(i).standby && n.memory_role == Role::kStandbyLeader);
 }
 
 Span ModelCluster::stepped_since(std::size_t i, Instant then) const {
   const ModelNode& n = nodes[i];
-  return n.stepped_at + 2 * settings.times.ttl >= then ? n.stepped : Span(0);
+  return n.stepped_at + 2 * n.times.ttl >= then ? n.stepped : Span(0);
 }
 
-bool ModelCluster::prompt(std::size_t i) const {
+bool ModelCluster::serves_rest(std::size_t i) const {
   const ModelNode& n = nodes[i];
-  return n.on && !n.frozen && n.reaches_pgsteer && n.patroni == PatroniLife::kRunning &&
-         n.rest == RestMode::kPrompt;
+  return n.on && !n.frozen && n.patroni == PatroniLife::kRunning && n.rest == RestMode::kPrompt &&
+         n.tls_faults == 0;
 }
 
-bool ModelCluster::streams(std::size_t i) const {
-  const ModelNode& n = nodes[i];
-  if (!n.upstream || n.postgres != PostgresLife::kRunning || !n.recovery) return false;
-  const ModelNode& up = nodes[*n.upstream];
-  return up.writable() && !up.frozen && !n.frozen && n.reaches_peers && up.reaches_peers &&
-         up.timeline == n.timeline && up.system_identifier == n.system_identifier;
-}
-
-std::uint64_t ModelCluster::position(std::size_t i) const {
-  const ModelNode& n = nodes[i];
-  if (n.recovery) {
-    if (!streams(i)) return n.position;
-    const std::uint64_t up = position(*n.upstream);
-    return std::max(n.position, up > n.behind ? up - n.behind : 0);
-  }
-  if (!n.writable()) return n.position;
-  const auto ran = std::chrono::duration_cast<milliseconds>(agenda_.now() - n.position_at).count();
-  return n.position + settings.wal_rate * static_cast<std::uint64_t>(ran) / 1000;
-}
-
-// Called before anything changes that a position depends on.
-void ModelCluster::settle_position(std::size_t i) {
-  for (std::size_t k = 0; k < nodes.size(); ++k) {
-    if (nodes[k].upstream == i) nodes[k].position = position(k);
-  }
-  nodes[i].position = position(i);
-  nodes[i].position_at = agenda_.now();
-}
-
-void ModelCluster::end_sessions(std::size_t i, bool host_died) {
-  if (sessions_end) sessions_end(i, host_died);
-}
-
-// Fast or immediate shutdown: sessions end at once, new ones are refused until it has stopped.
-void ModelCluster::stop_postgres(std::size_t i, Span takes, std::function<void()> then) {
-  ModelNode& n = nodes[i];
-  settle_position(i);
-  die(i, Process::kPostgres);
-  n.postgres = PostgresLife::kStopping;
-  say(i, "PostgreSQL stops");
-  end_sessions(i, false);
-  later(i, Process::kPostgres, takes, [this, i, then = std::move(then)] {
-    nodes[i].postgres = PostgresLife::kStopped;
-    nodes[i].recovery = true;
-    if (then) then();
-  });
-}
-
-void ModelCluster::start_postgres(std::size_t i, bool as_primary, Span takes) {
-  ModelNode& n = nodes[i];
-  die(i, Process::kPostgres);
-  n.postgres = PostgresLife::kStarting;
-  later(i, Process::kPostgres, takes, [this, i, as_primary] {
-    settle_position(i);
-    ModelNode& m = nodes[i];
-    m.postgres = PostgresLife::kRunning;
-    m.recovery = !as_primary;
-    m.memory_role = as_primary ? Role::kPrimary : Role::kReplica;
-    m.position_at = agenda_.now();
-    m.upstream.reset();
-    say(i, as_primary ? "PostgreSQL runs as primary" : "PostgreSQL runs as replica");
-    if (!as_primary && store.leader && *store.leader != i) {
-      // pg_rewind, if it was needed, has brought it to the leader's history.
-      m.upstream = store.leader;
-      const ModelNode& up = nodes[*store.leader];
-      if (up.writable() && m.timeline != up.timeline) {
-        m.timeline = up.timeline;
-        m.position = position(*store.leader);
-      }
-    }
-  });
+// Does `to` answer a request that `from` sends to its REST API?
+bool ModelCluster::peer_answers(std::size_t from, std::size_t to) const {
+  const ModelNode& o = nodes[to];
+  const bool serves = o.rest == RestMode::kPrompt || o.rest == RestMode::kQueryFails ||
+                      o.rest == RestMode::kSlow || o.rest == RestMode::kGarbage;
+  return o.on && !o.frozen && net.peer[from][to].rest == 0 && o.patroni == PatroniLife::kRunning &&
+         serves && o.tls_faults == 0;
 }
 
 bool ModelCluster::stands(std::size_t i, Process p) const {

@@ -1,5 +1,7 @@
-// Faults, and actions of the operator. Patroni's loop can recover from the state after each of
+// Faults of processes, hosts and clocks. Patroni's loop can recover from the state after each of
 // them.
+#include <algorithm>
+
 #include "tests/simulation/model_cluster.h"
 
 namespace pgsteer {
@@ -17,10 +19,11 @@ void ModelCluster::kill_patroni(std::size_t i) {
 }
 
 // A new process has no lease and no view of the store. It reads its configuration from the store
-// before it opens its REST API, and retries every 5 s.
+// before it opens its REST API, and retries every 5 s. With data of another cluster it ends.
 void ModelCluster::start_patroni(std::size_t i) {
   ModelNode& n = nodes[i];
   if (!n.on || n.frozen || n.patroni != PatroniLife::kDead) return;
+  if (n.system_identifier != scope(i).identifier) return;
   if (!reaches_store(i)) {
     agenda_.after(seconds(5), [this, i] { start_patroni(i); });
     return;
@@ -28,12 +31,15 @@ void ModelCluster::start_patroni(std::size_t i) {
   say(i, "Patroni starts");
   die(i, Process::kPatroni);
   n.patroni = PatroniLife::kRunning;
+  n.unanswered = 0;
   n.lease_until = {};
   n.store_known = false;
   n.store_seen = 0;
   n.paused_view = false;
-  n.failsafe = false;
+  n.unlocked_view = true;
+  n.failsafe_until = {};
   n.consent_until = {};
+  n.times = scope(i).times;
   n.busy = false;
   const bool runs = n.postgres == PostgresLife::kRunning;
   n.memory_role = runs && !n.recovery ? Role::kPrimary : Role::kReplica;
@@ -48,6 +54,7 @@ void ModelCluster::suspend_patroni(std::size_t i, bool yes) {
   } else if (!yes && n.patroni == PatroniLife::kSuspended) {
     say(i, "Patroni goes on");
     n.patroni = PatroniLife::kRunning;
+    n.unanswered = 0;
     if (!n.frozen) run_waiting(i);
   }
 }
@@ -61,9 +68,10 @@ void ModelCluster::stop_patroni(std::size_t i) {
   say(i, "Patroni is stopped");
   die(i, Process::kPatroni);
   n.patroni = PatroniLife::kShuttingDown;
+  n.unanswered = 0;
   n.busy = false;
   stop_postgres(i, dice_.skewed(milliseconds(100), seconds(10)), by_patroni(i, [this, i] {
-                  if (store.leader == i && reaches_store(i)) drop_key();
+                  if (store(i).leader == i && reaches_store(i)) drop_key(nodes[i].scope);
                   nodes[i].patroni = PatroniLife::kDead;
                   nodes[i].lease_until = {};
                 }));
@@ -84,6 +92,7 @@ void ModelCluster::restart_postgres(std::size_t i) {
   if (!loops(i) || n.frozen || n.postgres != PostgresLife::kRunning) return;
   const bool primary = !n.recovery;
   stop_postgres(i, dice_.skewed(milliseconds(50), seconds(5)), by_patroni(i, [this, i, primary] {
+                  if (dice_.chance(0.1)) nodes[i].tls = !nodes[i].tls;
                   start_postgres(i, primary, dice_.skewed(milliseconds(200), seconds(10)));
                 }));
 }
@@ -129,8 +138,8 @@ void ModelCluster::thaw(std::size_t i, bool theft) {
   n.frozen = false;
   settle_position(i);
   if (n.clock_freezes) step_clock(i, n.frozen_since - agenda_.now());
-  if (theft && !foreign(i) && n.writable() && reaches_store(i) && store.leader != i &&
-      !n.paused_view && n.patroni == PatroniLife::kRunning) {
+  if (theft && n.system_identifier == scope(i).identifier && n.writable() && reaches_store(i) &&
+      store(i).leader != i && !n.paused_view && n.patroni == PatroniLife::kRunning) {
     say(i, "steals the leader key");
     die(i, Process::kPatroni);
     n.busy = false;
@@ -149,73 +158,6 @@ void ModelCluster::step_clock(std::size_t i, Span by) {
   if (by == Span(0)) return;
   n.stepped = stepped_since(i, agenda_.now()) + std::chrono::abs(by);
   n.stepped_at = agenda_.now();
-}
-
-void ModelCluster::set_store(bool up) {
-  if (store.up == up) return;
-  if (trace) trace(up ? "  the store is back" : "  the store is down");
-  store.up = up;
-  if (!up || !store.leader) return;
-  const Span ttl = settings.times.ttl;
-  store.expires = std::max(store.expires, agenda_.now() + dice_.between(Span(0), ttl));
-  promised[*store.leader] = std::max(promised[*store.leader], store.expires);
-  watch_expiry();
-}
-
-void ModelCluster::set_pause(bool yes) {
-  if (store.pause == yes || !store.up) return;
-  if (trace) trace(yes ? "  the cluster is paused" : "  the cluster is resumed");
-  store.pause = yes;
-  if (!yes) paused_until = agenda_.now();
-  for (std::size_t k = 0; k < nodes.size(); ++k) {
-    wake_patroni(k, dice_.skewed(milliseconds(5), seconds(2)));
-  }
-}
-
-// The leader stops PostgreSQL, keeps its key until that is done, and comes back as a replica.
-void ModelCluster::switchover() {
-  if (!store.leader || !store.up) return;
-  const std::size_t i = *store.leader;
-  ModelNode& n = nodes[i];
-  if (!loops(i) || n.frozen || !n.writable() || n.busy || n.paused_view) return;
-  say(i, "hands over");
-  n.busy = true;
-  const Span takes = dice_.skewed(milliseconds(30), seconds(8));
-  stop_postgres(i, takes, by_patroni(i, [this, i] {
-                  if (store.leader == i && reaches_store(i)) drop_key();
-                  nodes[i].lease_until = {};
-                  nodes[i].memory_role = Role::kDemoted;
-                  nodes[i].busy = false;
-                  start_postgres(i, false, dice_.between(seconds(2), seconds(6)));
-                  wake_patroni(i, seconds(2));
-                }));
-}
-
-// A replica is rebuilt from the leader, or by mistake as the leader of another cluster.
-void ModelCluster::reinitialise(std::size_t i, bool foreign_now) {
-  ModelNode& n = nodes[i];
-  if (!n.on || n.patroni != PatroniLife::kRunning || n.frozen || store.leader == i) return;
-  if (n.busy || (!foreign(i) && n.writable())) return;
-  say(i, foreign_now ? "is built anew, with another cluster's data" : "is built anew");
-  n.busy = true;
-  stop_postgres(i, milliseconds(200), by_patroni(i, [this, i, foreign_now] {
-                  const Span takes = dice_.between(seconds(15), seconds(60));
-                  later(i, Process::kPatroni, takes,
-                        [this, i, foreign_now] { rebuilt(i, foreign_now); });
-                }));
-}
-
-void ModelCluster::rebuilt(std::size_t i, bool foreign_now) {
-  ModelNode& n = nodes[i];
-  n.system_identifier = foreign_now ? "666" : kIdentifier;
-  n.timeline = foreign_now ? highest_timeline_ + 50 : 1;
-  n.position = 0;
-  n.store_known = true;
-  n.paused_view = n.paused_view && !foreign_now;
-  n.lease_until = foreign_now ? wall(i) + std::chrono::hours(1'000) : Instant{};
-  n.busy = false;
-  start_postgres(i, foreign_now, seconds(1));
-  if (!foreign_now) wake_patroni(i, milliseconds(100));
 }
 
 }  // namespace pgsteer

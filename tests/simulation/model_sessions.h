@@ -14,6 +14,7 @@ struct ModelSession {
   std::uint64_t id = 0;
   std::size_t listener = 0;
   SessionStep step = SessionStep::kHeld;
+  bool visible = true;  // pgsteer can read its messages
   std::size_t node = 0;
   std::uint32_t timeline = 0;  // of the topology that bound it
   Instant came{}, bound{}, patience{}, leaves{};
@@ -24,39 +25,55 @@ struct ModelSession {
 
 struct SessionCounts {
   std::uint64_t clients = 0, served = 0, refused = 0, cut = 0, server_ended = 0;
-  Span held_longest{};
 };
 
 class ModelSessions {
  public:
-  ModelSessions(const Config& config, ModelCluster& cluster, Agenda& agenda, Dice& dice);
+  ModelSessions(std::size_t proxy, const Config& config, ModelCluster& cluster, Agenda& agenda,
+                Dice& dice);
   ModelSessions(const ModelSessions&) = delete;
   ModelSessions& operator=(const ModelSessions&) = delete;
 
   std::function<void(Suspicion)> suspect;                           // to the checker
+  std::function<void(std::size_t node)> writable;                   // to the checker
   std::function<void(const ModelSession&, const Verdict&)> on_cut;  // before it ends
   std::function<void(const ModelSession&)> on_bound;
 
+  // A generation, or the same one again with a later deadline.
   void adopt(const Topology& topology);
+  // The workers act on it from its valid_until on, unless it is published again.
+  void check_expiry();
   void server_ends(std::size_t node, bool host_died);
-  void observe();  // after every step: keeps `rightful` and `replica`
+  void observe();     // after every step: keeps `rightful` and `replica`
+  void restart();     // the process ended: so did every session
+  void freeze(bool);  // the process stands still: nobody comes, nothing is cut
 
   std::vector<ModelSession> all;
+  std::vector<unsigned> known_address;  // of each node, as the resolver found it
   SessionCounts counts;
+  std::uint64_t expired_topologies = 0;
 
  private:
   void arrive();
   void seek(ModelSession& s);
   void connected(std::uint64_t id);
-  void release();
+  void logged_in(ModelSession& s);
+  void enforce();
+  bool is_trial(std::size_t listener, std::size_t node) const;
+  ModelCluster::Connect reach(std::size_t node) const;
   ModelSession* find(std::uint64_t id);
   void leave(std::uint64_t id);
+  bool writes(std::size_t listener) const {
+    return config_.listen[listener].to == Target::kPrimary;
+  }
 
+  std::size_t proxy_;
   const Config& config_;
   ModelCluster& cluster_;
   Agenda& agenda_;
   Dice& dice_;
   Topology topology_;
+  bool frozen_ = false;
   std::uint64_t next_id_ = 1;
 };
 

@@ -1,0 +1,161 @@
+#include "tests/simulation/ledger.h"
+
+#include <algorithm>
+
+namespace pgsteer {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string seconds_of(Span d) {
+  return std::to_string(std::chrono::duration<double>(d).count()) + " s";
+}
+
+void Scene::asked(const Request& request) {
+  if (request.kind == ProbeKind::kDatabase || request.kind == ProbeKind::kTls) return;
+  NodeLedger& n = told[request.node];
+  n.in_flight = true;
+  n.kind = request.kind;
+  n.asked = now();
+  n.slot_free = now() + config.health.timeout;
+  if (request.kind != ProbeKind::kLeader) n.other_ask = now();
+}
+
+namespace {
+
+void note_proof(NodeLedger& n, const LeaderEvidence& e, Instant read_shown) {
+  if (n.proof_sent == Instant{} || n.proven_since == Instant{}) n.proven_since = e.sent;
+  n.proof_sent = e.sent;
+  n.proof_received = e.received;
+  n.proof_failsafe = e.report.failsafe;
+  if (e.report.dcs_last_seen != n.seen) {
+    if (n.seen) n.read_before = n.read_shown;
+    n.seen = e.report.dcs_last_seen;
+    n.read_shown = read_shown;
+  }
+}
+
+void note_leader(NodeLedger& n, const LeaderEvidence& e, Instant read_shown) {
+  ++n.checks;
+  n.last = e.report.outcome;
+  if (!e.report.answered()) {
+    ++n.failed;
+    if (n.failures++ == 0) n.failing_since = e.sent;
+    n.proven_since = {};
+    return;
+  }
+  n.failures = 0;
+  n.incomplete = e.report.incomplete() ? n.incomplete + 1 : 0;
+  n.report = e.report;
+  n.sent = e.sent;
+  n.received = e.received;
+  n.database = DatabaseAnswer::kUnknown;
+  if (e.report.lease) {
+    note_proof(n, e, read_shown);
+  } else {
+    n.proven_since = {};
+  }
+}
+
+}  // namespace
+
+void Scene::answered(const Evidence& evidence, Instant read_shown) {
+  std::visit(
+      [&](const auto& e) {
+        using E = std::decay_t<decltype(e)>;
+        if constexpr (std::is_same_v<E, LeaderEvidence>) {
+          told[e.node].in_flight = false;
+          told[e.node].slot_free = now();
+          if (e.report.answered() && first_answer == Instant{}) first_answer = now();
+          note_leader(told[e.node], e, read_shown);
+        } else if constexpr (std::is_same_v<E, ConfigEvidence> ||
+                             std::is_same_v<E, ClusterEvidence>) {
+          told[e.node].in_flight = false;
+          told[e.node].slot_free = now();
+        } else if constexpr (std::is_same_v<E, DatabaseEvidence>) {
+          told[e.node].database = e.answer;
+          told[e.node].database_received = e.received;
+        }
+        if constexpr (std::is_same_v<E, SuspicionEvidence>) {
+          const SuspicionKind kind = e.suspicion.kind;
+          if (kind != SuspicionKind::kServerEnded && kind != SuspicionKind::kConnectTimedOut) {
+            told[e.suspicion.node].perhaps_turned_away = now();
+          }
+          if (kind == SuspicionKind::kInHotStandby)
+            told[e.suspicion.node].found_in_recovery = now();
+        }
+        if constexpr (std::is_same_v<E, ConfigEvidence>) {
+          if (!e.times || *e.times == believed) return;
+          believed_before = believed;
+          believed = *e.times;
+        }
+      },
+      evidence);
+}
+
+void Scene::published(const Topology& t, bool renewed) {
+  if (!renewed && t.generation != topology.generation + 1)
+    fail("a generation was skipped: " + std::to_string(topology.generation) + " to " +
+         std::to_string(t.generation));
+  if (renewed && t.generation != topology.generation) fail("a renewal has another generation");
+  topology = t;
+  published_at = now();
+  bool served = false;
+  for (std::size_t i = 0; i < size(); ++i) served |= admitted(kReadWrite, i);
+  const bool proven =
+      t.primary && t.pools[kReadWrite].by_node[*t.primary].reason == Reason::kPrimary;
+  if (proven) {
+    unproven.reset();
+  } else if (!unproven) {
+    unproven = now();
+  }
+  if (served) {
+    unserved.reset();
+  } else if (!unserved) {
+    unserved = now();
+  }
+}
+
+bool Scene::may_decide() const {
+  std::size_t answering = 0;
+  for (const NodeLedger& n : told) answering += n.answers() ? 1 : 0;
+  if (2 * answering > size()) return true;
+  return first_answer != Instant{} && now() - first_answer >= seconds(4) + interval();
+}
+
+bool Scene::knows_ours() const {
+  std::size_t ours = 0, others = 0;
+  bool leads = false;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (!told[i].report) continue;
+    const Report& r = *told[i].report;
+    const bool own =
+        r.scope == cluster.scopes[0].name && r.system_identifier == cluster.scopes[0].identifier;
+    ++(own ? ours : others);
+    leads |= own && told[i].answers() && r.leads();
+  }
+  return leads && ours > others && may_decide();
+}
+
+Instant Scene::learning(std::size_t node, Instant from, Span step) const {
+  const NodeLedger& n = told[node];
+  const Instant free = std::max(from, n.slot_free);
+  return free + step + (n.other_ask + step >= from ? step : Span(0)) + kReply + kGrain;
+}
+
+// While no primary is admitted, rounds are hunt_interval apart, and 250 ms after 30 s: unless a
+// standby leader leads, or asking often helps nobody.
+Span Scene::hunting_step(std::size_t node) const {
+  const Span hunt = config.health.hunt_interval;
+  const Span normal = interval();
+  if (!unserved || !first_round_done) return normal;
+  for (const NodeLedger& n : told) {
+    if (n.answers() && n.report->lease && n.report->role == Role::kStandbyLeader) return normal;
+  }
+  const NodeLedger& n = told[node];
+  if (n.failures >= 3 && (n.last == Outcome::kTlsFailed || !n.report)) return 2 * normal;
+  const bool slow = unproven && now() - *unproven >= seconds(29);
+  return std::min(normal, slow ? std::max(hunt, Span(milliseconds(250))) : hunt);
+}
+
+}  // namespace pgsteer

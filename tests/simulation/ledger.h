@@ -1,0 +1,139 @@
+// What one pgsteer has been told, kept apart from judge's own memory, and the scene in which the
+// invariants of that pgsteer look at it: its sessions, the true state of the clusters and the
+// topology that it published last. One owner, one thread.
+#pragma once
+
+#include "health/judge.h"
+#include "tests/simulation/model_sessions.h"
+
+namespace pgsteer {
+
+// The latest is never allowed to take longer: a reply of a node that answers promptly.
+inline constexpr Span kReply = std::chrono::milliseconds(130);
+// Allows for events of one instant, and for a call of judge that comes some milliseconds late.
+inline constexpr Span kGrain = std::chrono::milliseconds(25);
+inline constexpr Span kLateReply = std::chrono::milliseconds(500);
+inline constexpr std::size_t kReadWrite = 0;  // the listener
+
+struct NodeLedger {
+  // GET /leader.
+  std::uint64_t checks = 0, failed = 0;
+  unsigned failures = 0;    // in a row
+  Instant failing_since{};  // when the first of those was sent
+  Outcome last = Outcome::kAnswered;
+  std::optional<Report> report;  // the last answer
+  Instant sent{}, received{};    // of that answer
+  unsigned incomplete = 0;       // answers in a row whose query had failed
+
+  // The slot of its REST API.
+  bool in_flight = false;
+  ProbeKind kind = ProbeKind::kLeader;
+  Instant asked{};      // when the request in the slot, or the last one, was sent
+  Instant slot_free{};  // it ends by then
+  Instant other_ask{};  // when the slot was last given to something but GET /leader
+
+  // The last answer that showed the lease, and the true times of the reads of the store in it and
+  // in the one before that showed another.
+  Instant proof_sent{}, proof_received{};
+  bool proof_failsafe = false;
+  std::optional<std::int64_t> seen;
+  Instant read_shown{};
+  std::optional<Instant> read_before;
+  Instant proven_since{};  // the lease without a break
+
+  // PostgreSQL's port.
+  DatabaseAnswer database = DatabaseAnswer::kUnknown;
+  Instant database_received{};
+  std::optional<Instant> turned_away;  // a session, and judge took note of it
+  Instant perhaps_turned_away{};       // or may have
+  Instant found_in_recovery{};         // by a session
+
+  std::vector<bool> admitted;  // by listener, when its last answer came
+
+  bool answers() const { return failures == 0 && report.has_value(); }
+};
+
+// Both end or begin together with the pgsteer whose scene it is.
+struct Scene {
+  const Config& config;
+  const ModelCluster& cluster;
+  const ModelSessions& sessions;
+  const Agenda& agenda;
+  std::size_t proxy;
+
+  std::vector<NodeLedger> told;
+  Topology topology;        // generation 0: none yet
+  Instant published_at{};   // also when it was renewed
+  Instant primary_since{};  // as announced
+  Instant first_answer{};
+  Instant started{};     // of this process
+  bool stalled = false;  // the checker thread stands still
+  Instant resumed{};     // when it last went on
+  bool first_round_done = false;
+  std::optional<Instant> unproven;  // since when no primary has been proven
+  std::optional<Instant> unserved;  // since when no primary has been admitted
+  Instant suspected{};              // the last suspicion that judge took
+  DcsTimes believed,
+      believed_before;    // Patroni's configuration as last told; its defaults at first
+  std::string violation;  // empty: none
+
+  Scene(const Config& c, const ModelCluster& m, const ModelSessions& s, const Agenda& a,
+        std::size_t p)
+      : config(c), cluster(m), sessions(s), agenda(a), proxy(p), told(m.nodes.size()) {}
+
+  Instant now() const { return agenda.now(); }
+  std::size_t size() const { return told.size(); }
+  void fail(std::string text) {
+    if (violation.empty()) violation = std::move(text);
+  }
+
+  // pgsteer gets whole, honest answers quickly.
+  bool prompt(std::size_t i) const {
+    return cluster.serves_rest(i) && cluster.nodes[i].postmaster_hangs == 0 && reaches_rest(i);
+  }
+  bool reaches_rest(std::size_t i) const {
+    return cluster.net.proxy[proxy][i].rest == 0 && knows(i);
+  }
+  bool knows(std::size_t i) const { return cluster.nodes[i].address == sessions.known_address[i]; }
+  // The node is one of another cluster, whatever happens to the identifier of ours.
+  bool is_stranger(std::size_t i) const {
+    return cluster.nodes[i].scope != 0 || cluster.nodes[i].system_identifier == "666";
+  }
+  // Enough nodes have answered to tell whose cluster it is; fewer decide after a while.
+  bool may_decide() const;
+  // Of the nodes that have answered, those of our cluster are the most, and one of them leads.
+  bool knows_ours() const;
+  bool port_answers(std::size_t i) const {
+    return cluster.connect({proxy, i, sessions.known_address[i]}) ==
+           ModelCluster::Connect::kAccepted;
+  }
+  bool admitted(std::size_t listener, std::size_t i) const {
+    return topology.generation != 0 &&
+           topology.pools[listener].by_node[i].admission == Admission::kAdmit;
+  }
+
+  // From the driver.
+  void asked(const Request& request);
+  void answered(const Evidence& evidence, Instant read_shown);
+  void published(const Topology& topology, bool renewed);
+
+  // The longest time from `from` until a change that an answer of the node shows is known; `step`
+  // is the time between two checks.
+  Instant learning(std::size_t node, Instant from, Span step) const;
+  Instant learning(std::size_t node, Instant from) const {
+    return learning(node, from, interval());
+  }
+  // For how long a publication is valid at least.
+  Span least_validity() const {
+    const HealthConfig& h = config.health;
+    return std::max(Span(std::chrono::seconds(5)),
+                    Span(2 * h.interval + h.timeout + std::chrono::seconds(1)));
+  }
+  Span interval() const { return config.health.interval + config.health.interval / 10; }
+  // Between two checks of the node at this moment, for want of a primary.
+  Span hunting_step(std::size_t node) const;
+};
+
+std::string seconds_of(Span d);  // "1.25 s"
+
+}  // namespace pgsteer

@@ -1,0 +1,47 @@
+// Where sessions that read may be. By the last answer: not on another cluster's node, one whose
+// PostgreSQL does not run, one without the tags or the synchronous state that the listener asks
+// for, nor one tagged noloadbalance. By the truth: not for long on a node that lags beyond the
+// limit, and a healthy replica is admitted.
+#pragma once
+
+#include "tests/simulation/ledger.h"
+
+namespace pgsteer {
+
+class ReadRules {
+ public:
+  explicit ReadRules(Scene& scene)
+      : s_(scene),
+        good_(scene.size()),
+        regions_(scene.size()),
+        cut_off_(scene.size()),
+        lags_(scene.size()),
+        near_(scene.size()) {}
+
+  void decided();
+  void after_step();
+  void cut(const ModelSession& session, const Verdict& verdict);
+  void forget();
+
+ private:
+  void check_answer(std::size_t listener, std::size_t i);
+  void check_full(std::size_t listener, std::size_t i);
+  void check_healthy(std::size_t i);
+  void check_lag(std::size_t i);
+  void check_silent(std::size_t listener, std::size_t i);
+  void check_cut_off(std::size_t i);
+  void check_promoted(std::size_t listener, std::size_t i);
+  bool fits(const ListenConfig& listen, std::size_t i) const;
+  std::optional<std::size_t> leader() const;
+  void violated(std::size_t listener, std::size_t i, const std::string& rule) const;
+
+  Scene& s_;
+  std::vector<std::optional<Instant>> good_;  // since when healthy beyond question
+  std::vector<std::string> regions_;          // at that time
+
+  std::vector<std::optional<Instant>> cut_off_;  // since when it does not replicate
+  std::vector<std::optional<Instant>> lags_;     // since when above the limit
+  std::vector<std::optional<Instant>> near_;     // since when between three quarters of it and all
+};
+
+}  // namespace pgsteer

@@ -1,0 +1,242 @@
+#include "tests/simulation/record_rules.h"
+
+#include <algorithm>
+
+#include "health/reason.h"
+
+namespace pgsteer {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+bool same_pool(const Pool& a, const Pool& b) {
+  return std::equal(a.by_node.begin(), a.by_node.end(), b.by_node.begin(), b.by_node.end(),
+                    [](const Verdict& x, const Verdict& y) {
+                      return x.admission == y.admission && x.reason == y.reason;
+                    });
+}
+
+bool same_route(const NodeRoute& a, const NodeRoute& b) {
+  return a.addresses == b.addresses && a.tls == b.tls && a.weight == b.weight && a.name == b.name;
+}
+
+// Would the workers act in the same way on both?
+bool same(const Topology& a, const Topology& b) {
+  return a.primary == b.primary && a.timeline == b.timeline &&
+         a.first_round_done == b.first_round_done &&
+         a.no_primary_why.empty() == b.no_primary_why.empty() &&
+         std::equal(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(), same_route) &&
+         std::equal(a.pools.begin(), a.pools.end(), b.pools.begin(), b.pools.end(), same_pool);
+}
+
+}  // namespace
+
+void RecordRules::answered(const Evidence& evidence) {
+  if (const auto* a = std::get_if<AddressEvidence>(&evidence)) {
+    if (a->addresses.empty() || a->addresses == addresses_[a->node]) return;
+    addresses_[a->node] = a->addresses;
+    tls_[a->node] = TlsAnswer::kUnknown;
+  } else if (const auto* t = std::get_if<TlsEvidence>(&evidence)) {
+    if (t->answer != TlsAnswer::kUnknown) tls_[t->node] = t->answer;
+  }
+}
+
+void RecordRules::publishing(const Topology& t, bool renewed) {
+  const bool equal = s_.topology.generation != 0 && same(t, s_.topology);
+  if (renewed && !equal) s_.fail("a renewed topology differs from the one that it renews");
+  if (!renewed && equal) s_.fail("a new generation in which nothing is new");
+  if (renewed && s_.now() - s_.published_at < milliseconds(400)) {
+    s_.fail("a topology is renewed too often");
+  }
+  if (t.no_primary_why.empty() !=
+      (t.primary && t.pools[kReadWrite].by_node[*t.primary].admission == Admission::kAdmit)) {
+    s_.fail("the sentence about the primary does not fit: " + t.no_primary_why);
+  }
+  if (t.primary.has_value() != (t.timeline != 0)) s_.fail("the timeline does not fit the primary");
+}
+
+namespace {
+
+// What the last answer makes of the node; empty: more than that answer decides.
+std::optional<NodeRole> role_by(const NodeLedger& n, bool foreign) {
+  if (foreign) return NodeRole::kForeign;
+  if (n.checks == 0) return NodeRole::kUnknown;
+  if (!n.answers()) return std::nullopt;
+  const Report& r = *n.report;
+  if (r.leads()) return NodeRole::kPrimary;
+  if (r.incomplete()) return std::nullopt;
+  if (r.lease && r.role == Role::kStandbyLeader) return NodeRole::kStandbyLeader;
+  if (r.lease && r.in_recovery()) return NodeRole::kPromoting;
+  if (r.writable()) return NodeRole::kPrimary;
+  if (!r.in_recovery()) return NodeRole::kStopped;
+  if (r.role != Role::kReplica || r.cluster_unlocked) return std::nullopt;
+  if (r.sync) return NodeRole::kSyncReplica;
+  return r.quorum ? NodeRole::kQuorumReplica : NodeRole::kReplica;
+}
+
+}  // namespace
+
+// Each node's role is what its last answer says; a change is announced.
+void RecordRules::check_roles(const Decision& decision, const JudgeState& state) {
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    const NodeRole role = state.nodes[i].role;
+    const NodeLedger& n = s_.told[i];
+    const auto expected = role_by(n, is_foreign(state, state.nodes[i]));
+    const bool silent = n.failures >= 2 || (n.failures > 0 && !n.report);
+    const bool told_so = role == NodeRole::kSilent || role == NodeRole::kDown;
+    if ((expected && role != *expected) || (silent && !expected && !told_so)) {
+      s_.fail(model_name(i) + " counts as " + to_string(role) + ", against its last answer");
+    }
+    if (role == roles_[i]) continue;
+    roles_[i] = role;
+    const bool told = std::any_of(decision.transitions.begin(), decision.transitions.end(),
+                                  [&](const Transition& t) {
+                                    return t.kind == TransitionKind::kNode && t.node == i &&
+                                           t.text.find(" was ") != t.text.npos;
+                                  });
+    if (!told) s_.fail(model_name(i) + " has another role, and nothing says so");
+  }
+}
+
+// Maintenance and failsafe mode are what any node of ours in sight says.
+void RecordRules::check_modes(const JudgeState& state) {
+  bool any = false, paused = false, failsafe = false;
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    const NodeLedger& n = s_.told[i];
+    if (!n.answers() || is_foreign(state, state.nodes[i])) continue;
+    any = true;
+    paused |= n.report->pause;
+    failsafe |= n.report->failsafe;
+  }
+  if (any && (state.paused != paused || state.failsafe != failsafe)) {
+    s_.fail("maintenance or failsafe mode is not as the nodes say");
+  }
+}
+
+// After a decision the workers have what judge has published.
+void RecordRules::check_memory(const JudgeState& state) {
+  if (s_.topology.generation != 0 && !same(state.published, s_.topology)) {
+    s_.fail("judge has changed the topology without publishing it");
+  }
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    const CheckHistory& c = state.nodes[i].checks;
+    const NodeLedger& n = s_.told[i];
+    if (c.total != n.checks || c.failed != n.failed ||
+        c.kept != std::min<std::uint64_t>(64, n.checks) ||
+        (n.checks > 0 && ((c.passed & 1) != 0) != (n.failures == 0))) {
+      s_.fail("the history of the checks of " + model_name(i) + " is wrong");
+    }
+    const NodeRoute& route = state.published.nodes[i];
+    if (route.name != s_.config.nodes[i].name || route.weight != s_.config.nodes[i].weight) {
+      s_.fail("a route has another node's name or weight");
+    }
+    if (route.addresses != addresses_[i]) s_.fail("a route has other addresses than were found");
+    if (route.tls != tls_[i]) s_.fail("a route says something else about TLS than was found");
+  }
+}
+
+// The transitions, one after the other, lead to what is published.
+void RecordRules::check_announced(const Decision& decision) {
+  for (const Transition& t : decision.transitions) {
+    const auto wrong = [&](const char* why) { s_.fail(std::string(why) + ": " + t.text); };
+    if (t.at != s_.now() || t.text.empty()) wrong("a transition without its time or its text");
+    switch (t.kind) {
+      case TransitionKind::kNewPrimary:
+        if (leads_ && leads_ != t.node) wrong("a new primary before the old one was lost");
+        leads_ = t.node;
+        admitted_ = true;
+        s_.primary_since = s_.now();
+        break;
+      case TransitionKind::kHeld:
+        if (!admitted_ || leads_ != t.node) wrong("held without having been admitted");
+        admitted_ = false;
+        break;
+      case TransitionKind::kResumed:
+        if (admitted_ || (leads_ && leads_ != t.node)) wrong("resumed without having been held");
+        leads_ = t.node;
+        admitted_ = true;
+        break;
+      case TransitionKind::kLost:
+        if (leads_ != t.node) wrong("lost without having been the primary");
+        leads_.reset();
+        admitted_ = false;
+        break;
+      case TransitionKind::kAlarm:
+        ++alarms_;
+        break;
+      case TransitionKind::kAlarmOver:
+        if (alarms_-- == 0) wrong("an alarm ends that was not raised");
+        break;
+      default:
+        break;
+    }
+    const bool acted = decision.topology.has_value();
+    if (acted != (t.generation != 0) || (acted && t.generation != decision.topology->generation)) {
+      wrong("a transition carries another generation");
+    }
+  }
+  if (s_.topology.generation == 0) return;
+  if (leads_ != s_.topology.primary)
+    s_.fail("the transitions and the topology name other primaries");
+  if (leads_ && admitted_ != s_.admitted(kReadWrite, *leads_)) {
+    s_.fail("the transitions do not say whether the primary is admitted");
+  }
+}
+
+void RecordRules::check_alarms(const JudgeState& state) {
+  std::size_t real = 0;
+  bool any = false;
+  if (state.alarms.size() != alarms_) s_.fail("the alarms are not those that were announced");
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    const NodeLedger& n = s_.told[i];
+    const bool foreign = s_.topology.generation != 0 &&
+                         s_.topology.pools[kReadWrite].by_node[i].reason == Reason::kForeign;
+    const bool alarm = state.alarms.contains(AlarmKey{AlarmKind::kForeign, i});
+    if (n.answers() && s_.topology.generation != 0 && foreign != alarm) {
+      s_.fail("the alarm about another cluster's node does not fit " + model_name(i));
+    }
+    const bool claims = n.answers() && n.report->leads() && !foreign;
+    real += claims && !n.report->by_role() ? 1 : 0;
+    any |= claims;
+  }
+  const bool alarmed = state.alarms.contains(AlarmKey{AlarmKind::kClaimants});
+  if (s_.topology.first_round_done && real >= 2 && !alarmed) {
+    s_.fail("two nodes claim to lead, and no alarm says so");
+  }
+  if (!any && alarmed) s_.fail("the alarm says that two nodes claim to lead, and none does");
+}
+
+void RecordRules::decided(const Decision& decision, const JudgeState& state) {
+  check_announced(decision);
+  check_roles(decision, state);
+  check_modes(state);
+  check_alarms(state);
+  check_memory(state);
+}
+
+// A primary that is admitted outside maintenance is to be believed for some seconds, and not
+// longer than its lease.
+void RecordRules::check_deadline() {
+  const Topology& t = s_.topology;
+  if (t.generation == 0 || !t.primary) return;
+  const Verdict& v = t.pools[kReadWrite].by_node[*t.primary];
+  if (v.admission != Admission::kAdmit || v.reason == Reason::kMaintenance) return;
+  if (!t.valid_until) {
+    s_.fail("the topology would be believed for ever");
+    return;
+  }
+  const Span least = s_.least_validity();
+  const Span renewal = s_.interval() + seconds(1) + kReply + kGrain;
+  if (*t.valid_until < s_.now() + least - renewal) s_.fail("the topology would expire soon");
+  const Span ttl =
+      std::max({s_.cluster.scopes[0].times.ttl, s_.believed.ttl, s_.believed_before.ttl});
+  Instant most = std::max(s_.published_at + least, s_.told[*t.primary].proof_received + ttl);
+  if (v.reason == Reason::kUncheckable) most = std::max(most, s_.published_at + ttl);
+  if (*t.valid_until > most + kGrain) s_.fail("the topology would outlive its evidence");
+}
+
+void RecordRules::after_step() { check_deadline(); }
+
+}  // namespace pgsteer

@@ -1,0 +1,137 @@
+#include "tests/simulation/table_rules.h"
+
+#include <algorithm>
+
+#include "health/reason.h"
+
+namespace pgsteer {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+void TableRules::violated(std::size_t i, const char* rule) const {
+  const Verdict& v = writes(i);
+  s_.fail(model_name(i) + " is at " + to_string(v.admission) + " (" + to_string(v.reason) + ": " +
+          v.why + ") for writes, but " + rule);
+}
+
+bool TableRules::ours(std::size_t i) const { return writes(i).reason != Reason::kForeign; }
+
+bool TableRules::claims(std::size_t i) const {
+  const NodeLedger& n = s_.told[i];
+  return n.answers() && n.report->leads() && ours(i);
+}
+
+bool TableRules::late(std::size_t i) const {
+  const NodeLedger& n = s_.told[i];
+  return n.in_flight && n.kind == ProbeKind::kLeader && s_.now() - n.asked >= kLateReply;
+}
+
+void TableRules::check_node(std::size_t i) {
+  const NodeLedger& n = s_.told[i];
+  const bool admits = writes(i).admission == Admission::kAdmit;
+  const bool cuts = writes(i).admission == Admission::kCut;
+  if (admits && s_.topology.primary != i) violated(i, "it is not the primary");
+  if (n.checks == 0 && admits) violated(i, "it was never asked");
+  if (!n.report) return;
+  const Report& r = *n.report;
+  if (r.system_identifier == "666") {
+    if (!s_.knows_ours()) return;
+    for (const Pool& pool : s_.topology.pools) {
+      const bool other = pool.by_node[i].admission == Admission::kCut;
+      if (!other) violated(i, "its last answer shows another cluster's system identifier");
+    }
+    return;
+  }
+  if (!ours(i) || !n.answers()) return;
+  const bool runs = r.state == State::kRunning;
+  if (runs && r.in_recovery() && !r.lease && !cuts) {
+    violated(i, "it reports that it is a replica");
+  }
+  if (runs && r.in_recovery() && r.lease && r.role == Role::kReplica &&
+      writes(i).admission != Admission::kDrain) {
+    violated(i, "it reports that it is being promoted");
+  }
+  if (r.role == Role::kStandbyLeader && !cuts) violated(i, "it leads a standby cluster");
+  const bool down = r.state == State::kStopped || r.state == State::kStarting ||
+                    r.state == State::kStopping || r.state == State::kCrashed;
+  if (down && admits) violated(i, "it reports that PostgreSQL does not run");
+  if (down && !r.lease && !cuts) violated(i, "it reports that it neither leads nor runs");
+}
+
+// Who leads on the highest timeline is the primary at once, and nobody else keeps writers.
+void TableRules::check_claims() {
+  std::uint32_t highest = 0;  // among the nodes in sight
+  std::size_t claims_there = 0, best = s_.size();
+  const Report* any = nullptr;
+  bool strangers = false;  // of two clusters, before it is clear which one is meant
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    const NodeLedger& n = s_.told[i];
+    if (!n.report || !ours(i)) continue;
+    const bool in_sight = n.answers() || s_.now() - n.received <= seconds(6);
+    if (in_sight) highest = std::max(highest, n.report->timeline);
+    const bool same = !any || (n.report->scope == any->scope &&
+                               n.report->system_identifier == any->system_identifier);
+    strangers |= !same && !s_.topology.primary;
+    any = &*n.report;
+  }
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    if (!claims(i) || s_.told[i].report->timeline != highest || s_.told[i].report->by_role()) {
+      continue;
+    }
+    ++claims_there;
+    best = i;
+  }
+  if (claims_there != 1 || late(best) || strangers) return;
+  if (!s_.topology.primary && !s_.may_decide()) return;
+  const auto primary = s_.topology.primary;
+  const bool above = !primary || primary == best || s_.topology.timeline < highest;
+  const bool turned_away = s_.now() - s_.told[best].perhaps_turned_away <= seconds(1);
+  if (above && writes(best).admission != Admission::kAdmit && !turned_away) {
+    violated(best, "it is the only one that leads on the highest timeline");
+  }
+  if (!above) return;
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    if (i == best || writes(i).admission == Admission::kCut) continue;
+    const NodeLedger& n = s_.told[i];
+    const bool waits = n.answers() && n.report->lease && writes(i).admission == Admission::kDrain;
+    if (!waits) violated(i, "another leads on the highest timeline");
+  }
+}
+
+// After PostgreSQL turned a session away nobody else is sent there for a second, unless the node
+// has proven itself since.
+void TableRules::check_turned_away(std::size_t i) {
+  NodeLedger& n = s_.told[i];
+  if (!n.turned_away) return;
+  const bool proven = n.answers() && n.sent >= *n.turned_away;
+  if (proven || s_.now() - *n.turned_away >= seconds(1)) {
+    n.turned_away.reset();
+  } else if (writes(i).admission == Admission::kAdmit) {
+    violated(i, "it turned a session away a moment ago");
+  }
+}
+
+// The current primary, whose last answer counts.
+void TableRules::check_leader(std::size_t i) {
+  const NodeLedger& n = s_.told[i];
+  const Verdict& v = writes(i);
+  if (!n.report) return;
+  const bool port_dead = n.database == DatabaseAnswer::kRefused;
+  const bool silent = n.failures > 0;
+  if (silent && n.last == Outcome::kRefused && port_dead && v.admission == Admission::kAdmit) {
+    violated(i, "neither its REST API nor PostgreSQL's port answers");
+  }
+}
+
+void TableRules::decided() {
+  if (s_.topology.generation == 0 || !s_.topology.first_round_done) return;
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    check_turned_away(i);
+    check_node(i);
+    check_leader(i);
+  }
+  check_claims();
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,194 @@
+// The bounds of the rules about writes.
+#include <algorithm>
+
+#include "health/reason.h"
+#include "tests/simulation/write_rules.h"
+
+namespace pgsteer {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+// From a support of a silent primary until pgsteer has found it, and asked the port and the
+// members.
+constexpr Span kFound = seconds(8);
+}  // namespace
+
+// What the ttl may be as far as pgsteer knows.
+Span WriteRules::longest_ttl() const {
+  return std::max({s_.cluster.scopes[0].times.ttl, s_.believed.ttl, s_.believed_before.ttl});
+}
+
+// From a read of the store to the fence deadline.
+Span WriteRules::shortest_lease(bool failsafe, bool two_reads) const {
+  const auto of = [&](const DcsTimes& t) {
+    if (failsafe) return t.ttl - t.loop_wait - t.retry_timeout;
+    return two_reads ? t.ttl : t.ttl - t.loop_wait;
+  };
+  return std::min({of(s_.cluster.scopes[0].times), of(s_.believed), of(s_.believed_before)}) -
+         s_.config.health.clock_margin;
+}
+
+// The moment from which the node may have no sessions any more, if nothing but its silence is
+// known.
+Instant WriteRules::fence_bound(std::size_t i) const {
+  const Watch& w = watch_[i];
+  const NodeLedger& told = s_.told[i];
+  const ModelScope& scope = s_.cluster.scopes[0];
+  const Instant now = s_.now();
+  Instant lost = *w.unleased.since;
+  // A key that is deleted or stolen was valid for longer as far as pgsteer can tell.
+  lost = std::max(lost, s_.cluster.promised[i]) + (longest_ttl() - scope.times.ttl);
+  const bool indefinite =
+      scope.store.pause || w.last_paused == now || w.last_backed == now || w.last_heirless == now;
+  if (indefinite) {
+    if (!w.usurped.since) return Instant::max();
+    lost = std::max(lost, w.usurped.must_be_known);
+  }
+  if (w.last_blind == now) return Instant::max();
+  const Span round = s_.config.health.timeout + 2 * s_.interval() + kReply;
+  // A cluster that has been paused says so until the next loop of the last member.
+  for (const Instant last : {w.last_paused, w.last_backed, w.last_heirless, w.last_blind}) {
+    if (last != Instant{} && last + longest_ttl() >= lost) lost = std::max(lost, last + round);
+  }
+  lost += s_.cluster.stepped_since(i, lost);
+  if (w.last_hung + seconds(3) >= lost) lost += seconds(2);
+  const Span silence =
+      2 * s_.config.health.interval + s_.config.health.timeout + milliseconds(500) + kReply;
+  Instant bound = std::max(lost, told.proof_received + silence) + kGrain;
+  // A checker that stands still cuts nothing: its last word expires.
+  if (s_.stalled) bound = std::max(bound, s_.published_at + s_.least_validity() + kGrain);
+  return bound;
+}
+
+// `open`: new sessions would go there. `live`: there are some.
+void WriteRules::check_writes(std::size_t i, bool open, bool live) {
+  const Watch& w = watch_[i];
+  if (!w.wrong.since || (!open && !live)) return;
+  const Instant now = s_.now();
+  const auto late = [&](const char* why, Instant deadline) {
+    if (now <= deadline) return;
+    s_.fail((live ? "sessions are on " : "new sessions would go to ") + model_name(i) +
+            ", which has not been the primary for " + seconds_of(now - *w.wrong.since) + ": " +
+            why);
+  };
+  if (w.unleased.since) late("its lease has run out", fence_bound(i));
+  if (s_.stalled) return;
+  if (w.denies.since) {
+    late("it reports so itself", std::max(w.denies.must_be_known, *w.wrong.since));
+  }
+  if (w.outshone.since) late("another leads on a higher timeline", w.outshone.must_be_known);
+  if (w.not_writable.since && open) late("it takes no writes", w.not_writable.must_be_known);
+  if (w.usurped.since && w.last_blind != now && !s_.cluster.shows_lease(i)) {
+    const Span silence = 2 * s_.interval() + s_.config.health.timeout + seconds(1);
+    late("another has its lease",
+         std::max(w.usurped.must_be_known, s_.told[i].proof_received) + silence);
+  }
+}
+
+// The system identifier that the cluster has now is the one that pgsteer takes for ours.
+bool WriteRules::accepted() const {
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    const Verdict& v = s_.topology.pools[kReadWrite].by_node[i];
+    if (v.reason == Reason::kForeign && !s_.cluster.foreign(i)) return false;
+  }
+  return true;
+}
+
+// A rightful primary that answers promptly is admitted. Below the timeline of another node it has
+// to prove itself for longer than the ttl.
+void WriteRules::check_service(std::size_t i, bool open) {
+  const Watch& w = watch_[i];
+  if (open || !w.shown_alone) return;
+  const Instant now = s_.now();
+  if (!s_.knows_ours()) return;
+  if (!accepted() || !s_.first_round_done) {
+    // Another system identifier has to settle.
+    if (w.agreed.since && now > w.agreed.must_be_known + s_.config.health.identity_settle +
+                                    s_.config.health.timeout) {
+      s_.fail(model_name(i) + " leads, all nodes agree, and it still counts as foreign");
+    }
+    return;
+  }
+  Instant deadline = *w.shown_alone + longest_ttl() + s_.config.health.timeout + 4 * s_.interval();
+  if (w.serves.since) deadline = w.serves.must_be_known;
+  deadline = std::max(deadline, s_.told[i].perhaps_turned_away + seconds(1));
+  if (now <= deadline + kGrain) return;
+  s_.fail(model_name(i) + " has been the primary and shown it for " +
+          seconds_of(now - *w.shown_alone) +
+          ", and is not admitted: " + s_.topology.no_primary_why);
+}
+
+// A rightful primary whose REST API hangs, while something speaks for it, is admitted, too.
+void WriteRules::check_support(std::size_t i, bool open) {
+  const Watch& w = watch_[i];
+  if (open || !w.witnessed.since || eclipsed(i)) return;
+  if (!accepted()) return;
+  if (last_primary_ != i && !w.named) return;  // a trial: it takes a session to confirm it
+  const Instant from = std::max(*w.witnessed.since, s_.started);
+  if (s_.now() - from < kFound + 2 * s_.config.health.timeout) return;
+  s_.fail(model_name(i) + " has been named as the leader in the store for " +
+          seconds_of(s_.now() - from) + ", and is not admitted: " + s_.topology.no_primary_why);
+}
+
+// No client waits beyond its patience, nor for long while a primary serves.
+void WriteRules::check_held() {
+  const Instant now = s_.now();
+  for (std::size_t i = 0; i < watch_.size(); ++i) {
+    Watch& w = watch_[i];
+    const bool open = w.serves.since && s_.admitted(kReadWrite, i) && s_.port_answers(i);
+    if (!open) w.open_since.reset();
+    if (open && !w.open_since) w.open_since = now;
+  }
+  for (const ModelSession& s : s_.sessions.all) {
+    if (s.step == SessionStep::kLive) continue;
+    if (now > s.patience) s_.fail("a client is held beyond its patience");
+    if (s.listener != kReadWrite || s.step != SessionStep::kHeld) continue;
+    for (const Watch& w : watch_) {
+      if (w.open_since && now > std::max(*w.open_since, s.came) + seconds(4)) {
+        s_.fail("a client is held although there is a primary");
+      }
+    }
+  }
+}
+
+// The earliest moment at which the fence deadline may pass: pgsteer knows the read of the store to
+// a whole second on either side. A leader renews its key after each read, so that the read before
+// the one that it showed last counts once two are known.
+Instant WriteRules::earliest_fence(std::size_t i) const {
+  const NodeLedger& n = s_.told[i];
+  if (n.proof_failsafe) return n.proof_sent + shortest_lease(true, false);
+  const Instant shown = n.read_shown + shortest_lease(false, false);
+  const Instant before = n.read_before.value_or(Instant{}) + shortest_lease(false, true);
+  const Instant fence = n.read_before ? before : shown;
+  return fence - (n.proof_received - n.proof_sent) - seconds(2) -
+         s_.cluster.stepped_since(i, s_.now());
+}
+
+// Silence excuses a cut once the lease may have expired as far as pgsteer can tell, unless
+// something has spoken for the node for long.
+bool WriteRules::excused(const ModelSession& session) const {
+  const Watch& w = watch_[session.node];
+  const Instant now = s_.now();
+  const auto long_since = [&](const Standing& s) {
+    return s.since && now - std::max(*s.since, s_.resumed) >= kFound;
+  };
+  if (long_since(w.witnessed) || long_since(w.paused) || long_since(w.backed) ||
+      long_since(w.heirless) || long_since(w.blind)) {
+    return false;
+  }
+  return now >= earliest_fence(session.node);
+}
+
+void WriteRules::cut(const ModelSession& s, const Verdict& v) {
+  if (!s.rightful || s_.is_stranger(s.node) || excused(s)) return;
+  const NodeLedger& n = s_.told[s.node];
+  if (s_.stalled && s_.now() >= s_.published_at + seconds(4)) return;  // its last word expired
+  s_.fail("a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) + ": " + v.why +
+          ") although it was the rightful primary throughout; its last proof was asked for " +
+          seconds_of(s_.now() - n.proof_sent) + " ago and showed a read of the store " +
+          seconds_of(s_.now() - n.read_shown) + " ago");
+}
+
+}  // namespace pgsteer
