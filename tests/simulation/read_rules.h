@@ -31,6 +31,7 @@ class ReadRules {
   void check_silent(std::size_t listener, std::size_t i);
   void check_cut_off(std::size_t i);
   void check_promoted(std::size_t listener, std::size_t i);
+  bool diverged(const Report& r) const;
   bool fits(const ListenConfig& listen, std::size_t i) const;
   std::optional<std::size_t> leader() const;
   void violated(std::size_t listener, std::size_t i, const std::string& rule) const;

@@ -82,7 +82,7 @@ void RequestRules::asked_other(std::size_t i, ProbeKind kind) {
         std::exchange(a.list_due, s_.now() + seconds(25)) > s_.now()) {
       impolite(i, "for the members", gap);
     }
-    if (!first && calm_since_ != Instant{} && calm_since_ + seconds(3) < s_.now() - gap &&
+    if (!first && calm_since_ != Instant{} && calm() && calm_since_ + seconds(3) < s_.now() - gap &&
         gap < seconds(20)) {
       impolite(i, "for the members while all is well", gap);
     }
