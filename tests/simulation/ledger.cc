@@ -131,7 +131,8 @@ bool Scene::knows_ours() const {
     const Report& r = *told[i].report;
     const bool own =
         r.scope == cluster.scopes[0].name && r.system_identifier == cluster.scopes[0].identifier;
-    ++(own ? ours : others);
+    if (!own) ++others;
+    if (own && told[i].answers()) ++ours;
     leads |= own && told[i].answers() && r.leads();
   }
   if (2 * ours > size()) return leads;
