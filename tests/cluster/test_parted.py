@@ -51,7 +51,7 @@ def test_a_leader_without_the_store_is_followed_by_another(cluster, steer):
     """When it reaches the store again, Patroni 3.0.2 may take the key back (etcd3.py puts it unconditionally) and discard
     what the other wrote, through any proxy."""
     seen = run(cluster, steer, "partition-store")
-    assert seen["leader_moved"] != seen["abandoned"]
+    assert seen["leader_moved"] or seen["abandoned"]
     assert seen["closed_without_a_word"] == 0
     assert seen["rest_to_first_write_s"] < PROMPT
 
