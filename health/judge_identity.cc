@@ -81,10 +81,12 @@ void learn(JudgeContext& j) {
         "the configured nodes belong to different clusters, and it is not clear which one is "
         "meant: " +
         groups_text(j, groups);
+    ours.disputed = j.now;
     return;
   }
-  const bool alone =
-      ours.identifier.empty() && (2 * agree == nodes || j.now >= j.s.rounds.first + kMinorityWait);
+  const bool disputed = ours.disputed && j.now - *ours.disputed < j.config.health.identity_settle;
+  const bool waited = 2 * agree == nodes || j.now >= j.s.rounds.first + kMinorityWait;
+  const bool alone = ours.identifier.empty() && !disputed && waited;
   if (!majority && !alone) return;
   ours.scope = most->first.first;
   ours.identifier = most->first.second;

@@ -28,7 +28,12 @@ void note_timelines(JudgeContext& j) {
 
 void drop_primary(JudgeContext& j, Reason reason, const std::string& why) {
   const std::size_t i = j.s.primary->node;
-  j.node(i).primary = {std::nullopt, reason, why};
+  NodeState& n = j.node(i);
+  n.primary = {std::nullopt, reason, why};
+  // What its lease was good for is over.
+  n.lease.read_known = false;
+  n.lease.renewed_after.reset();
+  n.lease.proof_sent = Instant{};
   j.announce(TransitionKind::kLost, Severity::kWarn,
              j.name(i) + " is no longer the primary: " + why, i);
   j.s.primary.reset();

@@ -196,6 +196,7 @@ struct ClusterIdentity {
   std::string scope;       // Patroni's name of the cluster; empty: not told
   std::string identifier;  // database_system_identifier; empty: not known yet
   bool settled = false;    // false: learnt from too few nodes, may still turn out otherwise
+  std::optional<Instant> disputed;  // when nodes in sight last disagreed, and no majority decided
   // Another identifier that every node in sight shows, and since when.
   std::string next;
   Instant next_since{};

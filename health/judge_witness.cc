@@ -68,6 +68,11 @@ bool is_barred(const NodeState& n, Instant deadline) {
   return r.nofailover || (r.cluster_unlocked && n.reads.known && n.reads.before < deadline);
 }
 
+// Its last answer was that it neither leads nor takes writes.
+bool stepped_down(const NodeState& n) {
+  return n.rest.report && !n.rest.report->lease && !n.rest.report->writable();
+}
+
 bool shows_lease(const NodeState& n) {
   return is_fresh(n) && n.rest.report->lease && !n.rest.report->by_role();
 }
@@ -136,10 +141,15 @@ std::optional<std::size_t> lease_elsewhere(const JudgeState& s, std::size_t node
 // What was read may be a little old, in ZooKeeper for example: a node that has answered since and
 // does not show the lease outweighs it.
 std::optional<std::size_t> named_elsewhere(const JudgeContext& j, std::size_t node) {
+  // Nor does it count once somebody has read later that `node` is the leader.
+  Instant outdated = j.node(node).lease.proof_received;
+  for (const std::size_t i : witnesses(j, node)) {
+    outdated = std::max(outdated, j.node(i).store->sent);
+  }
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const StoreAnswer* answer = recent_answer(j, i, node);
     if (!answer || !answer->named || answer->leader == node) continue;
-    if (answer->sent <= j.node(node).lease.proof_received) continue;
+    if (answer->sent <= outdated) continue;
     if (!answer->leader && !answer->complete) continue;  // it may be `node` at a new address
     if (answer->leader) {
       const NodeState& named = j.node(*answer->leader);
@@ -226,13 +236,18 @@ void choose_witnessed(JudgeContext& j) {
     if (found.empty()) continue;
     const std::uint32_t timeline = s.nodes[found.front()].store->timeline;
     if (timeline == 0 || higher_timeline(j, i, timeline)) continue;
-    const bool before =
-        n.rest.report && n.primary.lost == Reason::kFenced && timeline >= s.timelines.highest;
+    // The key lives on for a while after a leader has stepped down. Only a promotion since
+    // outweighs what the node said itself.
+    if (stepped_down(n) && timeline <= n.rest.report->timeline) continue;
     const bool writable = n.database.writable_at && *n.database.writable_at > n.rest.failing_since;
-    const bool on_trial = found.size() < 2 && !before && !writable;
-    s.primary = CurrentPrimary{i, timeline, j.now, {}, false, on_trial};
+    s.primary = CurrentPrimary{i, timeline, j.now, {}, false, found.size() < 2 && !writable};
+    const Assessment assessed = assess_unproven(j, i);
+    if (assessed.lost) {
+      s.primary.reset();
+      continue;
+    }
+    s.primary->verdict = assessed.verdict;
     s.last_primary = i;
-    s.primary->verdict = assess_unproven(j, i).verdict;
     n.primary = {j.now, Reason::kNotPrimary, ""};
     j.announce(TransitionKind::kNewPrimary, Severity::kWarn,
                j.name(i) + " is the primary: " + s.primary->verdict.why, i);

@@ -57,8 +57,26 @@ TEST(JudgeWitness, ItIsAdmittedAgainAsSoonAsOneMemberNamesItAgain) {
   EXPECT_EQ(c.rw(0), "cut fenced");
   c.nodes[2].store_says = "pg-1";
   EXPECT_LE(c.run_until([&] { return c.admits(0); }, seconds(2)), milliseconds(450));
-  EXPECT_EQ(c.rw(0), "admit witnessed");
+  EXPECT_EQ(c.rw(0), "admit trial") << "it may have been restarted as a replica meanwhile";
   EXPECT_EQ(c.state.published.timeline, 5u);
+  c.nodes[1].store_says = "pg-1";
+  c.run(seconds(1));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+}
+
+TEST(JudgeWitness, AMemberThatNamesAnotherHungOneMovesThePrimary) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = c.nodes[2].store_says = "pg-1";
+  c.silence(0);
+  c.silence(1);
+  c.run(seconds(40));
+  ASSERT_EQ(c.rw(0), "admit witnessed");
+  c.nodes[2].store_says = "pg-2";
+  c.nodes[1].reply.timeline = 6;
+  c.run_until([&] { return c.admits(1); }, seconds(3));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+  EXPECT_EQ(c.rw(1), "admit trial");
 }
 
 // pgsteer itself stood still: what the witnesses said is old, and they have not been asked again.
@@ -73,6 +91,22 @@ TEST(JudgeWitness, AfterAStallTheyAreAskedBeforeAnybodyIsCut) {
   c.run(seconds(3));
   EXPECT_EQ(c.rw(0), "admit witnessed");
   EXPECT_EQ(c.count(TransitionKind::kLost), 0u);
+}
+
+// It lost the store and stepped down; its key is still there, and then its API hangs.
+TEST(JudgeWitness, ALeaderThatSteppedDownIsNotTakenBackForItsOldKey) {
+  Cluster c;
+  quiet(c);
+  for (auto& n : c.nodes) n.store_says = "pg-1";
+  c.answer(0, Cluster::replica(5));
+  c.run(seconds(2));
+  ASSERT_FALSE(c.primary());
+  c.silence(0);
+  c.run(seconds(10));
+  EXPECT_FALSE(c.primary());
+  for (auto& n : c.nodes) n.reply.timeline = 6;  // promoted meanwhile
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
 }
 
 TEST(JudgeWitness, ItIsNotAdmittedAgainWhileAnotherShowsTheLease) {
