@@ -49,6 +49,11 @@ DcsTimes careful_times(const JudgeState& s, const LeaseState& lease) {
   return t;
 }
 
+// The last thing that Patroni said of PostgreSQL is that it takes no writes.
+bool did_not_run(const NodeState& n) {
+  return n.rest.report && !n.rest.report->writable() && !n.rest.report->incomplete();
+}
+
 // The lease of the node may have passed on, and nobody speaks for it.
 Assessment assess_fenced(const JudgeContext& j, std::size_t i, Reason reason,
                          const std::string& silence) {
@@ -79,7 +84,9 @@ Verdict with_database(const JudgeContext& j, std::size_t i, Reason reason, const
   }
   switch (n.database.answer) {
     case DatabaseAnswer::kUnknown:
-      return {Admission::kAdmit, reason, why};
+      return did_not_run(n) ? Verdict{Admission::kDrain, Reason::kNotRunning,
+                                      why + "; PostgreSQL was " + n.rest.report->state_word}
+                            : Verdict{Admission::kAdmit, reason, why};
     case DatabaseAnswer::kAnswers:
       return {Admission::kAdmit, reason, why + "; PostgreSQL answers"};
     case DatabaseAnswer::kRefused:

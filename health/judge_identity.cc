@@ -103,15 +103,16 @@ std::string other_cluster(const JudgeContext& j, std::size_t i) {
   return text + "system identifier is " + r.system_identifier + ", ours is " + ours.identifier;
 }
 
-// The identifier that every node of our scope in sight shows, if one of them leads that was ours
-// before: a node that was a stranger from the start stays one. It also has to be the one that was
-// the primary last, or the nodes in sight are a majority: a single replica that was rebuilt from
+// The identifier that every node of our scope in sight shows, if one of them leads and most of them
+// were ours before: a node that was a stranger from the start stays one. The leader has to be the
+// last primary, or the nodes in sight are a majority: a single replica that was rebuilt from
 // another cluster by mistake is not believed while the others are out of sight. Otherwise empty.
 std::string common_identifier(const JudgeState& s) {
   std::string common;
   bool leads = false;
   bool last_leads = false;
   std::size_t in_sight = 0;
+  std::size_t known = 0;
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
     if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
@@ -120,11 +121,13 @@ std::string common_identifier(const JudgeState& s) {
     if (!common.empty() && common != r.system_identifier) return "";
     common = r.system_identifier;
     ++in_sight;
-    const bool leader = n.was_ours && r.leads() && !r.by_role();
+    known += n.was_ours ? 1 : 0;
+    const bool leader = r.leads() && !r.by_role();
     leads |= leader;
     last_leads |= leader && s.last_primary == i;
   }
-  return last_leads || (leads && 2 * in_sight > s.nodes.size()) ? common : "";
+  if (!leads || 2 * known <= in_sight) return "";
+  return last_leads || 2 * in_sight > s.nodes.size() ? common : "";
 }
 
 void follow_change(JudgeContext& j) {
@@ -148,6 +151,9 @@ void follow_change(JudgeContext& j) {
   ours.identifier = common;
   ours.next.clear();
   j.s.timelines = {};  // the new history counts from the beginning
+  for (NodeState& n : j.s.nodes) {
+    if (n.primary.lost == Reason::kForeign) n.primary = {};
+  }
 }
 
 }  // namespace

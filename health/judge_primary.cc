@@ -29,7 +29,10 @@ void note_timelines(JudgeContext& j) {
 void drop_primary(JudgeContext& j, Reason reason, const std::string& why) {
   const std::size_t i = j.s.primary->node;
   NodeState& n = j.node(i);
-  n.primary = {std::nullopt, reason, why};
+  // A node that others named, and that nobody ever saw writable, may have been a replica all the
+  // time.
+  const bool seen = j.s.primary->seen_writable;
+  n.primary = {std::nullopt, seen ? reason : Reason::kNotPrimary, seen ? why : ""};
   // What its lease was good for is over.
   n.lease.read_known = false;
   n.lease.renewed_after.reset();
@@ -46,7 +49,7 @@ void adopt_primary(JudgeContext& j, std::size_t i) {
   const std::string why = "has the lease and takes writes on " + on_timeline(timeline);
   const Verdict verdict{Admission::kAdmit, Reason::kPrimary, why};
   s.last_primary = i;
-  s.primary = CurrentPrimary{i, timeline, j.now, verdict, true, false};
+  s.primary = CurrentPrimary{i, timeline, j.now, verdict, true, false, true};
   s.suspicion.futile = 0;
   n.primary = {j.now, Reason::kNotPrimary, ""};
   if (timeline != 0 && timeline < s.timelines.highest) {
@@ -124,9 +127,10 @@ bool is_unreliable(const JudgeContext& j, std::size_t i) {
 // A session that could write, a second witness or Patroni itself end the trial.
 void end_trial(JudgeContext& j) {
   CurrentPrimary& p = *j.s.primary;
-  if (!p.on_trial) return;
   const NodeState& n = j.node(p.node);
   const bool wrote = n.database.writable_at && *n.database.writable_at >= p.since;
+  p.seen_writable |= wrote;
+  if (!p.on_trial) return;
   if (wrote || is_fresh(n) || witnesses(j, p.node).size() > 1) p.on_trial = false;
 }
 
@@ -149,6 +153,7 @@ void assess_primary(JudgeContext& j) {
   const bool admits = verdict.admission == Admission::kAdmit;
   p.verdict = verdict;
   p.proven = proven;
+  p.seen_writable |= proven;
   if (admitted && !admits) {
     j.announce(TransitionKind::kHeld, Severity::kWarn,
                j.name(i) + " takes no new sessions: " + verdict.why, i);

@@ -162,9 +162,10 @@ struct CurrentPrimary {
   std::size_t node = 0;
   std::uint32_t timeline = 0;
   Instant since{};
-  Verdict verdict;        // for listeners that route to the primary
-  bool proven = false;    // by the last attempt
-  bool on_trial = false;  // only one member has named it, and no session has found it writable
+  Verdict verdict;             // for listeners that route to the primary
+  bool proven = false;         // by the last attempt
+  bool on_trial = false;       // only one member has named it, and no session has found it writable
+  bool seen_writable = false;  // by Patroni or by a session
 };
 
 // Whom GET /cluster goes to next: a member that reads in the store who the leader is.

@@ -240,9 +240,10 @@ void choose_witnessed(JudgeContext& j) {
     // outweighs what the node said itself.
     if (stepped_down(n) && timeline <= n.rest.report->timeline) continue;
     const bool writable = n.database.writable_at && *n.database.writable_at > n.rest.failing_since;
-    s.primary = CurrentPrimary{i, timeline, j.now, {}, false, found.size() < 2 && !writable};
+    s.primary =
+        CurrentPrimary{i, timeline, j.now, {}, false, found.size() < 2 && !writable, writable};
     const Assessment assessed = assess_unproven(j, i);
-    if (assessed.lost) {
+    if (assessed.verdict.admission != Admission::kAdmit) {
       s.primary.reset();
       continue;
     }

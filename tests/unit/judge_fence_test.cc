@@ -125,6 +125,21 @@ TEST(JudgeFence, ALeaseThatWasNotShownBeforeWasRenewedSince) {
   EXPECT_GE(until_cut(c), milliseconds(26'000));
 }
 
+// With the lease and stopping, it takes no new sessions; that Patroni falls silent changes nothing.
+TEST(JudgeFence, SilenceDoesNotMakeAStoppedDatabaseRun) {
+  Cluster c;
+  quiet(c);
+  c.answer(0, Cluster::without_query(true, State::kCrashed, "crashed", Role::kPrimary));
+  c.run(seconds(30));
+  EXPECT_EQ(c.rw(0), "drain not_running");
+  c.nodes[0].database = DatabaseAnswer::kUnknown;
+  c.silence(0, DatabaseAnswer::kUnknown);
+  for (int i = 0; i < 40; ++i) {
+    c.run(milliseconds(100));
+    EXPECT_FALSE(c.admits(0));
+  }
+}
+
 TEST(JudgeFence, ReadsThatMayHaveBeenMissedCountByLoopWait) {
   Cluster c;
   quiet(c);

@@ -64,6 +64,24 @@ TEST(JudgeWitness, ItIsAdmittedAgainAsSoonAsOneMemberNamesItAgain) {
   EXPECT_EQ(c.rw(0), "admit witnessed");
 }
 
+// Its Patroni took the key and hangs, its PostgreSQL is still in recovery: reads there are right.
+TEST(JudgeWitness, ANodeThatNobodySawWritableKeepsItsReads) {
+  Cluster c;
+  quiet(c);
+  c.answer(0, Cluster::replica(5));
+  c.run(seconds(1));
+  c.silence(1);
+  for (auto& n : c.nodes) n.store_says = "pg-2";
+  c.nodes[1].reply.timeline = 6;
+  c.run_until([&] { return c.admits(1); }, seconds(10));
+  ASSERT_EQ(c.primary(), 1u);
+  c.step({SuspicionEvidence{{1, SuspicionKind::kInHotStandby}}});
+  for (auto& n : c.nodes) n.store_says = "nobody";
+  c.run(seconds(5));
+  ASSERT_FALSE(c.primary());
+  EXPECT_EQ(c.verdict(kReadOnly, 1).admission, Admission::kDrain) << c.ro(1);
+}
+
 TEST(JudgeWitness, AMemberThatNamesAnotherHungOneMovesThePrimary) {
   Cluster c;
   quiet(c);
