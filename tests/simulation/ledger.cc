@@ -47,6 +47,7 @@ void note_leader(NodeLedger& n, const LeaderEvidence& e, Instant read_shown) {
   n.failures = 0;
   n.incomplete = e.report.incomplete() ? n.incomplete + 1 : 0;
   n.report = e.report;
+  if (n.first_identifier.empty()) n.first_identifier = e.report.system_identifier;
   n.sent = e.sent;
   n.received = e.received;
   n.database = DatabaseAnswer::kUnknown;
@@ -114,6 +115,14 @@ void Scene::published(const Topology& t, bool renewed) {
   } else if (!unserved) {
     unserved = now();
   }
+}
+
+bool Scene::contested() const {
+  if (knows_ours()) return false;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (told[i].report && is_stranger(i)) return true;
+  }
+  return false;
 }
 
 bool Scene::may_decide() const {

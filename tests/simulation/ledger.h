@@ -23,6 +23,7 @@ struct NodeLedger {
   Outcome last = Outcome::kAnswered;
   std::optional<Report> report;  // the last answer
   Instant sent{}, received{};    // of that answer
+  std::string first_identifier;  // that it showed
   unsigned incomplete = 0;       // answers in a row whose query had failed
 
   // The slot of its REST API.
@@ -99,6 +100,8 @@ struct Scene {
   bool is_stranger(std::size_t i) const {
     return cluster.nodes[i].scope != 0 || cluster.nodes[i].system_identifier == "666";
   }
+  // A node of another cluster has said that it leads, and none of ours does now.
+  bool contested() const;
   // Enough nodes have answered to tell whose cluster it is; fewer decide after a while.
   bool may_decide() const;
   // Those of our cluster are the majority, or alone, and one of them leads.

@@ -191,8 +191,7 @@ void RecordRules::check_alarms(const JudgeState& state) {
   if (state.alarms.size() != alarms_) s_.fail("the alarms are not those that were announced");
   for (std::size_t i = 0; i < s_.size(); ++i) {
     const NodeLedger& n = s_.told[i];
-    const bool foreign = s_.topology.generation != 0 &&
-                         s_.topology.pools[kReadWrite].by_node[i].reason == Reason::kForeign;
+    const bool foreign = is_foreign(state, state.nodes[i]);
     const bool alarm = state.alarms.contains(AlarmKey{AlarmKind::kForeign, i});
     if (n.answers() && s_.topology.generation != 0 && foreign != alarm) {
       s_.fail("the alarm about another cluster's node does not fit " + model_name(i));

@@ -22,12 +22,13 @@ Span WriteRules::longest_ttl() const {
 
 // From a read of the store to the fence deadline.
 Span WriteRules::shortest_lease(bool failsafe, bool two_reads) const {
-  const auto of = [&](const DcsTimes& t) {
-    if (failsafe) return t.ttl - t.loop_wait - t.retry_timeout;
-    return two_reads ? t.ttl : t.ttl - t.loop_wait;
-  };
-  return std::min({of(s_.cluster.scopes[0].times), of(s_.believed), of(s_.believed_before)}) -
-         s_.config.health.clock_margin;
+  const DcsTimes& now = s_.cluster.scopes[0].times;
+  const DcsTimes &told = s_.believed, &before = s_.believed_before;
+  const Span ttl = std::min({now.ttl, told.ttl, before.ttl});
+  const Span loop = std::max({now.loop_wait, told.loop_wait, before.loop_wait});
+  const Span retry = std::max({now.retry_timeout, told.retry_timeout, before.retry_timeout});
+  const Span lease = failsafe ? ttl - loop - retry : two_reads ? ttl : ttl - loop;
+  return lease - s_.config.health.clock_margin;
 }
 
 // The moment from which the node may have no sessions any more, if nothing but its silence is
@@ -56,7 +57,8 @@ Instant WriteRules::fence_bound(std::size_t i) const {
   if (w.last_hung + seconds(3) >= lost) lost += seconds(2);
   const Span silence =
       2 * s_.config.health.interval + s_.config.health.timeout + milliseconds(500) + kReply;
-  Instant bound = std::max(lost, told.proof_received + silence) + kGrain;
+  // After a stall nothing is cut before the nodes have had the time to answer.
+  Instant bound = std::max({lost, told.proof_received + silence, s_.resumed + silence}) + kGrain;
   // A checker that stands still cuts nothing: its last word expires.
   if (s_.stalled) bound = std::max(bound, s_.published_at + s_.least_validity() + kGrain);
   return bound;
@@ -66,6 +68,7 @@ Instant WriteRules::fence_bound(std::size_t i) const {
 void WriteRules::check_writes(std::size_t i, bool open, bool live) {
   const Watch& w = watch_[i];
   if (!w.wrong.since || (!open && !live)) return;
+  if (s_.is_stranger(i) && !s_.knows_ours()) return;
   const Instant now = s_.now();
   const auto late = [&](const char* why, Instant deadline) {
     if (now <= deadline) return;
@@ -124,7 +127,7 @@ void WriteRules::check_service(std::size_t i, bool open) {
 void WriteRules::check_support(std::size_t i, bool open) {
   const Watch& w = watch_[i];
   if (open || !w.witnessed.since || eclipsed(i)) return;
-  if (!accepted()) return;
+  if (!accepted() || s_.contested()) return;
   if (last_primary_ != i && !w.named) return;  // a trial: it takes a session to confirm it
   const Instant from = std::max(*w.witnessed.since, s_.started);
   if (s_.now() - from < kFound + 2 * s_.config.health.timeout) return;
@@ -188,7 +191,8 @@ void WriteRules::cut(const ModelSession& s, const Verdict& v) {
   s_.fail("a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) + ": " + v.why +
           ") although it was the rightful primary throughout; its last proof was asked for " +
           seconds_of(s_.now() - n.proof_sent) + " ago and showed a read of the store " +
-          seconds_of(s_.now() - n.read_shown) + " ago");
+          seconds_of(s_.now() - n.read_shown) + " ago; it may be fenced in " +
+          seconds_of(earliest_fence(s.node) - s_.now()));
 }
 
 }  // namespace pgsteer

@@ -87,7 +87,9 @@ void WriteRules::update(std::size_t i) {
     // While no primary is admitted, the nodes are asked more often.
     w.serves.must_be_known = s_.learning(i, s_.now(), s_.hunting_step(i));
   }
-  bool agreed = rightful && prompt && lease;
+  // A leader that never was ours, as far as this pgsteer was told, stays a stranger.
+  bool agreed =
+      rightful && prompt && lease && s_.told[i].first_identifier != c.scopes[0].identifier;
   for (std::size_t k = 0; k < s_.size(); ++k) agreed &= s_.prompt(k) && !c.foreign(k);
   stand(w.agreed, agreed, i);
   update_support(i);
@@ -105,6 +107,7 @@ bool WriteRules::accepts(std::size_t k) const {
 bool WriteRules::hangs(std::size_t i) const {
   const ModelNode& n = s_.cluster.nodes[i];
   if (s_.prompt(i) || !n.on || n.frozen || n.tls_faults > 0) return false;
+  if (s_.reaches_rest(i) && n.rest == RestMode::kRefusing) return false;
   if (!s_.reaches_rest(i)) return true;
   return n.patroni == PatroniLife::kSuspended || n.patroni == PatroniLife::kShuttingDown ||
          (n.patroni == PatroniLife::kRunning &&
@@ -155,7 +158,8 @@ void WriteRules::update_support(std::size_t i) {
   }
   const bool hung = hangs(i);
   const bool port = s_.port_answers(i);
-  const bool refused = n.patroni == PatroniLife::kDead || n.rest == RestMode::kRefusing;
+  const bool refused =
+      s_.reaches_rest(i) && (n.patroni == PatroniLife::kDead || n.rest == RestMode::kRefusing);
   if (!refused && !s_.prompt(i)) w.last_hung = now;
   if (backed) w.last_backed = now;
   if (says_paused) w.last_paused = now;
