@@ -214,7 +214,7 @@ void Faults::pause(std::size_t node, bool stops) {
 void Faults::foreign_node(std::size_t node) {
   if (cluster_.nodes[node].scope != 0 || profile_.cluster.nodes < 3) return;
   for (std::size_t i = 0; i < cluster_.nodes.size(); ++i) {
-    if (cluster_.nodes[i].system_identifier == "666") return cluster_.reinitialise(i, false);
+    if (cluster_.nodes[i].strange) return cluster_.reinitialise(i, false);
   }
   if (cluster_.serves_rest(node)) cluster_.reinitialise(node, true);
 }

@@ -82,6 +82,7 @@ struct ModelNode {
   std::uint64_t behind = 0;  // bytes that it replays behind its upstream
   std::optional<std::size_t> upstream;
   std::string system_identifier;
+  bool strange = false;  // has, or is about to get, another cluster's data
 
   // Tags.
   std::optional<std::string> noloadbalance;  // as JSON

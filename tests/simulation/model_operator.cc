@@ -47,6 +47,7 @@ void ModelCluster::reinitialise(std::size_t i, bool foreign_now) {
   if (n.busy || (n.system_identifier == scope(i).identifier && n.writable())) return;
   say(i, foreign_now ? "is built anew, with another cluster's data" : "is built anew");
   n.busy = true;
+  n.strange = foreign_now;
   if (dead) {
     n.patroni = PatroniLife::kRunning;
     n.unanswered = 0;

@@ -85,7 +85,9 @@ void ModelSessions::seek(ModelSession& s) {
   s.timeline = topology_.timeline;
   s.bound = agenda_.now();
   s.rightful = s.replica = true;
-  s.of_primary = topology_.primary == s.node;
+  const Reason reason = pool[s.node].reason;
+  s.of_primary =
+      topology_.primary == s.node || reason == Reason::kPrimary || reason == Reason::kFallback;
   if (on_bound) on_bound(s);
   Span takes = dice_.skewed(milliseconds(1), milliseconds(50));
   if (reach(s.node) == ModelCluster::Connect::kTimedOut) {

@@ -145,12 +145,14 @@ void ReadRules::decided() {
   }
   for (std::size_t l = 0; l < s_.config.listen.size(); ++l) {
     if (s_.config.listen[l].to == Target::kPrimary) continue;
-    bool replica = false, stand_in = false;
+    bool replica = false, stand_in = false, needless = false;
     for (std::size_t i = 0; i < s_.size(); ++i) {
       const Verdict& v = s_.topology.pools[l].by_node[i];
       const bool admits = v.admission == Admission::kAdmit;
       replica |= admits && v.reason != Reason::kFallback;
-      stand_in |= admits && v.reason == Reason::kFallback;
+      const bool fallback = admits && v.reason == Reason::kFallback;
+      stand_in |= fallback;
+      needless |= fallback && s_.told[i].answers();
       if (!s_.topology.first_round_done) {
         if (admits) violated(l, i, "not enough nodes have been checked");
         continue;
@@ -161,7 +163,7 @@ void ReadRules::decided() {
       check_promoted(l, i);
     }
     const ListenConfig& listen = s_.config.listen[l];
-    if (stand_in && (replica || !listen.fallback_to_primary)) {
+    if (needless && (replica || !listen.fallback_to_primary)) {
       s_.fail("a leader takes reads of " + listen.name + " without being needed for them");
     }
     if (listen.fallback_to_primary && !replica && !stand_in && s_.topology.primary &&

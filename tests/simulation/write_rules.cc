@@ -156,6 +156,12 @@ void WriteRules::update_support(std::size_t i) {
     perhaps &= is_barred(k, i, false) || c.foreign(k);
     blind &= !accepts(k) || o.tls_faults > 0;
   }
+  // With every other Patroni dead, as it seems, its own last word counts.
+  bool refused_all = s_.told[i].report && s_.told[i].report->pause;
+  for (std::size_t k = 0; k < s_.size(); ++k) {
+    refused_all &= k == i || c.foreign(k) || s_.told[k].last == Outcome::kRefused;
+  }
+  says_paused |= refused_all;
   const bool hung = hangs(i);
   const bool port = s_.port_answers(i);
   const bool refused =
