@@ -59,7 +59,8 @@ void ReadRules::check_answer(std::size_t l, std::size_t i) {
   if (!n.answers() || !admits) return;
   const Report& r = *n.report;
   const bool stays = r.incomplete() && n.incomplete < 2;
-  if (r.incomplete() && n.incomplete >= 2 && s_.topology.primary != i) {
+  if (r.incomplete() && n.incomplete >= 2 && s_.topology.primary != i &&
+      v.reason != Reason::kFallback) {
     violated(l, i, "its query of PostgreSQL fails again and again");
   }
   if (stays || s_.topology.primary == i) return;

@@ -186,6 +186,8 @@ bool WriteRules::excused(const ModelSession& session) const {
 
 void WriteRules::cut(const ModelSession& s, const Verdict& v) {
   if (!s.rightful || s_.is_stranger(s.node) || excused(s)) return;
+  // The cluster was replaced, and the session came before pgsteer knew.
+  if (v.reason == Reason::kForeign && !accepted()) return;
   const NodeLedger& n = s_.told[s.node];
   if (s_.stalled && s_.now() >= s_.published_at + seconds(4)) return;  // its last word expired
   s_.fail("a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) + ": " + v.why +
