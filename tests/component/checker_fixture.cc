@@ -23,22 +23,31 @@ FakePort::~FakePort() {
   stopping_ = true;
   ::shutdown(fd_, SHUT_RDWR);
   thread_.join();
+  thaw();
   ::close(fd_);
 }
 
+void FakePort::thaw() {
+  frozen_ = false;
+  const std::lock_guard lock(mutex_);
+  for (int fd : kept_) ::close(fd);
+  kept_.clear();
+}
+
 void FakePort::run() {
-  std::vector<int> kept;
   for (;;) {
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0 || stopping_) {
       if (fd >= 0) ::close(fd);
       break;
     }
-    ++connections_;
     if (frozen_) {
-      kept.push_back(fd);
+      const std::lock_guard lock(mutex_);
+      kept_.push_back(fd);
+      ++connections_;
       continue;
     }
+    ++connections_;
     char packet[8];
     if (::recv(fd, packet, sizeof packet, MSG_WAITALL) == 8) {
       ++ssl_requests_;
@@ -47,7 +56,6 @@ void FakePort::run() {
     }
     ::close(fd);
   }
-  for (int fd : kept) ::close(fd);
 }
 
 }  // namespace pgsteer

@@ -35,6 +35,7 @@ class FakePort {
   unsigned ssl_requests() const { return ssl_requests_; }
   unsigned connections() const { return connections_; }
   void freeze() { frozen_ = true; }
+  void thaw();  // closes what it accepted while frozen
 
  private:
   void run();
@@ -44,14 +45,17 @@ class FakePort {
   std::uint16_t port_ = 0;
   std::atomic<bool> stopping_ = false, frozen_ = false;
   std::atomic<unsigned> ssl_requests_ = 0, connections_ = 0;
+  std::mutex mutex_;
+  std::vector<int> kept_;  // accepted while frozen
   std::thread thread_;
 };
 
 // A checker with any number of fakes, and the last topology that it published.
 class CheckerTest : public testing::Test {
  protected:
-  void build(std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) {
+  // Adds `count` nodes.
+  void build(std::size_t count) {
+    for (std::size_t i = rest.size(), end = i + count; i < end; ++i) {
       rest.push_back(std::make_unique<FakePatroni>());
       database.push_back(std::make_unique<FakePort>('N'));
       NodeConfig node;
@@ -81,6 +85,7 @@ class CheckerTest : public testing::Test {
     output.cluster = [this](ClusterViewPtr v) {
       std::lock_guard lock(mutex);
       view = std::move(v);
+      ++views;
       changed.notify_all();
     };
     output.event = [this](EventView e) {
@@ -129,6 +134,7 @@ class CheckerTest : public testing::Test {
   std::condition_variable changed;
   TopologyPtr topology;
   ClusterViewPtr view;
+  unsigned views = 0;  // that it has published
   steady_clock::time_point published;
   std::vector<std::uint64_t> generations;
   std::vector<EventView> events;

@@ -57,7 +57,7 @@ TEST_F(CheckerNamesTest, ARequestWaitsForTheFirstLookup) {
   ASSERT_TRUE(eventually([&] { return event("in trouble"); }));
   EXPECT_EQ(rest[0]->asked("/leader"), 0u);
   names->set(true, here);
-  ASSERT_TRUE(eventually([&] { return leads(0); }));
+  ASSERT_TRUE(eventually([&] { return leads(0); }, milliseconds(400))) << "it did not wake up";
   EXPECT_EQ(last_topology()->nodes[0].addresses.front().text(),
             "127.0.0.1:" + std::to_string(database[0]->port()));
 }
@@ -74,6 +74,23 @@ TEST_F(CheckerNamesTest, ALookupThatHangsIsAFailedCheck) {
   EXPECT_LT(took, seconds(5)) << "it slept beyond the deadline";
   EXPECT_EQ(last_view()->nodes[0].last_check_result, "pg-1.test does not resolve");
   EXPECT_GE(last_view()->nodes[0].check_seconds, 0.4);
+}
+
+TEST_F(CheckerNamesTest, ALookupThatHangsDelaysNoOtherNode) {
+  build_named();
+  config.nodes[0].host = "127.0.0.1";
+  build(1);  // and a second one without a name
+  config.health.timeout = seconds(60);
+  names->set(false, {});
+  start();
+  ASSERT_TRUE(eventually([&] { return view->nodes[1].checks_total >= 5; }));
+  EXPECT_EQ(last_view()->nodes[0].checks_total, 0u);
+}
+
+TEST_F(CheckerNamesTest, EachFailedLookupIsACheckThatObserversSee) {
+  build_named();
+  start();
+  ASSERT_TRUE(eventually([&] { return view->nodes[0].checks_failed >= 5; }));
 }
 
 TEST_F(CheckerNamesTest, NamesAreLookedUpAgainWhileHunting) {
@@ -95,7 +112,7 @@ TEST_F(CheckerNamesTest, NoNameIsLookedUpAgainWhileThePrimaryStands) {
   ASSERT_TRUE(eventually([&] { return leads(0) && !view->hunting; }));
   const auto lookups = names->ended();
   const auto checks = last_view()->nodes[0].checks_total;
-  ASSERT_TRUE(eventually([&] { return view->nodes[0].checks_total >= checks + 8; }));
+  ASSERT_TRUE(eventually([&] { return view->nodes[0].checks_total >= checks + 13; }));
   EXPECT_LE(names->ended(), lookups + 1);
 }
 
@@ -126,19 +143,24 @@ TEST_F(CheckerNamesTest, ANewAddressReplacesTheOldOne) {
 
 TEST_F(CheckerNamesTest, ANameOfOneNodeIsNotTakenForAnother) {
   build(2);
+  config.nodes[0].host = "pg-1.test";
   config.nodes[1].host = "pg-2.test";
-  config.nodes[1].rest = rest[1]->url("pg-2.test");
-  lookup = [](const std::string& name) {
-    return name == "pg-2.test" ? std::vector{*numeric_address("127.0.0.1")}
-                               : std::vector<Address>{};
+  config.nodes[1].rest = rest[1]->url("rest-2.test");
+  lookup = [](const std::string& name) -> std::vector<Address> {
+    if (name == "pg-1.test") return {*numeric_address("127.0.0.1")};
+    if (name == "pg-2.test") return {*numeric_address("127.0.0.2")};
+    return {*numeric_address("127.0.0.1")};
   };
   rest[1]->lead(4);
   start();
-  ASSERT_TRUE(eventually([&] { return leads(1) && view->nodes[0].last_check_result == "503"; }));
+  ASSERT_TRUE(eventually([&] {
+    return leads(1) && view->nodes[0].last_check_result == "503" &&
+           !topology->nodes[0].addresses.empty() && !topology->nodes[1].addresses.empty();
+  }));
   EXPECT_EQ(last_topology()->nodes[0].addresses.front().text(),
             "127.0.0.1:" + std::to_string(database[0]->port()));
   EXPECT_EQ(last_topology()->nodes[1].addresses.front().text(),
-            "127.0.0.1:" + std::to_string(database[1]->port()));
+            "127.0.0.2:" + std::to_string(database[1]->port()));
 }
 
 }  // namespace

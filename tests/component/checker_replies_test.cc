@@ -1,5 +1,5 @@
 // The checker thread and the replies other than GET /leader: understood, used, and their failure
-// blocks nothing. Then what it does with what the workers report.
+// blocks nothing.
 #include "tests/component/checker_fixture.h"
 
 namespace pgsteer {
@@ -73,51 +73,6 @@ TEST_F(CheckerRepliesTest, AStoreThatNamesNobodyKeepsNobody) {
   rest[0]->set_mode(Mode::kSilent);
   ASSERT_TRUE(eventually([&] { return reason(0) == Reason::kFenced; }));
   EXPECT_GE(rest[1]->asked("/cluster"), 2u) << "the failed one blocked the next";
-}
-
-TEST_F(CheckerRepliesTest, AHungPortIsFoundWithinItsDeadline) {
-  build(2);
-  rest[0]->lead(4);
-  start();
-  ASSERT_TRUE(eventually([&] { return leads(0) && view->nodes[0].tls == TlsAnswer::kNo; }));
-  database[0]->freeze();
-  rest[0]->refuse();
-  const auto began = steady_clock::now();
-  ASSERT_TRUE(eventually([&] { return view->nodes[0].database_answer == DatabaseAnswer::kHung; }));
-  const auto took = steady_clock::now() - began;
-  EXPECT_GE(took, milliseconds(500));
-  EXPECT_LT(took, seconds(3));
-}
-
-TEST_F(CheckerRepliesTest, WhatWorkersCutIsAnEvent) {
-  build(1);
-  rest[0]->lead(4);
-  start();
-  ASSERT_TRUE(eventually([&] { return leads(0); }));
-  WorkerReport nothing;
-  nothing.held = 1;
-  checker->report(nothing);
-  WorkerReport cut;
-  cut.cut = 3;
-  cut.cut_told = 2;
-  checker->report(cut);
-  ASSERT_TRUE(eventually([&] { return event("ended 3 sessions (2 were told why)"); }));
-  EXPECT_EQ(event("ended 3 sessions")->severity, Severity::kWarn);
-  EXPECT_FALSE(event("ended 0"));
-}
-
-TEST_F(CheckerRepliesTest, AFinishedFailoverIsAnEvent) {
-  build(2);
-  config.health.interval = seconds(60);  // nothing else wakes the checker
-  rest[0]->lead(4);
-  start();
-  ASSERT_TRUE(eventually([&] { return leads(0) && view->nodes[1].last_check_result == "503"; }));
-  rest[0]->follow(4);
-  rest[1]->lead(5);
-  checker->suspect({0, SuspicionKind::kShuttingDown});
-  ASSERT_TRUE(eventually([&] { return leads(1); }));
-  ASSERT_TRUE(eventually([&] { return event("failover pg-1 -> pg-2 finished"); }));
-  ASSERT_TRUE(eventually([&] { return view->failovers.size() == 1; }));
 }
 
 }  // namespace
