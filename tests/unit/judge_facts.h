@@ -38,6 +38,7 @@ class JudgeFacts : public testing::Test {
     n.rest.report_sent = ago(age);
     n.rest.report_received = ago(age) + milliseconds(1);
     n.lease.replies = report.lease ? 2 : 0;
+    n.lease.since = n.rest.report_received;
     n.pause.known = true;
     n.pause.paused = report.pause;
     return n;
@@ -79,6 +80,42 @@ class JudgeFacts : public testing::Test {
   Config config;
   JudgeState state;
   Instant now = Instant{} + std::chrono::hours(1);
+};
+
+// One call of judge_primary(), and what it says of each node.
+class PrimaryRules : public JudgeFacts {
+ protected:
+  void decide() {
+    JudgeContext j = context();
+    judge_primary(j);
+    alarms = j.alarms;
+    told = j.out.transitions;
+  }
+  std::string verdict(std::size_t i) { return Cluster::words(primary_verdict(context(), i)); }
+  std::optional<std::size_t> primary() const {
+    return state.primary ? std::optional(state.primary->node) : std::nullopt;
+  }
+  bool alarmed(AlarmKind kind) const { return alarms.contains(AlarmKey{kind}); }
+  const Transition* find(TransitionKind kind) const {
+    for (const Transition& t : told) {
+      if (t.kind == kind) return &t;
+    }
+    return nullptr;
+  }
+  void settle_fence(Instant t) {
+    for (NodeState& n : state.nodes) {
+      n.lease.read_known = true;
+      n.lease.renewed_after = t - state.settings.times.ttl + config.health.clock_margin;
+    }
+  }
+  static Report standby_leader() {
+    Report r = Cluster::promoting(5);
+    r.role = Role::kStandbyLeader;
+    return r;
+  }
+
+  Alarms alarms;
+  std::vector<Transition> told;
 };
 
 }  // namespace pgsteer

@@ -5,121 +5,6 @@
 namespace pgsteer {
 namespace {
 
-using std::chrono::hours;
-
-// What the replies of node 1 say about the reads of the store by its Patroni.
-class NoteLease : public JudgeFacts {
- protected:
-  // Sent at `at`, received 10 ms later.
-  void reply(milliseconds at, std::optional<std::int64_t> read, std::optional<std::int64_t> date) {
-    Report r = Cluster::leader(5);
-    r.dcs_last_seen = read;
-    r.date = date;
-    JudgeContext j = context();
-    note_lease(j, state.nodes[1],
-               LeaderEvidence{1, begin + at, begin + at + milliseconds(10), std::move(r)});
-  }
-
-  const Instant begin = now;
-  LeaseState& lease = state.nodes[1].lease;
-};
-
-TEST_F(NoteLease, EachReplyIsAProof) {
-  reply(seconds(1), std::nullopt, std::nullopt);
-  EXPECT_EQ(lease.proof_sent, begin + seconds(1));
-  EXPECT_EQ(lease.proof_received, begin + milliseconds(1'010));
-  EXPECT_FALSE(lease.read_known);
-}
-
-TEST_F(NoteLease, AFirstReadWithoutADateMayBeOfAnyAge) {
-  reply(seconds(1), 100, std::nullopt);
-  EXPECT_FALSE(lease.read_known);
-}
-
-TEST_F(NoteLease, TheDateTellsTheAgeOfTheRead) {
-  reply(seconds(1), 100, 103);
-  EXPECT_TRUE(lease.read_known);
-  EXPECT_EQ(lease.read_value, 100);
-  EXPECT_EQ(lease.read_before, begin + milliseconds(1'010));
-  EXPECT_EQ(lease.read_after, begin + seconds(1) - seconds(4)) << "both are cut to whole seconds";
-  EXPECT_FALSE(lease.renewed_after);
-}
-
-TEST_F(NoteLease, ADateBeforeTheReadMeansNow) {
-  reply(seconds(1), 100, 50);
-  EXPECT_EQ(lease.read_after, begin + seconds(1));
-}
-
-TEST_F(NoteLease, AgesEndAfterADay) {
-  reply(seconds(1), 100, 10'000'000);
-  EXPECT_EQ(lease.read_after, begin + seconds(1) - hours(24));
-}
-
-TEST_F(NoteLease, AReadThatMovesIsYoungerThanTheRequestBefore) {
-  reply(seconds(1), 100, 100);
-  reply(seconds(3), 103, std::nullopt);
-  EXPECT_EQ(lease.read_value, 103);
-  EXPECT_EQ(lease.read_after, begin + seconds(1));
-  EXPECT_EQ(lease.read_before, begin + milliseconds(3'010));
-}
-
-TEST_F(NoteLease, TheSameReadKeepsItsFirstMoment) {
-  reply(seconds(1), 100, 100);
-  reply(seconds(3), 100, std::nullopt);
-  EXPECT_EQ(lease.read_before, begin + milliseconds(1'010));
-  EXPECT_EQ(lease.read_after, begin + seconds(1) - seconds(1));
-}
-
-TEST_F(NoteLease, TheReadBeforeIsTheOneThatRenewed) {
-  reply(seconds(1), 100, 100);
-  const Instant older = lease.read_after;
-  reply(seconds(3), 102, 102);
-  EXPECT_EQ(lease.renewed_after, older);
-  EXPECT_EQ(lease.older_before, begin + milliseconds(1'010));
-}
-
-// Nobody looked for longer than a loop: a read may have been missed, but not by more than a loop.
-TEST_F(NoteLease, AfterAGapTheLastLoopRenewed) {
-  const auto loop = state.settings.times.loop_wait;
-  reply(seconds(1), 100, 100);
-  const Instant older = lease.read_after;
-  reply(seconds(1) + loop - milliseconds(10), 110, 110);  // received just in time
-  EXPECT_EQ(lease.renewed_after, older);
-  const Instant before = lease.read_after;
-  reply(seconds(40), 139, 139);
-  EXPECT_EQ(lease.renewed_after, lease.read_after - loop);
-  EXPECT_GT(*lease.renewed_after, before);
-}
-
-TEST_F(NoteLease, AfterAGapTheKnownReadMayBeTheLaterOne) {
-  const auto loop = state.settings.times.loop_wait;
-  reply(seconds(1), 100, 100);
-  const Instant older = lease.read_after;
-  reply(seconds(1) + loop, 101, std::nullopt);  // surely after the first request alone
-  EXPECT_EQ(lease.renewed_after, older);
-}
-
-TEST_F(NoteLease, WhoOutlivesTheOldReadHasRenewedSince) {
-  const DcsTimes& t = state.settings.times;
-  reply(seconds(1), 100, 100);
-  reply(seconds(3), 102, 102);
-  const auto older = lease.renewed_after;
-  const milliseconds end = milliseconds(1'010) + t.retry_timeout + t.ttl;
-  reply(end, 102, std::nullopt);
-  EXPECT_EQ(lease.renewed_after, older);
-  reply(end + milliseconds(1), 102, std::nullopt);
-  EXPECT_EQ(lease.renewed_after, lease.read_after);
-}
-
-TEST_F(NoteLease, WithoutTheReadNothingIsKnown) {
-  reply(seconds(1), 100, 100);
-  reply(seconds(3), 102, 102);
-  ASSERT_TRUE(lease.renewed_after);
-  reply(seconds(4), std::nullopt, 103);
-  EXPECT_FALSE(lease.read_known);
-  EXPECT_FALSE(lease.renewed_after);
-}
-
 class FenceDeadline : public JudgeFacts {
  protected:
   FenceDeadline() {
@@ -321,6 +206,13 @@ TEST_F(AssessUnproven, OneFailureAloneNeverCuts) {
   state.nodes[1].rest.failures = 0;
   is_late(kLate);
   EXPECT_EQ(found(), "drain silent") << "only this one is late";
+}
+
+TEST_F(AssessUnproven, AfterAStallOfTheCheckerItIsHeldForAMoment) {
+  state.grace_until = now + milliseconds(1);
+  EXPECT_EQ(found(), "drain orphaned");
+  state.grace_until = now;
+  EXPECT_EQ(found(), "cut fenced, lost");
 }
 
 TEST_F(AssessUnproven, ADenialCutsAtOnce) {

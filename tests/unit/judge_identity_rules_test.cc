@@ -88,6 +88,7 @@ TEST_F(LearnIdentity, NotOfAMajorityWhileAnotherGroupLeads) {
   decide();
   EXPECT_EQ(ours().identifier, "");
   EXPECT_TRUE(alarmed(AlarmKind::kIdentity));
+  EXPECT_FALSE(state.nodes[0].was_ours) << "not decided yet";
 }
 
 TEST_F(LearnIdentity, OfAMajorityThatLeadsItself) {

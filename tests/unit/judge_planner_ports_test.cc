@@ -73,6 +73,7 @@ TEST_F(PortChecks, OfANodeWhoseQueryFailsOrIsLate) {
   n.rest.in_flight = false;
   n.rest.incomplete_replies = 1;
   n.rest.leader_sent = now;
+  n.rest.failing_since = ago(seconds(60));
   EXPECT_TRUE(is_asked(0, milliseconds(500)));
 }
 

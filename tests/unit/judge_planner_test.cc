@@ -55,6 +55,32 @@ TEST_F(Planner, TheFirstRoundIsAtOnceAndRemembered) {
   EXPECT_EQ(state.rounds.first, ago(seconds(2)));
 }
 
+TEST_F(Planner, TheSecondRoundWaits) {
+  state.rounds.number = 1;
+  plan();
+  EXPECT_TRUE(requests.empty());
+}
+
+TEST_F(Planner, ARoundOfAHuntWakesForTheNext) {
+  unproven();
+  hangs(1);
+  hunting(seconds(1));
+  round_is_due();
+  plan();
+  EXPECT_EQ(asked(ProbeKind::kLeader), (Nodes{0, 1, 2}));
+  EXPECT_EQ(wakes_in(), milliseconds(100));
+}
+
+TEST_F(Planner, ASlowHuntThatIsFastAgainBringsTheNextRoundForward) {
+  unproven();
+  hangs(1);
+  hunting(milliseconds(0));
+  state.rounds.began = ago(milliseconds(50));
+  state.rounds.next = now + milliseconds(450);
+  plan();
+  EXPECT_EQ(round_in(), milliseconds(50));
+}
+
 TEST_F(Planner, HuntsWhileThePrimaryIsInQuestion) {
   plan();
   EXPECT_FALSE(state.rounds.hunting);

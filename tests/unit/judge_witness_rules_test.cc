@@ -94,9 +94,9 @@ TEST_F(NamedElsewhere, OnlyAnotherNode) {
 
 TEST_F(NamedElsewhere, ForTwoSeconds) {
   answers(2, Cluster::replica(5), seconds(3));
-  reads_store(0, 2, kWitnessFresh);
+  reads_store(0, 2, seconds(2));
   EXPECT_EQ(found(), 0u);
-  reads_store(0, 2, kWitnessFresh + milliseconds(1));
+  reads_store(0, 2, milliseconds(2'001));
   EXPECT_FALSE(found());
 }
 
@@ -155,9 +155,9 @@ TEST_F(Witnesses, TheLatestAnswerDecides) {
 }
 
 TEST_F(Witnesses, ForTwoSeconds) {
-  reads_store(0, 1, kWitnessFresh);
+  reads_store(0, 1, seconds(2));
   EXPECT_EQ(found().size(), 1u);
-  reads_store(0, 1, kWitnessFresh + milliseconds(1));
+  reads_store(0, 1, milliseconds(2'001));
   EXPECT_TRUE(found().empty());
 }
 
