@@ -48,7 +48,8 @@ def summarize(records, readers, fault_at, old, new, found, visible_until, lost, 
             "fault_to_new_leader_s": asked - fault_at,
             "rest_uncertainty_s": asked - previous,
             "rest_to_first_write_s": after[0] - asked if after else None,
-            "old_leader_wrote_for_s": max(0.0, last_old - fault_at) if last_old else 0.0,
+            # One that leads again afterwards has written then.
+            "old_leader_wrote_for_s": None if abandoned else max(0.0, last_old - fault_at) if last_old else 0.0,
             "stale_writes": sum(1 for done, at in rows if at == old and asked < done < visible_until),
         }
     return seen
