@@ -31,13 +31,15 @@ def session_steer(cluster):
         yield steer
 
 
-def run(cluster, steer, fault, **more):
+def run(cluster, steer, fault, changes=1, **more):
+    """`changes`: how often the leader may change; each writer may lose its session as often."""
     seen = drill.run_round(cluster, steer, fault, **more)
     print(seen)
     assert (seen["lost"], seen["stale_reads"], seen["stale_writes"], seen["served_again"]) == (0, 0, 0, True)
-    assert set(seen["connect_errors"]) <= ({"57P01", "57P03"} if seen["abandoned"] else {"57P03"})
-    # Each writer loses its session once at most for each change of the leader.
-    assert sum(seen["session_errors"].values()) <= (16 if seen["abandoned"] else 8)
+    assert sum(seen["session_errors"].values()) <= 8 * changes
+    # A second change may end a login of the first. libpq 15 counts connect_timeout=10 in whole seconds of the clock, so
+    # it may fire just before `hold` ends.
+    assert set(seen["connect_errors"]) <= {"57P03", "timeout"} | ({"57P01"} if changes > 1 else set())
     return seen
 
 
@@ -50,8 +52,7 @@ def test_clients_do_not_notice(cluster, steer, fault):
 def test_a_leader_without_the_store_is_followed_by_another(cluster, steer):
     """When it reaches the store again, Patroni 3.0.2 may take the key back (etcd3.py puts it unconditionally) and discard
     what the other wrote, through any proxy."""
-    seen = run(cluster, steer, "partition-store")
-    assert seen["leader_moved"] or seen["abandoned"]
+    seen = run(cluster, steer, "partition-store", changes=2)
     assert seen["closed_without_a_word"] == 0
     assert seen["rest_to_first_write_s"] < PROMPT
 
