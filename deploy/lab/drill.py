@@ -39,6 +39,8 @@ def run_round(cluster, proxy, name, writers=8, say=lambda text: None, lasts=None
     lost = clients.lost_rows(cluster, group.records, run)
     after, written = cluster.wait_leader(), seen.pop("written")
     abandoned = seen["new"] if written and not timeline.includes(after, *written) else None
+    if written and after is leader and after.status()["timeline"] > written[0]:
+        seen["visible_until"] = 0.0  # Patroni promoted the old leader again: it is no deposed one
     seen |= report.summarize(group.records, readers, seen.pop("fault_at"), leader.address, seen.pop("new"),
                              seen.pop("found"), seen.pop("visible_until"), lost, abandoned)
     seen["leader_moved"] = after is not leader
