@@ -54,6 +54,16 @@ bool did_not_run(const NodeState& n) {
   return n.rest.report && !n.rest.report->writable() && !n.rest.report->incomplete();
 }
 
+// It was in recovery when Patroni last said, and nothing says that it was promoted since. A standby
+// answers on its port as well as a primary does.
+bool was_in_recovery(const JudgeContext& j, std::size_t i) {
+  const NodeState& n = j.node(i);
+  if (!n.rest.report || !n.rest.report->in_recovery()) return false;
+  const bool wrote = n.database.writable_at && *n.database.writable_at > n.rest.report_received;
+  const bool newer = j.is_primary(i) && j.s.primary->timeline > n.rest.report->timeline;
+  return !wrote && !newer;
+}
+
 // The lease of the node may have passed on, and nobody speaks for it.
 Assessment assess_fenced(const JudgeContext& j, std::size_t i, Reason reason,
                          const std::string& silence) {
@@ -88,6 +98,7 @@ Verdict with_database(const JudgeContext& j, std::size_t i, Reason reason, const
                                       why + "; PostgreSQL was " + n.rest.report->state_word}
                             : Verdict{Admission::kAdmit, reason, why};
     case DatabaseAnswer::kAnswers:
+      if (was_in_recovery(j, i)) break;
       return {Admission::kAdmit, reason, why + "; PostgreSQL answers"};
     case DatabaseAnswer::kRefused:
       return {Admission::kDrain, Reason::kDown, why + "; PostgreSQL's port refuses connections"};
@@ -97,7 +108,7 @@ Verdict with_database(const JudgeContext& j, std::size_t i, Reason reason, const
       return {Admission::kDrain, Reason::kSilent,
               why + "; PostgreSQL accepts connections and does not answer"};
   }
-  return {Admission::kDrain, Reason::kUnknown, why};
+  return {Admission::kDrain, Reason::kNotRunning, why + "; PostgreSQL was in recovery"};
 }
 
 // Patroni read the store after the last request that showed an older read was sent, and before the

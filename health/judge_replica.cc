@@ -217,7 +217,8 @@ void apply_fallback(const Listener& l, Pool& pool) {
   const JudgeState& s = l.j.s;
   for (std::size_t i = 0; i < pool.by_node.size(); ++i) {
     const bool primary = l.j.is_primary(i) && s.primary->verdict.admission == Admission::kAdmit;
-    if (!primary && !leads_standbys(s, s.nodes[i])) continue;
+    const bool standby = leads_standbys(s, s.nodes[i]) && s.nodes[i].rest.report->in_recovery();
+    if (!primary && !standby) continue;
     pool.by_node[i] = any ? drain(Reason::kStandIn, "is the primary; a replica takes the reads")
                           : Verdict{Admission::kAdmit, Reason::kFallback,
                                     "is the primary; takes reads because no replica can"};

@@ -57,7 +57,7 @@ class JudgeFacts : public testing::Test {
   NodeState& leads(std::size_t i, milliseconds age = seconds(4)) {
     NodeState& n = answers(i, Cluster::leader(5), age);
     state.primary = CurrentPrimary{
-        i, 5, ago(seconds(60)), {Admission::kAdmit, Reason::kPrimary, ""}, true, false};
+        i, 5, ago(seconds(60)), {Admission::kAdmit, Reason::kPrimary, ""}, true, false, true};
     n.lease.proof_sent = ago(age);
     n.lease.proof_received = ago(age) + milliseconds(1);
     n.primary.since = ago(seconds(60));
@@ -65,7 +65,11 @@ class JudgeFacts : public testing::Test {
   }
   // The answer of GET /cluster by node `i`, sent `age` ago: the store names `leader`.
   StoreAnswer& reads_store(std::size_t i, std::optional<std::size_t> leader, milliseconds age) {
-    state.nodes[i].store = StoreAnswer{ago(age), true, leader, false, 5};
+    StoreAnswer& answer = state.nodes[i].store.emplace();
+    answer.sent = ago(age);
+    answer.named = answer.complete = true;
+    answer.leader = leader;
+    answer.timeline = 5;
     return *state.nodes[i].store;
   }
   static Report foreign(Report r) {

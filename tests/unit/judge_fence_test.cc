@@ -140,6 +140,17 @@ TEST(JudgeFence, SilenceDoesNotMakeAStoppedDatabaseRun) {
   }
 }
 
+TEST(JudgeFence, APromotionThatFallsSilentIsNotTakenForDone) {
+  Cluster c;
+  quiet(c);
+  c.answer(0, Cluster::promoting(5));
+  for (std::size_t i : {1u, 2u}) c.nodes[i].reply.nofailover = true;
+  c.run(seconds(30));
+  c.silence(0);
+  c.run(seconds(30));
+  EXPECT_EQ(c.rw(0), "drain not_running") << "PostgreSQL answers, but as a standby does";
+}
+
 TEST(JudgeFence, ReadsThatMayHaveBeenMissedCountByLoopWait) {
   Cluster c;
   quiet(c);

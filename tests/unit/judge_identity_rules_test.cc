@@ -26,7 +26,7 @@ class IdentityRules : public JudgeFacts {
     r.role = Role::kStandbyLeader;
     return r;
   }
-  const Identity& ours() const { return state.identity; }
+  const ClusterIdentity& ours() const { return state.identity; }
 
   Alarms alarms;
   std::vector<Transition> told;

@@ -173,6 +173,16 @@ TEST(JudgeReplica, NotStreamingDrainsWhereTheVersionTells) {
   EXPECT_EQ(c.ro(2), "admit replica");
 }
 
+TEST(JudgeReplica, AStandbyLeaderThatDoesNotRunTakesNoReads) {
+  Cluster c;
+  c.config.listen[kReadOnly].fallback_to_primary = true;
+  c.answer(0, Cluster::without_query(true, State::kStopping, "stopping", Role::kStandbyLeader));
+  c.refuse(1);
+  c.refuse(2);
+  c.run(seconds(5));
+  EXPECT_NE(c.verdict(kReadOnly, 0).admission, Admission::kAdmit);
+}
+
 TEST(JudgeReplica, NothingFallsBackBeforeAnythingIsKnown) {
   Cluster c;
   c.config.listen[kReadOnly].fallback_to_primary = true;
