@@ -257,6 +257,17 @@ TEST(JudgeWitness, WithoutAnAnswerItIsFenced) {
   EXPECT_LE(until_cut(c), milliseconds(2'300));
 }
 
+TEST(JudgeWitness, AMemberThatIsBeingRebuiltIsNone) {
+  Cluster c;
+  quiet(c);
+  c.nodes[1].store_says = "pg-1";
+  c.nodes[2].store_says = "nobody";  // of the other cluster, for which it is rebuilt
+  c.answer(2, Cluster::without_query(false, State::kBootstrap, "creating replica", Role::kReplica));
+  c.silence(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+}
+
 TEST(JudgeWitness, OneOfTwoWitnessesIsEnough) {
   Cluster c;
   quiet(c);
