@@ -33,10 +33,12 @@ void drop_primary(JudgeContext& j, Reason reason, const std::string& why) {
   // time.
   const bool seen = j.s.primary->seen_writable;
   n.primary = {std::nullopt, seen ? reason : Reason::kNotPrimary, seen ? why : ""};
-  // What its lease was good for is over.
-  n.lease.read_known = false;
-  n.lease.renewed_after.reset();
-  n.lease.proof_sent = Instant{};
+  if (!is_fresh(n) || !n.rest.report->lease) {
+    // What its lease was good for is over.
+    n.lease.read_known = false;
+    n.lease.renewed_after.reset();
+    n.lease.proof_sent = Instant{};
+  }
   j.announce(TransitionKind::kLost, Severity::kWarn,
              j.name(i) + " is no longer the primary: " + why, i);
   j.s.primary.reset();

@@ -53,16 +53,16 @@ void note_members(JudgeContext& j, const std::vector<std::optional<std::size_t>>
   }
 }
 
-// Not one that is being rebuilt, perhaps for another cluster: its store may be another one, too.
-bool is_member(const JudgeState& s, const NodeState& n) {
-  if (is_foreign(s, n)) return false;
-  return !n.rest.report || n.rest.report->state == State::kRunning || n.rest.report->incomplete();
+// Perhaps for another cluster: what it reads in its store speaks against nobody.
+bool is_rebuilt(const NodeState& n) {
+  return n.rest.report && n.rest.report->state != State::kRunning && !n.rest.report->incomplete();
 }
 
 // The node's answer of GET /cluster, if it counts now and does not come from `about` itself.
 const StoreAnswer* recent_answer(const JudgeContext& j, std::size_t i, std::size_t about) {
   const NodeState& n = j.node(i);
-  if (i == about || !n.store || !is_member(j.s, n)) return nullptr;
+  if (i == about || !n.store || is_foreign(j.s, n)) return nullptr;
+  if (n.store->leader != about && is_rebuilt(n)) return nullptr;
   return j.now - n.store->sent <= kWitnessFresh ? &*n.store : nullptr;
 }
 

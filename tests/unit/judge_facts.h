@@ -70,7 +70,7 @@ class JudgeFacts : public testing::Test {
     answer.named = answer.complete = true;
     answer.leader = leader;
     answer.timeline = 5;
-    return *state.nodes[i].store;
+    return answer;
   }
   static Report foreign(Report r) {
     r.system_identifier = "7002";

@@ -71,6 +71,7 @@ class Maintenance : public JudgeFacts {
     fails(1, Outcome::kSilent, 2);
     says(0, false, false);
     says(2, false, false);
+    state.paused = true;
   }
   // Node `i` answers as a replica. `known`: it says whether the cluster is paused.
   NodeState& says(std::size_t i, bool known, bool paused) {
@@ -119,6 +120,9 @@ TEST_F(Maintenance, ItsLastWordStandsWhileAllOtherPatronisAreDown) {
   EXPECT_FALSE(found()) << "two members answer and do not say so";
   nobody_else_can_be_asked();
   EXPECT_TRUE(found());
+  state.paused = false;
+  EXPECT_FALSE(found()) << "another one has said otherwise since";
+  state.paused = true;
   state.nodes[1].pause = {false, false};
   EXPECT_FALSE(found());
 }

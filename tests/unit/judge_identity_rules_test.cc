@@ -123,6 +123,22 @@ TEST_F(LearnIdentity, FewerAfterThreeSeconds) {
   EXPECT_FALSE(ours().settled);
 }
 
+TEST_F(LearnIdentity, AfterADisagreementFewerHaveToSettle) {
+  config.health.identity_settle = seconds(30);
+  state.rounds.first = ago(seconds(9));
+  answers(0, of(Cluster::leader(5), "7001"));
+  answers(1, of(Cluster::leader(5), "7002"));
+  decide();
+  EXPECT_EQ(ours().disputed, now);
+  fails(1, Outcome::kSilent, 1);
+  now += seconds(30) - milliseconds(1);
+  decide();
+  EXPECT_EQ(ours().identifier, "");
+  now += milliseconds(1);
+  decide();
+  EXPECT_EQ(ours().identifier, "7001");
+}
+
 TEST_F(LearnIdentity, FewerDoNotReplaceWhatWasBelieved) {
   state.identity.identifier = "7001";
   answers(0, of(Cluster::leader(5), "7002"));
@@ -284,11 +300,14 @@ TEST_F(FollowIdentity, AnotherScopeHasNoSay) {
   EXPECT_EQ(ours().next, "") << "it may be ours";
 }
 
-TEST_F(FollowIdentity, OnlyIfOneLeadsThatWasOurs) {
+TEST_F(FollowIdentity, OnlyIfOneLeadsAndMostWereOurs) {
   state.nodes[1].was_ours = false;
   decide();
+  EXPECT_EQ(ours().next, "9009");
+  state.nodes[2].was_ours = false;
+  decide();
   EXPECT_EQ(ours().next, "");
-  state.nodes[1].was_ours = true;
+  for (NodeState& n : state.nodes) n.was_ours = true;
   answers(1, by_role(of(Cluster::leader(1), "9009")));
   decide();
   EXPECT_EQ(ours().next, "");

@@ -147,12 +147,33 @@ TEST_F(NoteCluster, WhomTheStoreNames) {
 TEST_F(NoteCluster, TheMembers) {
   reply({member("pg-1"), member("pg-2", "leader"), member("other")});
   EXPECT_TRUE(state.members.known);
-  EXPECT_TRUE(state.members.strangers);
+  EXPECT_EQ(state.members.strangers, 1u);
   EXPECT_EQ(state.members.by_node, (std::vector<bool>{true, true, false}));
+  EXPECT_FALSE(answer->complete);
   EXPECT_EQ(state.members.due, now + seconds(30));
   reply({member("pg-3")});
-  EXPECT_FALSE(state.members.strangers);
+  EXPECT_EQ(state.members.strangers, 0u);
   EXPECT_EQ(state.members.by_node, (std::vector<bool>{false, false, true}));
+}
+
+TEST_F(NoteCluster, AMemberKeepsItsNodeAndEachNodeHasOne) {
+  ClusterMember m = member("a", "leader");
+  m.host = "10.0.0.2";
+  m.port = 5432;
+  reply({m});
+  EXPECT_EQ(answer->leader, 1u) << "by its address";
+  EXPECT_EQ(state.nodes[1].member, "a");
+  m.host = "10.0.0.3";
+  reply({m});
+  EXPECT_EQ(answer->leader, 1u) << "by its name, at a new address";
+  ClusterMember other = member("b");
+  other.host = "10.0.0.2";
+  other.port = 5432;
+  reply({other, m});
+  EXPECT_EQ(answer->leader, 1u);
+  EXPECT_EQ(state.members.strangers, 1u) << "the old address belongs to nobody";
+  reply({member("pg-1"), member("a"), member("pg-3")});
+  EXPECT_TRUE(answer->complete);
 }
 
 TEST_F(NoteCluster, AFailureProvesNothing) {
@@ -173,6 +194,74 @@ TEST_F(NoteCluster, NorDoesAForeignNodeOrAnOlderAnswer) {
   answers(0, foreign(Cluster::replica(5)));
   reply({member("pg-2", "leader")}, milliseconds(1));
   EXPECT_EQ(answer->leader, 2u);
+}
+
+class NamesNode : public JudgeFacts {
+ protected:
+  NamesNode() {
+    config.nodes[1].host = "pg-2.example";
+    config.nodes[1].port = 6000;
+    config.nodes[1].rest = "http://pg-2.example:9008";
+    member.name = "m2";
+  }
+  bool found() { return names_node(config, state, member, 1); }
+
+  ClusterMember member;
+};
+
+TEST_F(NamesNode, ByTheNameThatItReportsItself) {
+  answers(1, Cluster::replica(5)).rest.report->patroni_name = "m2";
+  EXPECT_TRUE(found());
+  state.nodes[1].rest.report->patroni_name = "m3";
+  EXPECT_FALSE(found());
+  member.name = "pg-2";
+  member.api_url = "http://pg-2.example:9008/patroni";
+  EXPECT_FALSE(found()) << "its own word stands against name and address";
+}
+
+TEST_F(NamesNode, ByItsApi) {
+  answers(1, Cluster::replica(5));  // before 3.2 it does not tell its name
+  for (const char* url : {"http://pg-2.example:9008/patroni", "http://pg-2.example:9008",
+                          "https://pg-2.example:9008/x/y"}) {
+    member.api_url = url;
+    EXPECT_TRUE(found()) << url;
+  }
+  for (const char* url :
+       {"http://pg-2.example:8008/patroni", "http://xg-2.example:9008", "", "x"}) {
+    member.api_url = url;
+    EXPECT_FALSE(found()) << url;
+  }
+}
+
+TEST_F(NamesNode, ByHostAndPort) {
+  member.host = "pg-2.example";
+  member.port = 6000;
+  EXPECT_TRUE(found());
+  member.port = 6001;
+  EXPECT_FALSE(found());
+  member.port = 6000;
+  member.host = "pg-3.example";
+  EXPECT_FALSE(found());
+}
+
+TEST_F(NamesNode, ByAnAddressOfItsHost) {
+  state.nodes[1].addresses = {with_port(*numeric_address("10.0.0.7"), 6000),
+                              with_port(*numeric_address("fd00::7"), 6000)};
+  member.port = 6000;
+  for (const char* host : {"10.0.0.7", "fd00::7"}) {
+    member.host = host;
+    EXPECT_TRUE(found()) << host;
+  }
+  for (const char* host : {"10.0.0.8", "fd00::8", "0.0.0.7"}) {
+    member.host = host;
+    EXPECT_FALSE(found()) << host;
+  }
+}
+
+TEST_F(NamesNode, ByTheConfiguredName) {
+  EXPECT_FALSE(found());
+  member.name = "pg-2";
+  EXPECT_TRUE(found());
 }
 
 // No primary, and Patroni hangs on node 1, which members name.
@@ -232,18 +321,20 @@ TEST_F(ChooseWitnessed, WithoutATrialIfASessionCouldWriteSince) {
   EXPECT_EQ(chosen(), "pg-2 admit witnessed");
 }
 
-TEST_F(ChooseWitnessed, WithoutATrialIfItWasFencedOnThisTimeline) {
-  const auto lost = [&](Reason reason, bool known, std::uint32_t highest) {
-    node.primary.lost = reason;
-    node.rest.report.reset();
-    if (known) node.rest.report = Cluster::leader(5);
-    state.timelines.highest = highest;
-    return chosen();
-  };
-  EXPECT_EQ(lost(Reason::kFenced, true, 5), "pg-2 admit witnessed");
-  EXPECT_EQ(lost(Reason::kFenced, true, 6), "pg-2 admit trial");
-  EXPECT_EQ(lost(Reason::kFenced, false, 5), "pg-2 admit trial");
-  EXPECT_EQ(lost(Reason::kLostRole, true, 5), "pg-2 admit trial");
+TEST_F(ChooseWitnessed, NotOneThatHasSteppedDownSince) {
+  node.rest.report = Cluster::replica(5);
+  EXPECT_EQ(chosen(), "nobody");
+  state.nodes[0].store->timeline = 6;
+  EXPECT_EQ(chosen(), "pg-2 admit trial") << "it was promoted since";
+  state.nodes[0].store->timeline = 5;
+  node.rest.report = Cluster::promoting(5);
+  EXPECT_EQ(chosen(), "nobody") << "it was in recovery, and has not been promoted since";
+  state.nodes[0].store->timeline = 6;
+  EXPECT_EQ(chosen(), "pg-2 admit trial");
+  state.nodes[0].store->timeline = 5;
+  node.rest.report = Cluster::leader(5);
+  node.rest.report->lease = false;
+  EXPECT_EQ(chosen(), "pg-2 admit trial") << "it took writes";
 }
 
 TEST_F(ChooseWitnessed, NobodyWhileAnotherShowsTheLease) {
@@ -287,7 +378,7 @@ TEST_F(ChooseWitnessed, OnlyOnAKnownTimelineThatIsTheHighestInSight) {
 }
 
 TEST_F(ChooseWitnessed, OneThatHangsAndIsNotNamedIsPassedOver) {
-  hangs(2);
+  hangs(2).rest.report = Cluster::leader(5);
   reads_store(0, 2, seconds(1));
   EXPECT_EQ(chosen(), "pg-3 admit trial");
 }

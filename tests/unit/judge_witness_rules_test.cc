@@ -88,6 +88,8 @@ TEST_F(NamedElsewhere, OnlyAnotherNode) {
   EXPECT_FALSE(found());
   reads_store(0, std::nullopt, seconds(1));
   EXPECT_EQ(found(), 0u) << "a member that is not configured";
+  reads_store(0, std::nullopt, seconds(1)).complete = false;
+  EXPECT_FALSE(found()) << "it may be the primary at another address";
   reads_store(0, std::nullopt, seconds(1)).named = false;
   EXPECT_FALSE(found()) << "there is no leader key";
 }
@@ -105,6 +107,16 @@ TEST_F(NamedElsewhere, AfterTheLastProofAlone) {
   state.nodes[1].lease.proof_received = ago(seconds(1));
   EXPECT_FALSE(found());
   state.nodes[1].lease.proof_received = ago(milliseconds(1'001));
+  EXPECT_EQ(found(), 0u);
+}
+
+TEST_F(NamedElsewhere, NotIfAMemberHasReadOtherwiseSince) {
+  reads_store(0, std::nullopt, seconds(1));
+  reads_store(2, 1, seconds(1));
+  EXPECT_EQ(found(), 0u) << "of two at once, the first one counts";
+  reads_store(2, 1, milliseconds(999));
+  EXPECT_FALSE(found());
+  reads_store(2, 1, milliseconds(1'001));
   EXPECT_EQ(found(), 0u);
 }
 
@@ -269,14 +281,18 @@ TEST_F(HasHeir, WhoeverIsOutOfSightOrNoReplica) {
 }
 
 TEST_F(HasHeir, AMemberThatIsNotConfigured) {
-  state.members = {true, true, {true, true, true}, {}};
+  state.members = {true, 1, {true, true, true}, {}};
   EXPECT_TRUE(found());
-  state.members.strangers = false;
+  state.members.strangers = 0;
   EXPECT_FALSE(found());
+  state.members = {true, 1, {true, false, true}, {}};
+  EXPECT_FALSE(found()) << "it may be the primary at another address";
+  state.members.strangers = 2;
+  EXPECT_TRUE(found());
 }
 
 TEST_F(HasHeir, NoNodeThatIsNoMember) {
-  state.members = {true, false, {true, true, true}, {}};
+  state.members = {true, 0, {true, true, true}, {}};
   fails(0, Outcome::kSilent, 1);
   EXPECT_TRUE(found());
   state.members.by_node[0] = false;
@@ -294,7 +310,7 @@ TEST_F(HasHeir, WithoutOtherNodesOnlyIfTheMembersAreNotKnown) {
   answers(0, foreign(Cluster::replica(5)));
   answers(2, foreign(Cluster::replica(5)));
   EXPECT_TRUE(found());
-  state.members = {true, false, {false, true, false}, {}};
+  state.members = {true, 0, {false, true, false}, {}};
   EXPECT_FALSE(found());
 }
 
@@ -321,74 +337,6 @@ TEST_F(IsUncheckable, IfTlsFailsWhereverItIsTried) {
 TEST_F(IsUncheckable, AndOnTheNodeItself) {
   fails(1, Outcome::kRefused, 2, 2);
   EXPECT_FALSE(found());
-}
-
-class NamesNode : public JudgeFacts {
- protected:
-  NamesNode() {
-    config.nodes[1].host = "pg-2.example";
-    config.nodes[1].port = 6000;
-    config.nodes[1].rest = "http://pg-2.example:9008";
-    member.name = "m2";
-  }
-  bool found() { return names_node(config, state, member, 1); }
-
-  ClusterMember member;
-};
-
-TEST_F(NamesNode, ByTheNameThatItReportsItself) {
-  answers(1, Cluster::replica(5)).rest.report->patroni_name = "m2";
-  EXPECT_TRUE(found());
-  state.nodes[1].rest.report->patroni_name = "m3";
-  EXPECT_FALSE(found());
-  member.name = "pg-2";
-  member.api_url = "http://pg-2.example:9008/patroni";
-  EXPECT_FALSE(found()) << "its own word stands against name and address";
-}
-
-TEST_F(NamesNode, ByItsApi) {
-  answers(1, Cluster::replica(5));  // before 3.2 it does not tell its name
-  for (const char* url : {"http://pg-2.example:9008/patroni", "http://pg-2.example:9008",
-                          "https://pg-2.example:9008/x/y"}) {
-    member.api_url = url;
-    EXPECT_TRUE(found()) << url;
-  }
-  for (const char* url :
-       {"http://pg-2.example:8008/patroni", "http://xg-2.example:9008", "", "x"}) {
-    member.api_url = url;
-    EXPECT_FALSE(found()) << url;
-  }
-}
-
-TEST_F(NamesNode, ByHostAndPort) {
-  member.host = "pg-2.example";
-  member.port = 6000;
-  EXPECT_TRUE(found());
-  member.port = 6001;
-  EXPECT_FALSE(found());
-  member.port = 6000;
-  member.host = "pg-3.example";
-  EXPECT_FALSE(found());
-}
-
-TEST_F(NamesNode, ByAnAddressOfItsHost) {
-  state.nodes[1].addresses = {with_port(*numeric_address("10.0.0.7"), 6000),
-                              with_port(*numeric_address("fd00::7"), 6000)};
-  member.port = 6000;
-  for (const char* host : {"10.0.0.7", "fd00::7"}) {
-    member.host = host;
-    EXPECT_TRUE(found()) << host;
-  }
-  for (const char* host : {"10.0.0.8", "fd00::8", "0.0.0.7"}) {
-    member.host = host;
-    EXPECT_FALSE(found()) << host;
-  }
-}
-
-TEST_F(NamesNode, ByTheConfiguredName) {
-  EXPECT_FALSE(found());
-  member.name = "pg-2";
-  EXPECT_TRUE(found());
 }
 
 }  // namespace
