@@ -35,8 +35,12 @@ void Invariants::deciding(const Decision& decision) {
     if (t.kind != TransitionKind::kSuspicion || t.by_judge) continue;
     scene_.suspected = scene_.now();
     NodeLedger& n = scene_.told[*t.node];
-    const bool ended = t.text.find(to_string(SuspicionKind::kServerEnded)) != std::string::npos;
-    if (!ended && n.perhaps_turned_away == scene_.now()) n.turned_away = scene_.now();
+    bool away = false;
+    for (const SuspicionKind kind : {SuspicionKind::kConnectRefused, SuspicionKind::kShuttingDown,
+                                     SuspicionKind::kInHotStandby}) {
+      away |= t.text.find(to_string(kind)) != std::string::npos;
+    }
+    if (away) n.turned_away = scene_.now();
   }
   requests_.deciding(decision);
 }

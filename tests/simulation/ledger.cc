@@ -125,10 +125,14 @@ bool Scene::contested() const {
   return false;
 }
 
-bool Scene::may_decide() const {
+bool Scene::majority() const {
   std::size_t answering = 0;
   for (const NodeLedger& n : told) answering += n.answers() ? 1 : 0;
-  if (2 * answering > size()) return true;
+  return 2 * answering > size();
+}
+
+bool Scene::may_decide() const {
+  if (majority()) return true;
   return first_answer != Instant{} && now() - first_answer >= seconds(4) + interval();
 }
 

@@ -103,6 +103,7 @@ struct Scene {
   // A node of another cluster has said that it leads, and none of ours does now.
   bool contested() const;
   // Enough nodes have answered to tell whose cluster it is; fewer decide after a while.
+  bool majority() const;
   bool may_decide() const;
   // Those of our cluster are the majority, or alone, and one of them leads.
   bool knows_ours() const;

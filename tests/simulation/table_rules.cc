@@ -83,7 +83,7 @@ void TableRules::check_claims() {
     best = i;
   }
   if (claims_there != 1 || late(best) || strangers) return;
-  if (!s_.topology.primary && !s_.may_decide()) return;
+  if (!s_.topology.primary && !s_.majority()) return;
   const auto primary = s_.topology.primary;
   const bool above = !primary || primary == best || s_.topology.timeline < highest;
   const bool turned_away = s_.now() - s_.told[best].perhaps_turned_away <= seconds(1);
