@@ -145,7 +145,7 @@ void WriteRules::update_support(std::size_t i) {
     const bool answers = s_.prompt(k);
     const ModelNode& o = c.nodes[k];
     if (!c.foreign(k)) {
-      witnesses += answers && c.reaches_store(k) ? 1 : 0;
+      witnesses += answers && c.reaches_store(k) && o.postgres == PostgresLife::kRunning ? 1 : 0;
       member = true;
       paused &= answers && o.paused_view && !c.shows_lease(k);
       backed |= answers && c.shows_failsafe(k);
