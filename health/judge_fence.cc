@@ -154,7 +154,7 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
   if (l.renewed_after && outlived) l.renewed_after = std::max(*l.renewed_after, l.read_after);
   // Patroni believes in its lease from the moment at which it has written the key.
   if (const auto denied = std::exchange(l.denied, std::nullopt)) {
-    l.renewed_after = std::max(l.renewed_after.value_or(*denied), *denied);
+    l.renewed_after = std::max(l.renewed_after.value_or(l.read_after - t.loop_wait), *denied);
   }
 }
 

@@ -66,6 +66,11 @@ const StoreAnswer* recent_answer(const JudgeContext& j, std::size_t i, std::size
   return j.now - n.store->sent <= kWitnessFresh ? &*n.store : nullptr;
 }
 
+bool is_of_another_scope(const JudgeState& s, const NodeState& n) {
+  return is_foreign(s, n) && !n.rest.report->scope.empty() &&
+         n.rest.report->scope != s.identity.scope;
+}
+
 // A replica in sight that has not got the lease, and cannot get it: it never may, or it has lost
 // the store and last read it while the key was good.
 bool is_barred(const NodeState& n, Instant deadline) {
@@ -211,7 +216,9 @@ bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
   bool others = !list.known;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.node(i);
-    if (i == node || is_foreign(j.s, n)) continue;
+    if (i == node || is_of_another_scope(j.s, n)) continue;
+    // Built anew in our scope, after pg_upgrade for example: it may lead.
+    if (is_foreign(j.s, n)) return true;
     const bool member = !list.known || list.by_node[i] || is_fresh(n);
     if (member && !is_barred(n, deadline)) return true;
     others = false;

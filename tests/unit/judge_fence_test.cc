@@ -151,6 +151,21 @@ TEST(JudgeFence, APromotionThatFallsSilentIsNotTakenForDone) {
   EXPECT_EQ(c.rw(0), "drain not_running") << "PostgreSQL answers, but as a standby does";
 }
 
+TEST(JudgeFence, ADenialOfLongAgoDoesNotShortenIt) {
+  Cluster c;
+  Report r = Cluster::replica(5);
+  c.answer(0, r);
+  c.run(seconds(5));
+  c.silence(0, DatabaseAnswer::kRefused);
+  c.run(seconds(60));
+  c.answer(0, Cluster::leader(6));
+  c.run(seconds(3));
+  ASSERT_EQ(c.rw(0), "admit primary");
+  c.silence(0);
+  c.run(seconds(4));
+  EXPECT_TRUE(c.admits(0)) << c.rw(0);
+}
+
 TEST(JudgeFence, ReadsThatMayHaveBeenMissedCountByLoopWait) {
   Cluster c;
   quiet(c);

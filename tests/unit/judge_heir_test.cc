@@ -46,6 +46,31 @@ TEST_F(WithoutAnHeir, AMemberThatIsNotConfiguredIsOne) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
+// After pg_upgrade the others show a new identifier. The old leader, out of sight, is not kept.
+TEST_F(WithoutAnHeir, ANodeThatWasBuiltAnewInOurScopeIsOne) {
+  for (auto& n : c.nodes) {
+    n.reply.scope = "main";
+    n.reply.nofailover = true;
+  }
+  quiet(c);
+  c.nodes[1].reply.system_identifier = "9009";
+  c.refuse(0);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+TEST_F(WithoutAnHeir, ANodeOfAnotherScopeIsNone) {
+  for (auto& n : c.nodes) {
+    n.reply.scope = "main";
+    n.reply.nofailover = true;
+  }
+  c.nodes[1].reply.scope = "away";
+  quiet(c);
+  c.refuse(0);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "admit orphaned");
+}
+
 TEST_F(WithoutAnHeir, ReplicasThatNeverMayTakeOverAreNone) {
   for (std::size_t i : {1u, 2u}) c.nodes[i].reply.nofailover = true;
   quiet(c);

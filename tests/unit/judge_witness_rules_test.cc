@@ -301,14 +301,26 @@ TEST_F(HasHeir, NoNodeThatIsNoMember) {
   EXPECT_TRUE(found()) << "it has joined since";
 }
 
-TEST_F(HasHeir, AForeignNodeIsNone) {
-  answers(0, foreign(Cluster::replica(5)));
+Report of_scope(const char* scope) {
+  Report r = ScriptedCluster::replica(5);
+  r.scope = scope;
+  return r;
+}
+
+TEST_F(HasHeir, ANodeOfAnotherScopeIsNone) {
+  state.identity.scope = "main";
+  answers(0, of_scope("away"));
   EXPECT_FALSE(found());
+  answers(0, foreign(of_scope("main")));
+  EXPECT_TRUE(found()) << "built anew in our scope";
+  answers(0, foreign(of_scope("")));
+  EXPECT_TRUE(found()) << "it may be in ours";
 }
 
 TEST_F(HasHeir, WithoutOtherNodesOnlyIfTheMembersAreNotKnown) {
-  answers(0, foreign(Cluster::replica(5)));
-  answers(2, foreign(Cluster::replica(5)));
+  state.identity.scope = "main";
+  answers(0, of_scope("away"));
+  answers(2, of_scope("away"));
   EXPECT_TRUE(found());
   state.members = {true, 0, {false, true, false}, {}};
   EXPECT_FALSE(found());
