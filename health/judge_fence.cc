@@ -7,8 +7,7 @@
 //
 //     the read that was shown before the last one + ttl
 //
-// As long as only one read has been seen, or if reads may have been missed, the one before it is
-// taken to be at most loop_wait older.
+// As long as only one read has been seen, the one before it is taken to be at most loop_wait older.
 //
 // Example with ttl 30 s and loop_wait 10 s: Patroni is killed 4 s after its last loop began. From
 // then on the primary keeps its sessions for 30 - 10 - 4 = 16 s, less the margin for clocks.
@@ -143,9 +142,8 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
   }
   const DcsTimes& t = j.s.settings.times;
   if (moved) {
-    // Without a look at the node for longer than a loop, reads may have been missed.
-    const bool gap = e.received - before > t.loop_wait;
-    l.renewed_after = gap ? std::max(older, l.read_after - t.loop_wait) : older;
+    // Reads in between may have been missed, or Patroni stood still: the older one is certain.
+    l.renewed_after = older;
     l.older_before = older_before;
   }
   if (e.report.by_role()) return;
