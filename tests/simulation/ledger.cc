@@ -30,8 +30,18 @@ void note_proof(NodeLedger& n, const LeaderEvidence& e, Instant read_shown) {
   n.proof_failsafe = e.report.failsafe;
   if (e.report.dcs_last_seen != n.seen) {
     if (n.seen) n.read_before = n.read_shown;
+    n.reply_before = n.reply_shown;
     n.seen = e.report.dcs_last_seen;
     n.read_shown = read_shown;
+    n.reply_shown = e.received - e.sent;
+  }
+}
+
+void note_named(NodeLedger& n, const ClusterEvidence& e, std::size_t nodes) {
+  n.named_at = e.sent;
+  n.names.reset();
+  for (std::size_t i = 0; e.report->leader && i < nodes; ++i) {
+    if (e.report->leader->name == model_name(i)) n.names = i;
   }
 }
 
@@ -41,9 +51,15 @@ void note_leader(NodeLedger& n, const LeaderEvidence& e, Instant read_shown) {
   if (!e.report.answered()) {
     ++n.failed;
     if (n.failures++ == 0) n.failing_since = e.sent;
+    n.leases = 0;
     n.proven_since = {};
     return;
   }
+  if (n.failures > 0 || n.checks == 1) n.answering_since = e.received;
+  n.leases = e.report.lease ? n.leases + 1 : 0;
+  if (e.report.in_recovery() && !e.report.lease && e.report.role == Role::kReplica)
+    n.deposed = false;
+  n.slow_checks = 0;
   n.failures = 0;
   n.incomplete = e.report.incomplete() ? n.incomplete + 1 : 0;
   n.report = e.report;
@@ -69,13 +85,21 @@ void Scene::answered(const Evidence& evidence, Instant read_shown) {
           told[e.node].slot_free = now();
           if (e.report.answered() && first_answer == Instant{}) first_answer = now();
           note_leader(told[e.node], e, read_shown);
+          if (is_disputed()) disputed = now();
         } else if constexpr (std::is_same_v<E, ConfigEvidence> ||
                              std::is_same_v<E, ClusterEvidence>) {
           told[e.node].in_flight = false;
           told[e.node].slot_free = now();
         } else if constexpr (std::is_same_v<E, DatabaseEvidence>) {
+          const bool slow =
+              e.answer == DatabaseAnswer::kHung || e.answer == DatabaseAnswer::kUnreachable;
+          told[e.node].slow_checks = slow ? told[e.node].slow_checks + 1 : 0;
           told[e.node].database = e.answer;
           told[e.node].database_received = e.received;
+        }
+        if constexpr (std::is_same_v<E, WritableEvidence>) told[e.node].writable_at = now();
+        if constexpr (std::is_same_v<E, ClusterEvidence>) {
+          if (e.report && e.sent >= told[e.node].named_at) note_named(told[e.node], e, size());
         }
         if constexpr (std::is_same_v<E, SuspicionEvidence>) {
           const SuspicionKind kind = e.suspicion.kind;
@@ -106,6 +130,7 @@ void Scene::published(const Topology& t, bool renewed) {
   const bool proven =
       t.primary && t.pools[kReadWrite].by_node[*t.primary].reason == Reason::kPrimary;
   if (proven) {
+    told[*t.primary].leading_at = now();
     unproven.reset();
   } else if (!unproven) {
     unproven = now();
@@ -136,6 +161,17 @@ bool Scene::may_decide() const {
   return first_answer != Instant{} && now() - first_answer >= seconds(4) + interval();
 }
 
+bool Scene::is_disputed() const {
+  const Report* first = nullptr;
+  for (const NodeLedger& n : told) {
+    if (!n.answers()) continue;
+    const Report& r = *n.report;
+    if (!first) first = &r;
+    if (r.scope != first->scope || r.system_identifier != first->system_identifier) return true;
+  }
+  return false;
+}
+
 bool Scene::knows_ours() const {
   std::size_t ours = 0, others = 0;
   bool leads = false;
@@ -149,6 +185,7 @@ bool Scene::knows_ours() const {
     leads |= own && told[i].answers() && r.leads();
   }
   if (2 * ours > size()) return leads;
+  if (disputed && now() - *disputed <= config.health.identity_settle) return false;
   return leads && others == 0 && may_decide();
 }
 

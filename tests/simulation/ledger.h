@@ -40,10 +40,21 @@ struct NodeLedger {
   std::optional<std::int64_t> seen;
   Instant read_shown{};
   std::optional<Instant> read_before;
-  Instant proven_since{};  // the lease without a break
+  Span reply_shown{}, reply_before{};  // how long the first reply took that showed it
+  Instant proven_since{};     // the lease without a break
+  unsigned leases = 0;        // answers in a row that showed it
+  Instant answering_since{};  // without a failure
+  Instant leading_at{};       // when it last was the proven primary, as published
+  bool deposed = false;       // it was that, and has not shown since that it is a replica
+
+  // Whom its store named, by its last GET /cluster that was answered; the model's number.
+  std::optional<std::size_t> names;
+  Instant named_at{};  // when that was sent
 
   // PostgreSQL's port.
   DatabaseAnswer database = DatabaseAnswer::kUnknown;
+  unsigned slow_checks = 0;  // of the port, in a row, without an answer in time
+  Instant writable_at{};     // when a session last found it writable
   Instant database_received{};
   std::optional<Instant> turned_away;  // a session, and judge took note of it
   Instant perhaps_turned_away{};       // or may have
@@ -73,6 +84,7 @@ struct Scene {
   bool first_round_done = false;
   std::optional<Instant> unproven;  // since when no primary has been proven
   std::optional<Instant> unserved;  // since when no primary has been admitted
+  std::optional<Instant> disputed;  // when nodes of several clusters were last in sight
   Instant suspected{};              // the last suspicion that judge took
   DcsTimes believed,
       believed_before;    // Patroni's configuration as last told; its defaults at first
@@ -102,6 +114,7 @@ struct Scene {
   }
   // A node of another cluster has said that it leads, and none of ours does now.
   bool contested() const;
+  bool is_disputed() const;
   // Enough nodes have answered to tell whose cluster it is; fewer decide after a while.
   bool majority() const;
   bool may_decide() const;

@@ -41,6 +41,7 @@ ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
       nodes(s.nodes + s.beside),
       net(s.proxies, s.nodes + s.beside),
       promised(s.nodes + s.beside),
+      granted(s.nodes + s.beside),
       agenda_(agenda),
       dice_(dice) {
   if (s.beside > 0) {

@@ -123,6 +123,7 @@ class ModelCluster {
   std::vector<ModelNode> nodes;
   ModelNetwork net;
   std::vector<Instant> promised;  // until when the key of each node was good, unless stolen
+  std::vector<Span> granted;      // the ttl with which it was last renewed
   std::uint64_t promotions = 0;
 
  private:

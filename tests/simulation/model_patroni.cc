@@ -73,7 +73,8 @@ void ModelCluster::renew(std::size_t i) {
     }
     ModelStore& s = store(i);
     if (s.leader != i) return s.leader ? act_as_follower(i) : act_without_leader(i);
-    s.expires = agenda_.now() + nodes[i].times.ttl;
+    granted[i] = nodes[i].times.ttl;
+    s.expires = agenda_.now() + granted[i];
     promised[i] = s.expires;
     watch_expiry(nodes[i].scope);
     nodes[i].lease_until = wall(i) + nodes[i].times.ttl;

@@ -12,7 +12,8 @@ void ModelCluster::take_key(std::size_t i) {
   ModelStore& s = store(i);
   s.leader = i;
   s.last_leader = i;
-  s.expires = agenda_.now() + nodes[i].times.ttl;
+  granted[i] = nodes[i].times.ttl;
+  s.expires = agenda_.now() + granted[i];
   promised[i] = s.expires;
   nodes[i].lease_until = wall(i) + nodes[i].times.ttl;
   nodes[i].unlocked_view = false;
@@ -64,7 +65,8 @@ bool ModelCluster::members_consent(std::size_t i) {
     nodes[k].failsafe_until = wall(k) + nodes[k].times.ttl;
   }
   // A member that is restarted forgets its consent; pgsteer cannot know that.
-  promised[i] = agenda_.now() + nodes[i].times.ttl;
+  granted[i] = nodes[i].times.ttl;
+  promised[i] = agenda_.now() + granted[i];
   return true;
 }
 

@@ -56,6 +56,14 @@ void ReadRules::check_answer(std::size_t l, std::size_t i) {
   const Verdict& v = s_.topology.pools[l].by_node[i];
   const bool admits = v.admission == Admission::kAdmit;
   if (n.checks == 0 && admits) violated(l, i, "it was never asked");
+  if (n.answers() && v.reason != Reason::kForeign && s_.topology.primary != i) {
+    const Report& own = *n.report;
+    const bool replica = own.state == State::kRunning && own.in_recovery() && !own.lease;
+    if (replica && v.admission == Admission::kCut) violated(l, i, "it is a running replica");
+    if (n.deposed && own.writable() && v.admission != Admission::kCut) {
+      violated(l, i, "it was the primary, and writes on");
+    }
+  }
   if (!n.answers() || !admits) return;
   const Report& r = *n.report;
   const bool stays = r.incomplete() && n.incomplete < 2;
@@ -268,6 +276,7 @@ void ReadRules::after_step() {
 
 void ReadRules::cut(const ModelSession& s, const Verdict& v) {
   if (!s.replica || s.of_primary) return;
+  if (v.reason == Reason::kForeign && !s_.knows_ours()) return;
   // The cluster was replaced after the session had come, or before pgsteer knew.
   if (v.reason == Reason::kForeign && s_.told[s.node].report->system_identifier != "666" &&
       !s_.is_stranger(s.node) && s_.cluster.scopes[0].identifier != "7001") {

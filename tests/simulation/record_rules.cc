@@ -1,6 +1,7 @@
 #include "tests/simulation/record_rules.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "health/reason.h"
 
@@ -40,6 +41,9 @@ void RecordRules::answered(const Evidence& evidence) {
     tls_[a->node] = TlsAnswer::kUnknown;
   } else if (const auto* t = std::get_if<TlsEvidence>(&evidence)) {
     if (t->answer != TlsAnswer::kUnknown) tls_[t->node] = t->answer;
+  } else if (const auto* c = std::get_if<ConfigEvidence>(&evidence); c && c->times) {
+    learnt_ |= times_ != c->times;
+    times_ = c->times;
   }
 }
 
@@ -145,8 +149,11 @@ void RecordRules::check_announced(const Decision& decision) {
     switch (t.kind) {
       case TransitionKind::kNewPrimary:
         if (leads_ && leads_ != t.node) wrong("a new primary before the old one was lost");
+        if (leads_ == t.node && !t.interrupts)
+          wrong("the same primary anew, without an interruption");
         leads_ = t.node;
         admitted_ = true;
+        s_.told[*t.node].deposed = false;
         s_.primary_since = s_.now();
         break;
       case TransitionKind::kHeld:
@@ -160,6 +167,7 @@ void RecordRules::check_announced(const Decision& decision) {
         break;
       case TransitionKind::kLost:
         if (leads_ != t.node) wrong("lost without having been the primary");
+        s_.told[*t.node].deposed = s_.told[*t.node].leading_at >= s_.primary_since;
         leads_.reset();
         admitted_ = false;
         break;
@@ -185,6 +193,56 @@ void RecordRules::check_announced(const Decision& decision) {
   }
 }
 
+// A replica that begins or ceases to take sessions, and other times of Patroni, are announced.
+void RecordRules::check_admissions(const Decision& decision) {
+  const auto told = [&](TransitionKind kind, std::optional<std::size_t> node,
+                        const std::string& text) {
+    return std::any_of(
+        decision.transitions.begin(), decision.transitions.end(), [&](const Transition& t) {
+          return t.kind == kind && t.node == node && t.text.find(text) != t.text.npos;
+        });
+  };
+  if (std::exchange(learnt_, false) && !told(TransitionKind::kCluster, std::nullopt, "ttl ")) {
+    s_.fail("Patroni's configuration is another, and nothing says so");
+  }
+  if (s_.topology.generation == 0) return;
+  const bool first = takes_.empty();
+  takes_.resize(s_.config.listen.size(), std::vector<bool>(s_.size()));
+  for (std::size_t l = 0; l < takes_.size(); ++l) {
+    for (std::size_t i = 0; i < s_.size(); ++i) {
+      const bool takes = s_.admitted(l, i);
+      if (takes == takes_[l][i]) continue;
+      takes_[l][i] = takes;
+      if (first || s_.config.listen[l].to == Target::kPrimary) continue;
+      if (!told(TransitionKind::kNode, i, "sessions of " + s_.config.listen[l].name)) {
+        s_.fail(model_name(i) + " is admitted or not to " + s_.config.listen[l].name +
+                ", and nothing says so");
+      }
+    }
+  }
+}
+
+void RecordRules::check_other_alarms(const JudgeState& state) {
+  const auto holds = [&](AlarmKind kind) { return state.alarms.contains(AlarmKey{kind}); };
+  const auto need = [&](bool cause, AlarmKind kind, const char* what) {
+    if (cause && !holds(kind)) s_.fail(std::string("no alarm says that ") + what);
+  };
+  const Topology& t = s_.topology;
+  if (t.generation == 0 || !t.first_round_done) return;
+  std::uint32_t highest = 0;  // in sight
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    const NodeLedger& n = s_.told[i];
+    if (!n.answers() || is_foreign(state, state.nodes[i])) continue;
+    highest = std::max(highest, n.report->timeline);
+  }
+  const bool proven =
+      t.primary && t.pools[kReadWrite].by_node[*t.primary].reason == Reason::kPrimary;
+  need(proven && t.timeline < highest, AlarmKind::kHigherTimeline, "a node is above the primary");
+  need(!state.identity.next.empty(), AlarmKind::kNewIdentifier, "a new identifier is in sight");
+  need(t.primary && t.pools[kReadWrite].by_node[*t.primary].reason == Reason::kUncheckable,
+       AlarmKind::kUncheckable, "no REST API can be asked");
+}
+
 void RecordRules::check_alarms(const JudgeState& state) {
   std::size_t real = 0;
   bool any = false;
@@ -200,6 +258,7 @@ void RecordRules::check_alarms(const JudgeState& state) {
     real += claims && !n.report->by_role() ? 1 : 0;
     any |= claims;
   }
+  check_other_alarms(state);
   const bool alarmed = state.alarms.contains(AlarmKey{AlarmKind::kClaimants});
   if (s_.topology.first_round_done && real >= 2 && !alarmed) {
     s_.fail("two nodes claim to lead, and no alarm says so");
@@ -210,6 +269,7 @@ void RecordRules::check_alarms(const JudgeState& state) {
 void RecordRules::decided(const Decision& decision, const JudgeState& state) {
   check_announced(decision);
   check_roles(decision, state);
+  check_admissions(decision);
   check_modes(state);
   check_alarms(state);
   check_memory(state);
@@ -221,6 +281,11 @@ void RecordRules::check_deadline() {
   const Topology& t = s_.topology;
   if (t.generation == 0 || !t.primary) return;
   const Verdict& v = t.pools[kReadWrite].by_node[*t.primary];
+  const bool any_clock = v.reason == Reason::kMaintenance || v.reason == Reason::kUncheckable;
+  const Span shortest = std::min(s_.believed.ttl, s_.believed_before.ttl);
+  if (any_clock && (!t.valid_until || *t.valid_until < s_.published_at + shortest)) {
+    s_.fail("in maintenance the topology would expire before the ttl");
+  }
   if (v.admission != Admission::kAdmit || v.reason == Reason::kMaintenance) return;
   if (!t.valid_until) {
     s_.fail("the topology would be believed for ever");

@@ -22,8 +22,10 @@ class RecordRules {
 
  private:
   void check_announced(const Decision& decision);
+  void check_admissions(const Decision& decision);
   void check_deadline();
   void check_alarms(const JudgeState& state);
+  void check_other_alarms(const JudgeState& state);
   void check_memory(const JudgeState& state);
   void check_roles(const Decision& decision, const JudgeState& state);
   void check_modes(const JudgeState& state);
@@ -36,6 +38,9 @@ class RecordRules {
   std::size_t alarms_ = 0;            // that were announced and not withdrawn
   std::optional<std::size_t> leads_;  // by the transitions
   bool admitted_ = false;
+  std::vector<std::vector<bool>> takes_;  // [listener][node], as announced
+  std::optional<DcsTimes> times_;         // as announced
+  bool learnt_ = false;                   // other times, in this decision
 };
 
 }  // namespace pgsteer

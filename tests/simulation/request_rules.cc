@@ -88,6 +88,12 @@ void RequestRules::asked_other(std::size_t i, ProbeKind kind) {
     }
     return;
   }
+  for (std::size_t k = 0; s_.topology.primary == i && k < s_.size(); ++k) {
+    const bool foreign = s_.topology.pools[kReadWrite].by_node[k].reason == Reason::kForeign;
+    if (k != i && s_.told[k].answers() && !s_.told[k].in_flight && !foreign) {
+      s_.fail("the primary is asked for the configuration, and a replica could be");
+    }
+  }
   const Span gap = s_.now() - config_asked_;
   const bool first = config_asked_ == Instant{};
   config_asked_ = s_.now();
@@ -154,7 +160,8 @@ void RequestRules::decided() {
     const NodeLedger& n = s_.told[i];
     const bool has_address = s_.topology.generation != 0 && !s_.topology.nodes[i].addresses.empty();
     if (!has_address || s_.topology.generation == 0) continue;
-    if (n.failures > 0 && a.database < n.failing_since && !a.database_in_flight) {
+    const bool asked = a.database + milliseconds(500) >= n.failing_since || a.database_in_flight;
+    if (n.failures > 0 && !asked) {
       s_.fail("Patroni on " + model_name(i) + " fails, and nobody asks PostgreSQL's port");
     }
     const bool queried = n.answers() && (n.report->location || n.report->replayed);

@@ -55,7 +55,10 @@ void TableRules::check_node(std::size_t i) {
   if (r.role == Role::kStandbyLeader && !cuts) violated(i, "it leads a standby cluster");
   const bool down = r.state == State::kStopped || r.state == State::kStarting ||
                     r.state == State::kStopping || r.state == State::kCrashed;
-  if (down && admits) violated(i, "it reports that PostgreSQL does not run");
+  // It is late again, and its port has answered since.
+  const bool outdated =
+      late(i) && n.database == DatabaseAnswer::kAnswers && n.database_received > n.received;
+  if (down && admits && !outdated) violated(i, "it reports that PostgreSQL does not run");
   if (down && !r.lease && !cuts) violated(i, "it reports that it neither leads nor runs");
 }
 
@@ -117,10 +120,73 @@ void TableRules::check_leader(std::size_t i) {
   const NodeLedger& n = s_.told[i];
   const Verdict& v = writes(i);
   if (!n.report) return;
-  const bool port_dead = n.database == DatabaseAnswer::kRefused;
   const bool silent = n.failures > 0;
+  const bool port_dead =
+      n.database == DatabaseAnswer::kRefused && n.database_received >= n.failing_since;
   if (silent && n.last == Outcome::kRefused && port_dead && v.admission == Admission::kAdmit) {
     violated(i, "neither its REST API nor PostgreSQL's port answers");
+  }
+}
+
+// While the REST API is silent, PostgreSQL's port decides: a refusal at once, slowness twice.
+void TableRules::check_port(std::size_t i) {
+  const NodeLedger& n = s_.told[i];
+  if (n.failures == 0 || n.database_received < n.failing_since) return;
+  const bool admits = writes(i).admission == Admission::kAdmit;
+  if (n.database == DatabaseAnswer::kRefused && admits) violated(i, "its port refuses connections");
+  if (n.slow_checks >= 2 && admits) violated(i, "its port does not answer, twice in a row");
+}
+
+// Some member has read within two seconds that the node leads, or is called by it in failsafe mode.
+bool TableRules::named_by_others(std::size_t i) const {
+  for (std::size_t k = 0; k < s_.size(); ++k) {
+    const NodeLedger& n = s_.told[k];
+    if (k == i) continue;
+    if (n.names == i && s_.now() - n.named_at <= seconds(2) + kGrain) return true;
+    if (n.answers() && n.report->failsafe) return true;
+  }
+  return false;
+}
+
+// The reason for which an unproven primary stays is one.
+void TableRules::check_reason(std::size_t i) {
+  const NodeLedger& n = s_.told[i];
+  const Reason reason = writes(i).reason;
+  const bool witnessed = reason == Reason::kWitnessed || reason == Reason::kTrial;
+  if (witnessed && !named_by_others(i)) violated(i, "no member has named it of late");
+  if (reason == Reason::kTrial && n.writable_at >= s_.primary_since && n.writable_at != Instant{}) {
+    violated(i, "a session has found it writable");
+  }
+  if (reason == Reason::kUncheckable && n.last != Outcome::kTlsFailed) {
+    violated(i, "its TLS has not failed");
+  }
+  if (reason != Reason::kMaintenance) return;
+  for (std::size_t k = 0; k < s_.size(); ++k) {
+    const NodeLedger& o = s_.told[k];
+    if (k == i || !o.answers() || !ours(k)) continue;
+    const Instant since = std::max(o.answering_since, s_.resumed);
+    const bool later = o.received > n.received && s_.now() - since >= seconds(6);
+    if (!o.report->pause && later) {
+      violated(i, "a member says that the cluster is not paused");
+    }
+    if (o.report->lease && !o.report->by_role() && o.report->writable() &&
+        o.report->timeline > s_.topology.timeline) {
+      violated(i, "another shows the lease");
+    }
+  }
+}
+
+// An unproven primary goes when another shows its lease, twice in a row and not below its timeline.
+void TableRules::check_elsewhere(std::size_t i) {
+  const NodeLedger& n = s_.told[i];
+  if (n.failures == 0) return;
+  for (std::size_t k = 0; k < s_.size(); ++k) {
+    const NodeLedger& o = s_.told[k];
+    if (k == i || !o.answers() || !ours(k) || o.leases < 2 || o.report->by_role()) continue;
+    const Report& r = *o.report;
+    if (!r.in_recovery() && !r.writable()) continue;
+    if (r.timeline != 0 && r.timeline < s_.topology.timeline) continue;
+    violated(i, "another shows its lease, twice in a row");
   }
 }
 
@@ -130,6 +196,10 @@ void TableRules::decided() {
     check_turned_away(i);
     check_node(i);
     check_leader(i);
+    if (s_.topology.primary != i) continue;
+    check_port(i);
+    check_reason(i);
+    check_elsewhere(i);
   }
   check_claims();
 }

@@ -16,6 +16,10 @@ class TableRules {
   void check_node(std::size_t i);
   void check_claims();
   void check_leader(std::size_t i);
+  void check_port(std::size_t i);
+  void check_reason(std::size_t i);
+  void check_elsewhere(std::size_t i);
+  bool named_by_others(std::size_t i) const;
   void check_turned_away(std::size_t i);
   bool ours(std::size_t i) const;    // as the verdicts say
   bool claims(std::size_t i) const;  // the lease and a write position, by the last answer

@@ -40,7 +40,8 @@ Instant WriteRules::fence_bound(std::size_t i) const {
   const Instant now = s_.now();
   Instant lost = *w.unleased.since;
   // A key that is deleted or stolen was valid for longer as far as pgsteer can tell.
-  lost = std::max(lost, s_.cluster.promised[i]) + (longest_ttl() - scope.times.ttl);
+  const Span renewed_for = std::min(s_.cluster.granted[i], longest_ttl());
+  lost = std::max(lost, s_.cluster.promised[i]) + (longest_ttl() - renewed_for);
   const bool indefinite =
       scope.store.pause || w.last_paused == now || w.last_backed == now || w.last_heirless == now;
   if (indefinite) {
@@ -87,7 +88,10 @@ void WriteRules::check_writes(std::size_t i, bool open, bool live) {
     late("it reports so itself", std::max(w.denies.must_be_known, *w.wrong.since));
   }
   if (w.outshone.since) late("another leads on a higher timeline", w.outshone.must_be_known);
-  if (w.not_writable.since && open) late("it takes no writes", w.not_writable.must_be_known);
+  if (w.not_writable.since && open) {
+    const Span found = s_.config.health.timeout + 4 * s_.interval();  // that TLS works again
+    late("it takes no writes", std::max(w.not_writable.must_be_known, w.last_blind + found));
+  }
   if (w.usurped.since && w.last_blind != now && !s_.cluster.shows_lease(i)) {
     const Span silence = 2 * s_.interval() + s_.config.health.timeout + seconds(1);
     late("another has its lease",
@@ -111,6 +115,9 @@ void WriteRules::check_service(std::size_t i, bool open) {
   if (open || !w.shown_alone) return;
   const Instant now = s_.now();
   if (!s_.knows_ours()) return;
+  // In a paused cluster a claim by role alone keeps the node that made it first.
+  const auto primary = s_.topology.primary;
+  if (primary && s_.told[*primary].report && s_.told[*primary].report->by_role()) return;
   if (!accepted() || !s_.first_round_done) {
     // Another system identifier has to settle.
     if (w.agreed.since && now > w.agreed.must_be_known + s_.config.health.identity_settle +
@@ -169,7 +176,7 @@ Instant WriteRules::earliest_fence(std::size_t i) const {
   if (n.proof_failsafe) return n.proof_sent + shortest_lease(true, false);
   const Instant shown = n.read_shown + shortest_lease(false, false);
   const Instant before = n.read_before.value_or(Instant{}) + shortest_lease(false, true);
-  const Instant fence = n.read_before ? before : shown;
+  const Instant fence = n.read_before ? before - n.reply_before : shown;
   return fence - (n.proof_received - n.proof_sent) - seconds(2) -
          s_.cluster.stepped_since(i, s_.now());
 }
@@ -191,8 +198,9 @@ bool WriteRules::excused(const ModelSession& session) const {
 
 void WriteRules::cut(const ModelSession& s, const Verdict& v) {
   if (!s.rightful || s_.is_stranger(s.node) || excused(s)) return;
-  // The cluster was replaced, and the session came before pgsteer knew.
-  if (v.reason == Reason::kForeign && !accepted()) return;
+  // The cluster was replaced, and the session came before pgsteer knew; or it is not clear which
+  // cluster is meant.
+  if (v.reason == Reason::kForeign && (!accepted() || !s_.knows_ours())) return;
   const NodeLedger& n = s_.told[s.node];
   if (s_.stalled && s_.now() >= s_.published_at + seconds(4)) return;  // its last word expired
   s_.fail("a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) + ": " + v.why +

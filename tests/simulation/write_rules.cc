@@ -88,8 +88,7 @@ void WriteRules::update(std::size_t i) {
     w.serves.must_be_known = s_.learning(i, s_.now(), s_.hunting_step(i));
   }
   // A leader that never was ours, as far as this pgsteer was told, stays a stranger.
-  bool agreed =
-      rightful && prompt && lease && s_.told[i].first_identifier != c.scopes[0].identifier;
+  bool agreed = serves && !c.by_role(i) && s_.told[i].first_identifier != c.scopes[0].identifier;
   for (std::size_t k = 0; k < s_.size(); ++k) agreed &= s_.prompt(k) && !c.foreign(k);
   stand(w.agreed, agreed, i);
   update_support(i);
@@ -164,8 +163,8 @@ void WriteRules::update_support(std::size_t i) {
   says_paused |= refused_all;
   const bool hung = hangs(i);
   const bool port = s_.port_answers(i);
-  const bool refused =
-      s_.reaches_rest(i) && (n.patroni == PatroniLife::kDead || n.rest == RestMode::kRefusing);
+  const bool heard = s_.reaches_rest(i) && n.on && !n.frozen && n.rest != RestMode::kBacklogFull;
+  const bool refused = heard && (n.patroni == PatroniLife::kDead || n.rest == RestMode::kRefusing);
   if (!refused && !s_.prompt(i)) w.last_hung = now;
   if (backed) w.last_backed = now;
   if (says_paused) w.last_paused = now;
