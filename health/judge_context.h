@@ -21,7 +21,7 @@ inline constexpr std::chrono::milliseconds kWitnessFresh{2'000};
 inline constexpr std::chrono::milliseconds kWitnessPace{200};
 // How often the list of members is read.
 inline constexpr std::chrono::seconds kMembersPeriod{30};
-// A node's timeline counts as seen for this long after its last answer.
+// A node's timeline counts as seen for this long after the last answer that showed it.
 inline constexpr std::chrono::milliseconds kTimelineFresh{5'000};
 
 // With an answer from one node at least, the first decision waits for the others only this long.

@@ -73,6 +73,10 @@ void note_answer(NodeState& n, const LeaderEvidence& e) {
   n.rest.failures = 0;
   n.rest.definite_failures = 0;
   n.rest.incomplete_replies = r.incomplete() ? n.rest.incomplete_replies + 1 : 0;
+  if (n.rest.report && n.rest.report->timeline != 0) {
+    n.rest.timeline_before = n.rest.report->timeline;
+    n.rest.timeline_before_received = n.rest.report_received;
+  }
   n.rest.report = r;
   n.rest.report_sent = e.sent;
   n.rest.report_received = e.received;

@@ -119,6 +119,7 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
   l.proof_sent = e.sent;
   l.proof_received = e.received;
   l.failsafe = e.report.failsafe;
+  l.by_role = e.report.by_role();
   if (!e.report.dcs_last_seen) {
     l.read_known = false;
     l.renewed_after.reset();
@@ -146,9 +147,13 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
     l.renewed_after = older;
     l.older_before = older_before;
   }
-  if (e.report.by_role()) return;
-  // What the read before this one renewed has run out since, and yet the node has the lease.
-  const bool outlived = e.sent > l.older_before + t.retry_timeout + t.ttl;
+  if (l.by_role) return;
+  // What the read before this one renewed, perhaps for an older ttl, has run out since, and yet the
+  // node has the lease.
+  const PatroniSettings& settings = j.s.settings;
+  const DcsTimes& was = settings.changed ? settings.before : settings.times;
+  const bool outlived = e.sent > l.older_before + std::max(t.retry_timeout, was.retry_timeout) +
+                                     std::max(t.ttl, was.ttl);
   if (l.renewed_after && outlived) l.renewed_after = std::max(*l.renewed_after, l.read_after);
   // Patroni believes in its lease from the moment at which it has written the key.
   if (const auto denied = std::exchange(l.denied, std::nullopt)) {
@@ -219,7 +224,9 @@ Assessment assess_unproven(const JudgeContext& j, std::size_t i) {
   const NodeState& n = j.node(i);
   const bool slow = n.rest.failures == 0 || is_hung(n);
   const Reason reason = slow ? Reason::kSilent : Reason::kOrphaned;
-  if (j.now < fence) {
+  // With maintenance mode over, a silent node that claimed by role has nothing left to show.
+  const bool keyless = n.lease.by_role && n.rest.failures > 0;
+  if (j.now < fence && !keyless) {
     const std::string why = silence + "; its lease holds for " + seconds_text(fence - j.now);
     return {with_database(j, i, reason, why), false};
   }

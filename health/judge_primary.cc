@@ -10,6 +10,12 @@
 namespace pgsteer {
 namespace {
 
+// A PostgreSQL that stops has no timeline to show, and is still on the one that it had.
+std::uint32_t shown_timeline(const NodeState& n) {
+  if (!n.rest.report) return 0;
+  return n.rest.report->timeline != 0 ? n.rest.report->timeline : n.rest.timeline_before;
+}
+
 std::string on_timeline(std::uint32_t timeline) {
   return "timeline " + (timeline == 0 ? std::string("unknown") : std::to_string(timeline));
 }
@@ -238,7 +244,7 @@ void choose_primary(JudgeContext& j, std::vector<std::size_t> claimants) {
     state.lost = Reason::kStaleTimeline;
     state.lost_why = "claims to lead on timeline " + std::to_string(timeline(best)) + " while " +
                      j.name(*higher) + " shows timeline " +
-                     std::to_string(j.s.nodes[*higher].rest.report->timeline);
+                     std::to_string(shown_timeline(j.s.nodes[*higher]));
     j.alarms[AlarmKey{AlarmKind::kStaleTimeline}] = j.name(best) + " " + state.lost_why;
     return;
   }
@@ -266,9 +272,8 @@ void alarm_timelines(JudgeContext& j) {
   if (s.primary && s.primary->timeline != 0) {
     if (const auto higher = higher_timeline(j, s.primary->node, s.primary->timeline)) {
       j.alarms[AlarmKey{AlarmKind::kHigherTimeline}] =
-          j.name(*higher) + " shows timeline " +
-          std::to_string(s.nodes[*higher].rest.report->timeline) + ", above that of the primary " +
-          j.name(s.primary->node);
+          j.name(*higher) + " shows timeline " + std::to_string(shown_timeline(s.nodes[*higher])) +
+          ", above that of the primary " + j.name(s.primary->node);
     }
   }
   if (!s.timelines.went_back.empty()) {
@@ -311,9 +316,10 @@ std::string explain_no_primary(const JudgeContext& j) {
   return "no node has the leader lease: " + text;
 }
 
-// A fresh answer with the lease from a node that is not the current primary.
+// A fresh answer with the lease from a node that is not the current primary. A claim by role alone
+// is none.
 std::optional<Verdict> verdict_with_lease(const NodeState& n) {
-  if (!is_fresh(n) || !n.rest.report->lease) return std::nullopt;
+  if (!is_fresh(n) || !n.rest.report->lease || n.rest.report->by_role()) return std::nullopt;
   const Report& r = *n.rest.report;
   if (r.role == Role::kStandbyLeader) {
     return Verdict{Admission::kCut, Reason::kStandbyLeader,
@@ -337,8 +343,11 @@ std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t ex
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.s.nodes[i];
     if (i == except || !n.rest.report || is_foreign(j.s, n)) continue;
-    if (n.rest.report->timeline <= timeline) continue;
-    if (is_fresh(n) || j.now - n.rest.report_received <= kTimelineFresh) return i;
+    if (shown_timeline(n) <= timeline) continue;
+    const bool stopped = n.rest.report->timeline == 0;
+    if (!stopped && is_fresh(n)) return i;
+    const Instant shown = stopped ? n.rest.timeline_before_received : n.rest.report_received;
+    if (j.now - shown <= kTimelineFresh) return i;
   }
   return std::nullopt;
 }

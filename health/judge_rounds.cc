@@ -103,6 +103,7 @@ class Planner {
   void plan_witness();
   std::optional<Instant> witness_due() const;
   bool ask_witness(std::size_t about);
+  void note_hunt();
   void plan_first_config();
   void plan_settings();
   void plan_round();
@@ -209,9 +210,9 @@ void Planner::plan_first_config() {
   }
 }
 
-void Planner::plan_round() {
-  JudgeState& s = j_.s;
-  RoundState& r = s.rounds;
+// Before all else: the pace of everything depends on it.
+void Planner::note_hunt() {
+  RoundState& r = j_.s.rounds;
   const bool hunt = must_hunt(j_);
   if (hunt && !r.hunting) {
     r.hunting_since = j_.now;
@@ -220,6 +221,12 @@ void Planner::plan_round() {
     r.next = r.began + jittered_interval(j_);
   }
   r.hunting = hunt;
+}
+
+void Planner::plan_round() {
+  JudgeState& s = j_.s;
+  RoundState& r = s.rounds;
+  const bool hunt = r.hunting;
   if (hunt) r.next = std::min(r.next, r.began + pace(j_));
   if (r.number > 0 && j_.now < r.next) return wake_at(r.next);
 
@@ -314,6 +321,7 @@ void Planner::plan_wake() {
 }
 
 Instant Planner::plan() {
+  note_hunt();
   plan_witness();
   plan_first_config();
   plan_round();

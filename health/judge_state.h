@@ -38,6 +38,8 @@ struct RestState {
   std::optional<Report> report;
   Instant report_sent{}, report_received{};
   std::uint64_t report_round = 0;
+  std::uint32_t timeline_before = 0;  // of the last answer that had one, if `report` has none
+  Instant timeline_before_received{};
 
   // Attempts in a row.
   unsigned failures = 0;            // without an answer
@@ -102,6 +104,7 @@ struct LeaseState {
   Instant proof_sent{};           // when the last request that showed the lease was sent
   Instant proof_received{};
   bool failsafe = false;  // that reply said that failsafe mode was active
+  bool by_role = false;   // that reply was a claim by role alone: it may have no key at all
 };
 
 // The node as a replica.

@@ -63,6 +63,10 @@ void note_leader(NodeLedger& n, const LeaderEvidence& e, Instant read_shown) {
   n.failures = 0;
   n.incomplete = e.report.incomplete() ? n.incomplete + 1 : 0;
   n.report = e.report;
+  if (e.report.timeline != 0) {
+    n.timeline = e.report.timeline;
+    n.timeline_received = e.received;
+  }
   if (n.first_identifier.empty()) n.first_identifier = e.report.system_identifier;
   n.sent = e.sent;
   n.received = e.received;
@@ -116,6 +120,16 @@ void Scene::answered(const Evidence& evidence, Instant read_shown) {
         }
       },
       evidence);
+}
+
+void Scene::lost(std::size_t primary) {
+  NodeLedger& n = told[primary];
+  n.deposed = n.leading_at >= primary_since;
+  const bool late = n.in_flight && now() - n.asked >= kLateReply;
+  if (n.answers() && n.report->lease && !late) return;
+  // What its lease was good for is over: the next read that it shows is the first one.
+  n.seen.reset();
+  n.read_before.reset();
 }
 
 void Scene::published(const Topology& t, bool renewed) {
@@ -185,7 +199,8 @@ bool Scene::knows_ours() const {
     leads |= own && told[i].answers() && r.leads();
   }
   if (2 * ours > size()) return leads;
-  if (disputed && now() - *disputed <= config.health.identity_settle) return false;
+  const Span settles = config.health.identity_settle + interval() + kReply;
+  if (disputed && now() - *disputed <= settles) return false;
   return leads && others == 0 && may_decide();
 }
 

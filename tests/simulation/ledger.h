@@ -41,11 +41,13 @@ struct NodeLedger {
   Instant read_shown{};
   std::optional<Instant> read_before;
   Span reply_shown{}, reply_before{};  // how long the first reply took that showed it
-  Instant proven_since{};     // the lease without a break
-  unsigned leases = 0;        // answers in a row that showed it
-  Instant answering_since{};  // without a failure
-  Instant leading_at{};       // when it last was the proven primary, as published
-  bool deposed = false;       // it was that, and has not shown since that it is a replica
+  Instant proven_since{};              // the lease without a break
+  unsigned leases = 0;                 // answers in a row that showed it
+  Instant answering_since{};           // without a failure
+  std::uint32_t timeline = 0;          // the last one that was shown
+  Instant timeline_received{};
+  Instant leading_at{};  // when it last was the proven primary, as published
+  bool deposed = false;  // it was that, and has not shown since that it is a replica
 
   // Whom its store named, by its last GET /cluster that was answered; the model's number.
   std::optional<std::size_t> names;
@@ -133,6 +135,7 @@ struct Scene {
   void asked(const Request& request);
   void answered(const Evidence& evidence, Instant read_shown);
   void published(const Topology& topology, bool renewed);
+  void lost(std::size_t primary);
 
   // The longest time from `from` until a change that an answer of the node shows is known; `step`
   // is the time between two checks.

@@ -56,6 +56,7 @@ void ReadRules::check_answer(std::size_t l, std::size_t i) {
   const Verdict& v = s_.topology.pools[l].by_node[i];
   const bool admits = v.admission == Admission::kAdmit;
   if (n.checks == 0 && admits) violated(l, i, "it was never asked");
+  if (v.reason == Reason::kForeign) s_.told[i].deposed = false;
   if (n.answers() && v.reason != Reason::kForeign && s_.topology.primary != i) {
     const Report& own = *n.report;
     const bool replica = own.state == State::kRunning && own.in_recovery() && !own.lease;
@@ -198,12 +199,22 @@ bool ReadRules::fits(const ListenConfig& listen, std::size_t i) const {
   return region == listen.tags.end() || region->second == n.region;
 }
 
+// Neither the node nor one that it streams from is made to lag.
+bool ReadRules::keeps_up(std::size_t i) const {
+  std::optional<std::size_t> k = i;
+  for (std::size_t depth = 0; k && depth < s_.size(); ++depth) {
+    if (s_.cluster.nodes[*k].behind > 0) return false;
+    k = s_.cluster.nodes[*k].upstream;
+  }
+  return true;
+}
+
 // A replica that is healthy beyond question is admitted if there is a primary to compare it with.
 void ReadRules::check_healthy(std::size_t i) {
   const ModelNode& n = s_.cluster.nodes[i];
   const auto primary = leader();
   const bool good = primary && *primary != i && s_.prompt(i) && s_.cluster.streams(i) &&
-                    !n.noloadbalance && n.behind == 0 && !s_.cluster.foreign(i) &&
+                    !n.noloadbalance && keeps_up(i) && !s_.cluster.foreign(i) &&
                     !s_.cluster.shows_lease(i);
   keep(good_[i], good && n.region == regions_[i], s_.now());
   regions_[i] = n.region;
@@ -277,6 +288,8 @@ void ReadRules::after_step() {
 void ReadRules::cut(const ModelSession& s, const Verdict& v) {
   if (!s.replica || s.of_primary) return;
   if (v.reason == Reason::kForeign && !s_.knows_ours()) return;
+  // The checker stood still, and another answered first.
+  if (v.reason == Reason::kSuperseded && s_.told[s.node].received < s_.resumed) return;
   // The cluster was replaced after the session had come, or before pgsteer knew.
   if (v.reason == Reason::kForeign && s_.told[s.node].report->system_identifier != "666" &&
       !s_.is_stranger(s.node) && s_.cluster.scopes[0].identifier != "7001") {

@@ -32,6 +32,7 @@ class ReadRules {
   void check_cut_off(std::size_t i);
   void check_promoted(std::size_t listener, std::size_t i);
   bool diverged(const Report& r) const;
+  bool keeps_up(std::size_t i) const;
   bool fits(const ListenConfig& listen, std::size_t i) const;
   std::optional<std::size_t> leader() const;
   void violated(std::size_t listener, std::size_t i, const std::string& rule) const;

@@ -167,7 +167,7 @@ void RecordRules::check_announced(const Decision& decision) {
         break;
       case TransitionKind::kLost:
         if (leads_ != t.node) wrong("lost without having been the primary");
-        s_.told[*t.node].deposed = s_.told[*t.node].leading_at >= s_.primary_since;
+        s_.lost(*t.node);
         leads_.reset();
         admitted_ = false;
         break;

@@ -73,6 +73,7 @@ void TableRules::check_claims() {
     if (!n.report || !ours(i)) continue;
     const bool in_sight = n.answers() || s_.now() - n.received <= seconds(6);
     if (in_sight) highest = std::max(highest, n.report->timeline);
+    if (s_.now() - n.timeline_received <= seconds(6)) highest = std::max(highest, n.timeline);
     const bool same = !any || (n.report->scope == any->scope &&
                                n.report->system_identifier == any->system_identifier);
     strangers |= !same && !s_.topology.primary;
@@ -165,7 +166,7 @@ void TableRules::check_reason(std::size_t i) {
     const NodeLedger& o = s_.told[k];
     if (k == i || !o.answers() || !ours(k)) continue;
     const Instant since = std::max(o.answering_since, s_.resumed);
-    const bool later = o.received > n.received && s_.now() - since >= seconds(6);
+    const bool later = o.received > n.received && o.received - since >= seconds(6);
     if (!o.report->pause && later) {
       violated(i, "a member says that the cluster is not paused");
     }

@@ -87,12 +87,15 @@ void WriteRules::check_writes(std::size_t i, bool open, bool live) {
   if (w.denies.since) {
     late("it reports so itself", std::max(w.denies.must_be_known, *w.wrong.since));
   }
-  if (w.outshone.since) late("another leads on a higher timeline", w.outshone.must_be_known);
-  if (w.not_writable.since && open) {
-    const Span found = s_.config.health.timeout + 4 * s_.interval();  // that TLS works again
-    late("it takes no writes", std::max(w.not_writable.must_be_known, w.last_blind + found));
+  // Perhaps TLS of all nodes has failed until a moment ago.
+  const Instant seen = w.last_blind + s_.config.health.timeout + 4 * s_.interval();
+  if (w.outshone.since && accepted()) {
+    late("another leads on a higher timeline", std::max(w.outshone.must_be_known, seen));
   }
-  if (w.usurped.since && w.last_blind != now && !s_.cluster.shows_lease(i)) {
+  if (w.not_writable.since && open) {
+    late("it takes no writes", std::max(w.not_writable.must_be_known, seen));
+  }
+  if (w.usurped.since && accepted() && w.last_blind != now && !s_.cluster.shows_lease(i)) {
     const Span silence = 2 * s_.interval() + s_.config.health.timeout + seconds(1);
     late("another has its lease",
          std::max(w.usurped.must_be_known, s_.told[i].proof_received) + silence);
@@ -115,9 +118,12 @@ void WriteRules::check_service(std::size_t i, bool open) {
   if (open || !w.shown_alone) return;
   const Instant now = s_.now();
   if (!s_.knows_ours()) return;
-  // In a paused cluster a claim by role alone keeps the node that made it first.
+  // Of two claims on one timeline the first one stays, and in a paused cluster one by role alone.
   const auto primary = s_.topology.primary;
-  if (primary && s_.told[*primary].report && s_.told[*primary].report->by_role()) return;
+  if (primary && primary != i && s_.told[*primary].report) {
+    const Report& r = *s_.told[*primary].report;
+    if (r.by_role() || (r.leads() && r.timeline == s_.cluster.nodes[i].timeline)) return;
+  }
   if (!accepted() || !s_.first_round_done) {
     // Another system identifier has to settle.
     if (w.agreed.since && now > w.agreed.must_be_known + s_.config.health.identity_settle +
@@ -189,11 +195,10 @@ bool WriteRules::excused(const ModelSession& session) const {
   const auto long_since = [&](const Standing& s) {
     return s.since && now - std::max(*s.since, s_.resumed) >= kFound;
   };
-  if (long_since(w.witnessed) || long_since(w.paused) || long_since(w.backed) ||
-      long_since(w.heirless) || long_since(w.blind)) {
-    return false;
-  }
-  return now >= earliest_fence(session.node);
+  const bool supported = long_since(w.witnessed) || long_since(w.paused) || long_since(w.backed) ||
+                         long_since(w.heirless) || long_since(w.blind);
+  // A node with a new identifier may be an heir, as far as pgsteer can tell.
+  return now >= earliest_fence(session.node) && (!supported || !accepted());
 }
 
 void WriteRules::cut(const ModelSession& s, const Verdict& v) {

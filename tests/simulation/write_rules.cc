@@ -40,11 +40,18 @@ std::optional<std::size_t> WriteRules::outshining(std::size_t i) const {
   return std::nullopt;
 }
 
-// Some node of the cluster is on a higher timeline, whether pgsteer sees it or not.
+// Some node of the cluster is on a higher timeline, whether pgsteer sees it or not, or was when it
+// last answered.
 bool WriteRules::eclipsed(std::size_t i) const {
   const ModelCluster& c = s_.cluster;
   for (std::size_t k = 0; k < s_.size(); ++k) {
-    if (k != i && !c.foreign(k) && c.nodes[k].timeline > c.nodes[i].timeline) return true;
+    if (k == i) continue;
+    const auto& told = s_.told[k].report;
+    if (!c.foreign(k) && c.nodes[k].timeline > c.nodes[i].timeline) return true;
+    if (told && told->system_identifier == c.scopes[0].identifier &&
+        told->timeline > c.nodes[i].timeline) {
+      return true;
+    }
   }
   return false;
 }
@@ -123,7 +130,9 @@ bool WriteRules::is_barred(std::size_t k, std::size_t from, bool surely) const {
   if (!seen) return false;
   if (n.nofailover) return true;
   if (!surely) return !n.store_known || n.unlocked_view;
-  return !n.store_known && n.store_read + seconds(5) < earliest_fence(from);
+  const auto& told = s_.told[k].report;  // that it has read the store at all
+  return !n.store_known && told && told->dcs_last_seen &&
+         n.store_read + seconds(5) < earliest_fence(from);
 }
 
 // What speaks for a rightful primary while its Patroni is silent.

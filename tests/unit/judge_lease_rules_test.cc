@@ -124,6 +124,18 @@ TEST_F(NoteLease, WhoOutlivesTheOldReadHasRenewedSince) {
   EXPECT_EQ(lease.renewed_after, lease.read_after);
 }
 
+TEST_F(NoteLease, TheOldReadMayHaveRenewedForALongerTtl) {
+  const DcsTimes was = state.settings.times;
+  state.settings.changed = begin;
+  state.settings.before = was;
+  state.settings.times.ttl = was.ttl / 2;
+  reply(seconds(1), 100, 100);
+  reply(seconds(3), 102, 102);
+  const auto older = lease.renewed_after;
+  reply(milliseconds(1'010) + was.retry_timeout + was.ttl, 102, std::nullopt);
+  EXPECT_EQ(lease.renewed_after, older);
+}
+
 TEST_F(NoteLease, WithoutTheReadNothingIsKnown) {
   reply(seconds(1), 100, 100);
   reply(seconds(3), 102, 102);

@@ -181,6 +181,53 @@ TEST(JudgeMaintenance, AClaimByRoleAloneKeepsTheHolder) {
   EXPECT_EQ(c.rw(0), "admit primary");
 }
 
+TEST(JudgeMaintenance, AClaimByRoleAloneHoldsNoLeaseOnceItIsOver) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.answer(0, by_role(5));
+  c.run(seconds(10));
+  c.refuse(0);
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  c.answer(1, Cluster::replica(5));
+  c.answer(2, Cluster::replica(5));
+  c.run(seconds(2));
+  EXPECT_TRUE(c.cuts(0)) << "they could promote at once";
+}
+
+TEST(JudgeMaintenance, WhoClaimedByRoleAndAnswersTakesItsKeyAgain) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.answer(0, by_role(5));
+  c.run(seconds(10));
+  c.answer(1, Cluster::replica(5));
+  c.answer(2, Cluster::replica(5));
+  Report between = Cluster::leader(5);
+  between.lease = false;
+  c.answer(0, between);
+  c.run(seconds(2));
+  EXPECT_FALSE(c.cuts(0));
+}
+
+TEST(JudgeMaintenance, AClaimByRoleAloneKeepsNoSessionsOnceAnotherLeads) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  Report r = Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary);
+  r.pause = r.cluster_unlocked = true;
+  c.answer(0, r);
+  c.run(seconds(5));
+  c.answer(1, Cluster::leader(6));
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(1), "admit primary");
+  EXPECT_TRUE(c.cuts(0));
+}
+
 TEST(JudgeMaintenance, AtTheStartALeaseIsWorthMoreThanARole) {
   Cluster c;
   pause(c, 0, Cluster::leader(5));

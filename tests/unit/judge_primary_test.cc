@@ -304,6 +304,20 @@ TEST(JudgePrimary, AThawedLeaderOnALowerTimelineIsHeldWhileTheHigherIsInSight) {
   EXPECT_TRUE(c.alarm(AlarmKind::kTimelineWentBack));
 }
 
+// PostgreSQL stops before it comes back as a replica, and shows no timeline meanwhile.
+TEST(JudgePrimary, AHolderThatStopsIsStillOnItsTimeline) {
+  Cluster c;
+  c.answer(0, Cluster::leader(6));
+  c.answer(2, Cluster::replica(5));
+  c.run(seconds(2));
+  c.answer(1, Cluster::leader(5));
+  c.answer(0, Cluster::without_query(false, State::kStopping, "stopping", Role::kDemoted));
+  c.run(seconds(4));
+  EXPECT_EQ(c.rw(1), "cut stale_timeline");
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(1), "admit primary");
+}
+
 TEST(JudgePrimary, ALowerTimelineIsAcceptedOnceTheHigherIsOutOfSight) {
   Cluster c;
   c.answer(0, Cluster::leader(6));
