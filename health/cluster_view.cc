@@ -84,14 +84,14 @@ ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now,
       view.fence_seconds = std::max(0.0, std::chrono::duration<double>(fence - now).count());
     }
   }
+  view.paused = s.paused;
+  view.failsafe = s.failsafe;
+  view.scope = s.identity.scope;
   bool any = false;
   bool all_unlocked = true;
   for (const NodeState& n : s.nodes) {
-    if (n.rest.report && view.scope.empty()) view.scope = n.rest.report->scope;
     if (!is_fresh(n) || is_foreign(s, n)) continue;
     any = true;
-    view.paused |= n.rest.report->pause;
-    view.failsafe |= n.rest.report->failsafe;
     all_unlocked &= n.rest.report->cluster_unlocked;
   }
   // Every member without a view of the store, the leader included: the store is out of reach. When

@@ -85,16 +85,11 @@ void announce_admissions(JudgeContext& j, const Topology& before, const Topology
   }
 }
 
-// Has anything changed that is only told?
-bool reads_otherwise(const Topology& a, const Topology& b) {
-  return a.valid_until != b.valid_until || a.no_primary_why != b.no_primary_why;
-}
-
 void publish(JudgeContext& j) {
   JudgeState& s = j.s;
   Topology t = build(j);
   if (same(s.published, t)) {
-    if (j.now - s.published_at < kRenewal || !reads_otherwise(s.published, t)) return;
+    if (j.now - s.published_at < kRenewal) return;
     s.published = std::move(t);
     s.published_at = j.now;
     j.out.renewed = true;
@@ -129,7 +124,7 @@ void note_modes(JudgeContext& j) {
   for (const NodeState& n : j.s.nodes) {
     if (!is_fresh(n) || is_foreign(j.s, n)) continue;
     any = true;
-    paused |= n.rest.report->pause;
+    paused |= n.pause.paused;
     failsafe |= n.rest.report->failsafe;
   }
   if (!any) return;  // what was said last stands
@@ -157,7 +152,9 @@ JudgeState initial_state(const Config& config, std::uint64_t seed) {
 Decision judge(const Config& config, JudgeState& state, const std::vector<Evidence>& evidence,
                Instant now) {
   JudgeContext j{config, state, now, {}, {}};
-  if (state.wake != Instant{} && now - state.wake >= kStall) state.grace_until = now + kStall;
+  // Once: a checker that is always late has to decide all the same.
+  const bool late = state.wake != Instant{} && now - state.wake >= kStall;
+  if (late && now - state.grace_until >= kStall) state.grace_until = now + kStall;
   for (const Evidence& e : evidence) apply(j, e);
   note_first_round(j);
   judge_identity(j);

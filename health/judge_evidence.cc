@@ -68,15 +68,23 @@ void note_reads(NodeState& n, const LeaderEvidence& e) {
   reads.after = had ? std::optional(before) : std::nullopt;
 }
 
+void note_timeline(RestState& rest, const Report& r) {
+  const auto& before = rest.report;
+  if (before && before->timeline != 0) {
+    rest.timeline_before = before->timeline;
+    rest.timeline_before_received = rest.report_received;
+  }
+  const bool same =
+      before && before->scope == r.scope && before->system_identifier == r.system_identifier;
+  if (!same) rest.timeline_before = 0;
+}
+
 void note_answer(NodeState& n, const LeaderEvidence& e) {
   const Report& r = e.report;
   n.rest.failures = 0;
   n.rest.definite_failures = 0;
   n.rest.incomplete_replies = r.incomplete() ? n.rest.incomplete_replies + 1 : 0;
-  if (n.rest.report && n.rest.report->timeline != 0) {
-    n.rest.timeline_before = n.rest.report->timeline;
-    n.rest.timeline_before_received = n.rest.report_received;
-  }
+  note_timeline(n.rest, r);
   n.rest.report = r;
   n.rest.report_sent = e.sent;
   n.rest.report_received = e.received;
@@ -106,7 +114,9 @@ void apply(JudgeContext& j, const LeaderEvidence& e) {
   if (was_failing && n.tls.answer != TlsAnswer::kUnknown && j.now - n.tls.asked_at > minutes(1)) {
     n.tls.asked = false;  // it may have come back with another configuration
   }
-  if (r.lease) {
+  if (r.by_role()) {
+    n.lease.role_claimed = e.sent;
+  } else if (r.lease) {
     note_lease(j, n, e);
   } else {
     n.lease.denied = e.sent;

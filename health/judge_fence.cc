@@ -119,7 +119,6 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
   l.proof_sent = e.sent;
   l.proof_received = e.received;
   l.failsafe = e.report.failsafe;
-  l.by_role = e.report.by_role();
   if (!e.report.dcs_last_seen) {
     l.read_known = false;
     l.renewed_after.reset();
@@ -142,12 +141,13 @@ void note_lease(JudgeContext& j, NodeState& n, const LeaderEvidence& e) {
     l.read_after = std::max(l.read_after, std::min(e.sent - seconds(age), l.read_before));
   }
   const DcsTimes& t = j.s.settings.times;
+  if (!had) l.older_before = e.received;
   if (moved) {
     // Reads in between may have been missed, or Patroni stood still: the older one is certain.
     l.renewed_after = older;
-    l.older_before = older_before;
+    // A key that was lost in between was written anew.
+    l.older_before = l.denied ? e.received : older_before;
   }
-  if (l.by_role) return;
   // What the read before this one renewed, perhaps for an older ttl, has run out since, and yet the
   // node has the lease.
   const PatroniSettings& settings = j.s.settings;
@@ -220,13 +220,15 @@ Assessment assess_unproven(const JudgeContext& j, std::size_t i) {
   if (is_uncheckable(j, i)) {
     return {with_database(j, i, Reason::kUncheckable, silence + "; so it is everywhere"), false};
   }
-  const Instant fence = fence_deadline(j.config, j.s, i);
   const NodeState& n = j.node(i);
+  Instant fence = fence_deadline(j.config, j.s, i);
+  // After maintenance mode a node that claimed by role takes its key again in its next loop.
+  if (n.rest.failures == 0) {
+    fence = std::max(fence, n.lease.role_claimed + j.s.settings.times.loop_wait);
+  }
   const bool slow = n.rest.failures == 0 || is_hung(n);
   const Reason reason = slow ? Reason::kSilent : Reason::kOrphaned;
-  // With maintenance mode over, a silent node that claimed by role has nothing left to show.
-  const bool keyless = n.lease.by_role && n.rest.failures > 0;
-  if (j.now < fence && !keyless) {
+  if (j.now < fence) {
     const std::string why = silence + "; its lease holds for " + seconds_text(fence - j.now);
     return {with_database(j, i, reason, why), false};
   }

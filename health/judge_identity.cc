@@ -88,6 +88,7 @@ void learn(JudgeContext& j) {
   const bool waited = 2 * agree == nodes || j.now >= j.s.rounds.first + kMinorityWait;
   const bool alone = ours.identifier.empty() && !disputed && waited;
   if (!majority && !alone) return;
+  if (ours.identifier != most->first.second) j.s.timelines = {};
   ours.scope = most->first.first;
   ours.identifier = most->first.second;
   ours.settled = majority;

@@ -21,6 +21,7 @@ std::string on_timeline(std::uint32_t timeline) {
 }
 
 void note_timelines(JudgeContext& j) {
+  if (j.s.identity.identifier.empty()) return;  // it may be a stranger's
   TimelineState& timelines = j.s.timelines;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.s.nodes[i];
@@ -306,6 +307,7 @@ std::string explain_no_primary(const JudgeContext& j) {
     if (claims_primary(s, n) && s.identity.identifier.empty()) {
       return j.name(i) + " leads, but too few nodes answer to tell whether it is ours";
     }
+    if (is_foreign(s, n)) continue;
     if (is_fresh(n) && n.rest.report->lease && n.rest.report->in_recovery()) {
       return j.name(i) + (n.rest.report->role == Role::kStandbyLeader
                               ? " leads a standby cluster, which is read-only"
@@ -365,7 +367,7 @@ void judge_primary(JudgeContext& j) {
     if (!s.primary) choose_witnessed(j);
     alarm_timelines(j);
     alarm_uncheckable(j);
-    if (s.primary && !s.primary->proven) s.suspicion.futile = 0;
+    if (s.primary && s.nodes[s.primary->node].rest.failures > 0) s.suspicion.futile = 0;
   }
   const bool admitted = s.primary && s.primary->verdict.admission == Admission::kAdmit;
   s.no_primary_why = admitted ? "" : explain_no_primary(j);

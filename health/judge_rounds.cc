@@ -51,7 +51,10 @@ milliseconds pace(const JudgeContext& j) {
   auto hunt = j.config.health.hunt_interval;
   if (hunted >= seconds(30)) hunt = std::max(hunt, milliseconds(250));
   // Sessions are served: what is in doubt may take longer to be found out.
-  const bool served = j.s.primary && j.s.primary->verdict.admission == Admission::kAdmit;
+  // What a witness has read counts for two seconds, so that it is asked at the full pace.
+  const Reason reason = j.s.primary ? j.s.primary->verdict.reason : Reason::kUnknown;
+  const bool served = j.s.primary && j.s.primary->verdict.admission == Admission::kAdmit &&
+                      reason != Reason::kWitnessed && reason != Reason::kTrial;
   if (served && hunted >= seconds(60)) hunt = std::max(hunt, milliseconds(500));
   if (served && hunted >= seconds(120)) hunt = interval;
   return std::min(hunt, interval);
@@ -179,12 +182,17 @@ bool Planner::ask_witness(std::size_t about) {
 }
 
 void Planner::plan_witness() {
-  const auto due = witness_due();
+  JudgeState& s = j_.s;
+  auto due = witness_due();
+  // It may be kept for long because nobody else is a member.
+  const bool kept = s.first_round_done && s.primary && !s.primary->proven;
+  if (kept) due = due ? std::min(*due, s.members.due) : s.members.due;
   if (!due) return;
   if (j_.now < *due) return wake_at(*due);
-  const JudgeState& s = j_.s;
   const std::size_t nobody = s.nodes.size();
-  if (ask_witness(s.primary ? s.primary->node : nobody)) wake_at(j_.now + kWitnessPace);
+  if (!ask_witness(s.primary ? s.primary->node : nobody)) return;
+  s.members.due = std::max(s.members.due, j_.now + kMembersPeriod);
+  wake_at(j_.now + kWitnessPace);
 }
 
 // The node that is asked for the configuration: a replica rather than the primary.
@@ -242,14 +250,14 @@ void Planner::plan_round() {
   }
 }
 
-// In quiet rounds only, and one at a time: it takes the place of the node's check.
+// In quiet rounds, and one at a time: it takes the place of the node's check.
 void Planner::plan_settings() {
   JudgeState& s = j_.s;
   Instant& due = s.settings.known && j_.now >= s.settings.due ? s.settings.due : s.members.due;
   if (!s.first_round_done || j_.now < due) return;
   if (const auto i = config_node()) {
     request(*i, &due == &s.settings.due ? ProbeKind::kConfig : ProbeKind::kCluster);
-    due = j_.now + seconds(30);
+    due = j_.now + kMembersPeriod;
   }
 }
 

@@ -103,8 +103,8 @@ struct LeaseState {
   std::optional<Instant> denied;  // when a request was sent that showed no lease, the last one
   Instant proof_sent{};           // when the last request that showed the lease was sent
   Instant proof_received{};
-  bool failsafe = false;  // that reply said that failsafe mode was active
-  bool by_role = false;   // that reply was a claim by role alone: it may have no key at all
+  bool failsafe = false;   // that reply said that failsafe mode was active
+  Instant role_claimed{};  // when the last claim by role alone was sent: it may have no key at all
 };
 
 // The node as a replica.
@@ -183,6 +183,7 @@ struct MemberList {
   std::size_t strangers = 0;  // members that are none of the configured nodes
   std::vector<bool> by_node;  // the configured node is a member
   Instant due{};              // when it is read again
+  Instant asked{};            // when the request for it was sent
 };
 
 // The dynamic configuration of the cluster (GET /config).

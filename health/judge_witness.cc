@@ -32,7 +32,9 @@ std::vector<std::optional<std::size_t>> match(JudgeContext& j, const ClusterRepo
     }
   };
   match_by([&](const ClusterMember& m, std::size_t i) {
-    return !m.name.empty() && m.name == j.node(i).member;
+    const NodeState& n = j.node(i);
+    const bool says_itself = n.rest.report && !n.rest.report->patroni_name.empty();
+    return !says_itself && !m.name.empty() && m.name == n.member;
   });
   match_by([&](const ClusterMember& m, std::size_t i) { return names_node(j.config, j.s, m, i); });
   for (std::size_t m = 0; m < found.size(); ++m) {
@@ -41,9 +43,11 @@ std::vector<std::optional<std::size_t>> match(JudgeContext& j, const ClusterRepo
   return found;
 }
 
-void note_members(JudgeContext& j, const std::vector<std::optional<std::size_t>>& found) {
+void note_members(JudgeContext& j, const std::vector<std::optional<std::size_t>>& found,
+                  Instant asked) {
   MemberList& list = j.s.members;
   list.known = true;
+  list.asked = asked;
   list.due = j.now + kMembersPeriod;
   list.by_node.assign(j.s.nodes.size(), false);
   list.strangers = 0;
@@ -96,7 +100,7 @@ void note_cluster(JudgeContext& j, const ClusterEvidence& e) {
   // A member that fails to answer proves nothing.
   if (!e.report || is_foreign(j.s, n) || (n.store && e.sent < n.store->sent)) return;
   const auto found = match(j, *e.report);
-  note_members(j, found);
+  if (!is_rebuilt(n)) note_members(j, found, e.sent);
   StoreAnswer answer;
   answer.sent = e.sent;
   answer.named = e.report->leader.has_value();
@@ -219,7 +223,8 @@ bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
     if (i == node || is_of_another_scope(j.s, n)) continue;
     // Built anew in our scope, after pg_upgrade for example: it may lead.
     if (is_foreign(j.s, n)) return true;
-    const bool member = !list.known || list.by_node[i] || is_fresh(n);
+    const bool joined = n.rest.report && n.rest.report_received >= list.asked;
+    const bool member = !list.known || list.by_node[i] || is_fresh(n) || joined;
     if (member && !is_barred(n, deadline)) return true;
     others = false;
   }

@@ -36,8 +36,8 @@ enum class Reason : std::uint8_t {
   kSuperseded,     // another node leads on a higher timeline
   kStaleTimeline,  // claims to lead on a timeline below the highest in sight
   kForeign,        // belongs to another cluster
-  kSilent,         // its REST API does not answer; no other node can have its lease yet
-  kOrphaned,       // the same, and PostgreSQL answers
+  kSilent,         // its REST API hangs, is late, or shows no lease while PostgreSQL takes writes
+  kOrphaned,       // its Patroni is gone; it is still believed
   kMaintenance,    // REST silent while the cluster is paused
   kWitnessed,      // REST hung; another member read in the store that it is the leader
   kFenced,         // another node may have the lease by now

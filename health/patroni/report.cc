@@ -241,13 +241,6 @@ std::optional<DcsTimes> parse_config_reply(int status, std::string_view body) {
   take("ttl", times.ttl, 1);
   take("loop_wait", times.loop_wait, 1);
   take("retry_timeout", times.retry_timeout, 0);
-  times.failsafe_mode = true_of(member(parsed, "failsafe_mode"));
-  const json& sync = member(parsed, "synchronous_mode");
-  times.synchronous_mode = true_of(sync) || sync.is_string();
-  times.standby_cluster = member(parsed, "standby_cluster").is_object();
-  if (const auto lag = unsigned_of(member(parsed, "maximum_lag_on_failover"))) {
-    times.maximum_lag_on_failover = *lag;
-  }
   return times;
 }
 

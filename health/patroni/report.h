@@ -106,10 +106,6 @@ struct DcsTimes {
   std::chrono::milliseconds ttl{30'000};
   std::chrono::milliseconds loop_wait{10'000};
   std::chrono::milliseconds retry_timeout{10'000};
-  bool failsafe_mode = false;
-  bool synchronous_mode = false;
-  bool standby_cluster = false;
-  std::uint64_t maximum_lag_on_failover = 1'048'576;  // bytes
   friend bool operator==(const DcsTimes&, const DcsTimes&) = default;
 };
 std::optional<DcsTimes> parse_config_reply(int status, std::string_view body);

@@ -222,7 +222,7 @@ void Faults::foreign_node(std::size_t node) {
 void Faults::change_times() {
   static constexpr int kTtls[] = {20, 30, 45};
   static constexpr int kWaits[] = {2, 5, 10};
-  DcsTimes t = cluster_.scopes[0].times;
+  ModelTimes t = cluster_.scopes[0].times;
   t.ttl = seconds(dice_.pick(kTtls));
   t.loop_wait = seconds(dice_.pick(kWaits));
   t.retry_timeout = seconds(t.ttl >= seconds(30) ? 10 : 5);

@@ -71,7 +71,8 @@ void note_leader(NodeLedger& n, const LeaderEvidence& e, Instant read_shown) {
   n.sent = e.sent;
   n.received = e.received;
   n.database = DatabaseAnswer::kUnknown;
-  if (e.report.lease) {
+  if (e.report.lease) n.claimed = e.received;
+  if (e.report.lease && !e.report.by_role()) {
     note_proof(n, e, read_shown);
   } else {
     n.proven_since = {};
@@ -186,6 +187,11 @@ bool Scene::is_disputed() const {
   return false;
 }
 
+bool Scene::is_settled() const {
+  const Span settles = config.health.identity_settle + interval() + kReply;
+  return !disputed || now() - *disputed > settles;
+}
+
 bool Scene::knows_ours() const {
   std::size_t ours = 0, others = 0;
   bool leads = false;
@@ -199,9 +205,7 @@ bool Scene::knows_ours() const {
     leads |= own && told[i].answers() && r.leads();
   }
   if (2 * ours > size()) return leads;
-  const Span settles = config.health.identity_settle + interval() + kReply;
-  if (disputed && now() - *disputed <= settles) return false;
-  return leads && others == 0 && may_decide();
+  return leads && is_settled() && others == 0 && may_decide();
 }
 
 Instant Scene::learning(std::size_t node, Instant from, Span step) const {

@@ -36,6 +36,7 @@ struct NodeLedger {
   // The last answer that showed the lease, and the true times of the reads of the store in it and
   // in the one before that showed another.
   Instant proof_sent{}, proof_received{};
+  Instant claimed{};  // when the last answer came that showed it, or claimed it by role alone
   bool proof_failsafe = false;
   std::optional<std::int64_t> seen;
   Instant read_shown{};
@@ -117,6 +118,7 @@ struct Scene {
   // A node of another cluster has said that it leads, and none of ours does now.
   bool contested() const;
   bool is_disputed() const;
+  bool is_settled() const;
   // Enough nodes have answered to tell whose cluster it is; fewer decide after a while.
   bool majority() const;
   bool may_decide() const;

@@ -32,7 +32,7 @@ struct ModelSettings {
   std::size_t nodes = 3;    // of the cluster that pgsteer is for
   std::size_t beside = 0;   // nodes of a standby cluster in the same configuration
   std::size_t proxies = 1;  // pgsteer instances in front of the cluster
-  DcsTimes times;
+  ModelTimes times;
   PatroniVersion version = PatroniVersion::k3_0;
   SyncMode sync = SyncMode::kOff;
   bool standby = false;  // the cluster is a standby cluster of one that pgsteer does not see
@@ -116,7 +116,7 @@ class ModelCluster {
   void promote_by_hand(std::size_t i);
   void replace_cluster();  // pg_upgrade, or a new initdb: another system identifier everywhere
   void promote_standby_cluster(std::size_t scope);
-  void change_times(const DcsTimes& times);
+  void change_times(const ModelTimes& times);
 
   ModelSettings settings;
   std::vector<ModelScope> scopes;

@@ -36,6 +36,12 @@ enum class PatroniVersion : std::uint8_t {
   k4_0,  // "primary", quorum_standby
 };
 
+// The dynamic configuration.
+struct ModelTimes : DcsTimes {
+  bool failsafe_mode = false;
+  friend bool operator==(const ModelTimes&, const ModelTimes&) = default;
+};
+
 struct ModelNode {
   std::size_t scope = 0;
 
@@ -62,7 +68,7 @@ struct ModelNode {
   Instant read_shown{};         // the same, as of the reply in flight
   bool unlocked_view = true;    // no leader key at that read
   bool paused_view = false;
-  DcsTimes times;            // the dynamic configuration, as of its last read
+  ModelTimes times;          // the dynamic configuration, as of its last read
   Instant failsafe_until{};  // shows failsafe_mode_is_active until then, by its own wall clock
   Instant consent_until{};   // it has promised not to promote
   Role memory_role = Role::kReplica;
@@ -115,7 +121,7 @@ struct ModelScope {
   std::string name;
   std::string identifier;
   ModelStore store;
-  DcsTimes times;
+  ModelTimes times;
   SyncMode sync = SyncMode::kOff;
   bool standby = false;       // follows another cluster, and is read-only
   bool can_rewind = true;     // pg_rewind brings a diverged node back

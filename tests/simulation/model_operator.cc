@@ -139,7 +139,7 @@ void ModelCluster::promote_standby_cluster(std::size_t s) {
   }
 }
 
-void ModelCluster::change_times(const DcsTimes& times) {
+void ModelCluster::change_times(const ModelTimes& times) {
   ModelScope& s = scopes[0];
   if (!s.store.up || s.times == times) return;
   if (trace) trace("  the dynamic configuration is changed");

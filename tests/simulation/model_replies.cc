@@ -89,7 +89,7 @@ std::string tags_of(const ModelNode& n) {
   return tags;
 }
 
-std::string config_body(const DcsTimes& t, const ModelScope& s) {
+std::string config_body(const ModelTimes& t, const ModelScope& s) {
   const auto whole = [&](std::chrono::milliseconds d) {
     const std::string text = number(static_cast<std::uint64_t>(d.count()) / 1000);
     return s.spells_times ? "\"" + text + "\"" : text;

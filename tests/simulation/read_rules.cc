@@ -289,7 +289,8 @@ void ReadRules::cut(const ModelSession& s, const Verdict& v) {
   if (!s.replica || s.of_primary) return;
   if (v.reason == Reason::kForeign && !s_.knows_ours()) return;
   // The checker stood still, and another answered first.
-  if (v.reason == Reason::kSuperseded && s_.told[s.node].received < s_.resumed) return;
+  const bool passed_on = v.reason == Reason::kSuperseded || v.reason == Reason::kFenced;
+  if (passed_on && s_.told[s.node].received < s_.resumed) return;
   // The cluster was replaced after the session had come, or before pgsteer knew.
   if (v.reason == Reason::kForeign && s_.told[s.node].report->system_identifier != "666" &&
       !s_.is_stranger(s.node) && s_.cluster.scopes[0].identifier != "7001") {

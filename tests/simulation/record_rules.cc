@@ -104,17 +104,20 @@ void RecordRules::check_roles(const Decision& decision, const JudgeState& state)
   }
 }
 
-// Maintenance and failsafe mode are what any node of ours in sight says.
+// Maintenance and failsafe mode are what any node of ours in sight says; a Patroni that has just
+// started does not know about maintenance yet.
 void RecordRules::check_modes(const JudgeState& state) {
-  bool any = false, paused = false, failsafe = false;
+  bool any = false, paused = false, perhaps = false, failsafe = false;
   for (std::size_t i = 0; i < s_.size(); ++i) {
     const NodeLedger& n = s_.told[i];
     if (!n.answers() || is_foreign(state, state.nodes[i])) continue;
     any = true;
     paused |= n.report->pause;
+    perhaps |= !n.report->lease && n.received - n.answering_since < seconds(5);
     failsafe |= n.report->failsafe;
   }
-  if (any && (state.paused != paused || state.failsafe != failsafe)) {
+  const bool wrong_pause = state.paused != paused && (paused || !perhaps);
+  if (any && (wrong_pause || state.failsafe != failsafe)) {
     s_.fail("maintenance or failsafe mode is not as the nodes say");
   }
 }

@@ -59,7 +59,7 @@ Instant WriteRules::fence_bound(std::size_t i) const {
   const Span silence =
       2 * s_.config.health.interval + s_.config.health.timeout + milliseconds(500) + kReply;
   // After a stall nothing is cut before the nodes have had the time to answer.
-  Instant bound = std::max({lost, told.proof_received + silence, s_.resumed + silence}) + kGrain;
+  Instant bound = std::max({lost, told.claimed + silence, s_.resumed + silence}) + kGrain;
   // A checker that stands still cuts nothing: its last word expires.
   if (s_.stalled && s_.topology.valid_until) {
     const Reason reason = s_.topology.pools[kReadWrite].by_node[i].reason;
@@ -80,7 +80,7 @@ void WriteRules::check_writes(std::size_t i, bool open, bool live) {
     if (now <= deadline) return;
     s_.fail((live ? "sessions are on " : "new sessions would go to ") + model_name(i) +
             ", which has not been the primary for " + seconds_of(now - *w.wrong.since) + ": " +
-            why);
+            why + "; pgsteer says: " + s_.topology.pools[kReadWrite].by_node[i].why);
   };
   if (w.unleased.since) late("its lease has run out", fence_bound(i));
   if (s_.stalled) return;
@@ -97,8 +97,7 @@ void WriteRules::check_writes(std::size_t i, bool open, bool live) {
   }
   if (w.usurped.since && accepted() && w.last_blind != now && !s_.cluster.shows_lease(i)) {
     const Span silence = 2 * s_.interval() + s_.config.health.timeout + seconds(1);
-    late("another has its lease",
-         std::max(w.usurped.must_be_known, s_.told[i].proof_received) + silence);
+    late("another has its lease", std::max(w.usurped.must_be_known, s_.told[i].claimed) + silence);
   }
 }
 
@@ -145,7 +144,7 @@ void WriteRules::check_service(std::size_t i, bool open) {
 void WriteRules::check_support(std::size_t i, bool open) {
   const Watch& w = watch_[i];
   if (open || !w.witnessed.since || eclipsed(i)) return;
-  if (!accepted() || s_.contested()) return;
+  if (!accepted() || s_.contested() || !s_.is_settled()) return;
   if (last_primary_ != i && !w.named) return;  // a trial: it takes a session to confirm it
   const Instant from = std::max(*w.witnessed.since, s_.started);
   if (s_.now() - from < kFound + 2 * s_.config.health.timeout) return;

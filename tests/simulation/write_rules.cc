@@ -52,6 +52,8 @@ bool WriteRules::eclipsed(std::size_t i) const {
         told->timeline > c.nodes[i].timeline) {
       return true;
     }
+    const bool recent = s_.now() - s_.told[k].timeline_received <= seconds(6);
+    if (recent && s_.told[k].timeline > c.nodes[i].timeline) return true;
   }
   return false;
 }

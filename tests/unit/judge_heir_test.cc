@@ -35,6 +35,20 @@ TEST_F(WithoutAnHeir, AMemberOutOfSightIsOne) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
+// It was listed nowhere when the members were last asked for.
+TEST_F(WithoutAnHeir, AMemberThatHasJoinedSinceIsOne) {
+  c.nodes[1].member = c.nodes[2].member = false;
+  c.refuse(1, DatabaseAnswer::kRefused);
+  c.refuse(2, DatabaseAnswer::kRefused);
+  c.run(seconds(95));
+  c.answer(1, Cluster::replica(5));
+  c.run(milliseconds(2'500));
+  c.refuse(0);
+  c.silence(1, DatabaseAnswer::kUnreachable);
+  c.run(seconds(25));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
 TEST_F(WithoutAnHeir, AMemberThatIsNotConfiguredIsOne) {
   c.nodes[1].member = c.nodes[2].member = false;
   c.stranger_member = true;

@@ -187,7 +187,7 @@ TEST(JudgeMaintenance, AClaimByRoleAloneHoldsNoLeaseOnceItIsOver) {
   pause(c, 1, Cluster::replica(5));
   pause(c, 2, Cluster::replica(5));
   c.answer(0, by_role(5));
-  c.run(seconds(10));
+  c.run(seconds(40));
   c.refuse(0);
   c.run(seconds(2));
   EXPECT_EQ(c.rw(0), "admit maintenance");
@@ -203,7 +203,7 @@ TEST(JudgeMaintenance, WhoClaimedByRoleAndAnswersTakesItsKeyAgain) {
   pause(c, 1, Cluster::replica(5));
   pause(c, 2, Cluster::replica(5));
   c.answer(0, by_role(5));
-  c.run(seconds(10));
+  c.run(seconds(40));
   c.answer(1, Cluster::replica(5));
   c.answer(2, Cluster::replica(5));
   Report between = Cluster::leader(5);
@@ -211,6 +211,20 @@ TEST(JudgeMaintenance, WhoClaimedByRoleAndAnswersTakesItsKeyAgain) {
   c.answer(0, between);
   c.run(seconds(2));
   EXPECT_FALSE(c.cuts(0));
+}
+
+TEST(JudgeMaintenance, TheLastRealLeaseOutlivesAClaimByRole) {
+  Cluster c;
+  quiet(c);
+  pause(c, 1, Cluster::replica(5));
+  pause(c, 2, Cluster::replica(5));
+  c.answer(0, by_role(5));
+  c.run(seconds(5));
+  c.refuse(0);
+  c.answer(1, Cluster::replica(5));
+  c.answer(2, Cluster::replica(5));
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "admit orphaned");
 }
 
 TEST(JudgeMaintenance, AClaimByRoleAloneKeepsNoSessionsOnceAnotherLeads) {
@@ -226,6 +240,24 @@ TEST(JudgeMaintenance, AClaimByRoleAloneKeepsNoSessionsOnceAnotherLeads) {
   c.run(seconds(2));
   EXPECT_EQ(c.rw(1), "admit primary");
   EXPECT_TRUE(c.cuts(0));
+}
+
+// It does not show `pause` for its first seconds.
+TEST(JudgeMaintenance, APatroniThatHasJustStartedDoesNotEndIt) {
+  Cluster c;
+  quiet(c);
+  c.refuse(2, DatabaseAnswer::kRefused);
+  pause(c, 0, Cluster::leader(5));
+  pause(c, 1, Cluster::replica(5));
+  c.run(seconds(5));
+  c.refuse(0);
+  c.refuse(1, DatabaseAnswer::kAnswers);
+  c.run(seconds(60));
+  c.answer(1, Cluster::replica(5));
+  c.run(seconds(3));
+  c.refuse(1, DatabaseAnswer::kAnswers);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
 }
 
 TEST(JudgeMaintenance, AtTheStartALeaseIsWorthMoreThanARole) {

@@ -216,10 +216,6 @@ TEST_F(AskWitness, WithoutAPrimaryAtThePaceOfTheRounds) {
   EXPECT_EQ(found(), Nodes{});
   state.witness.asked_at = ago(milliseconds(250));
   EXPECT_EQ(found(), Nodes{0});
-  state.nodes[0].rest.kind = ProbeKind::kLeader;
-  state.witness = {0, ago(milliseconds(999))};
-  state.rounds.hunting = false;
-  EXPECT_EQ(found(), Nodes{});
 }
 
 // The moments at which a verdict may change although nobody answers.

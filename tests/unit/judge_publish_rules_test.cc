@@ -56,7 +56,7 @@ TEST_F(PublishRules, ATransitionHasTheGenerationThatCarriesIt) {
   for (const Transition& t : d.transitions) EXPECT_EQ(t.generation, d.topology->generation);
 }
 
-TEST_F(PublishRules, AgainAfterASecondIfTheDeadlineHasMoved) {
+TEST_F(PublishRules, AgainAfterASecond) {
   state.published_at = now;
   fence_at(now + seconds(25));
   now += seconds(1) - milliseconds(1);
@@ -66,8 +66,6 @@ TEST_F(PublishRules, AgainAfterASecondIfTheDeadlineHasMoved) {
   EXPECT_TRUE(d.renewed);
   EXPECT_FALSE(d.topology);
   EXPECT_EQ(state.published_at, now);
-  now += seconds(1);
-  EXPECT_FALSE(decide().renewed) << "nothing has changed";
 }
 
 TEST_F(PublishRules, ANewGenerationIsARenewal) {
@@ -138,7 +136,7 @@ TEST_F(PublishRules, AnAlarmIsToldWhenItBeginsAndWhenItEnds) {
 }
 
 TEST_F(PublishRules, ModesStandWhileNobodyCanBeAsked) {
-  state.nodes[0].rest.report->pause = true;
+  state.nodes[0].pause.paused = true;
   state.nodes[2].rest.report->failsafe = true;
   EXPECT_EQ(decide().transitions.size(), 2u);
   EXPECT_TRUE(state.paused);

@@ -240,8 +240,6 @@ TEST(ConfigReply, GivesTheTimes) {
   EXPECT_EQ(times->ttl, std::chrono::seconds(20));
   EXPECT_EQ(times->loop_wait, std::chrono::seconds(2));
   EXPECT_EQ(times->retry_timeout, std::chrono::seconds(10));
-  EXPECT_FALSE(times->failsafe_mode);
-  EXPECT_EQ(times->maximum_lag_on_failover, 1048576u);
 }
 
 TEST(ConfigReply, UnsetMeansPatronisDefault) {
@@ -250,8 +248,6 @@ TEST(ConfigReply, UnsetMeansPatronisDefault) {
   ASSERT_TRUE(times);
   EXPECT_EQ(times->ttl, std::chrono::seconds(30));
   EXPECT_EQ(times->loop_wait, std::chrono::seconds(10));
-  EXPECT_TRUE(times->failsafe_mode);
-  EXPECT_TRUE(times->standby_cluster);
   EXPECT_EQ(parse_config_reply(200, R"({"ttl":"45","loop_wait":-1})")->ttl,
             std::chrono::seconds(45));
   EXPECT_EQ(parse_config_reply(200, R"({"ttl":1e30})")->ttl, std::chrono::seconds(30));

@@ -172,14 +172,6 @@ TEST(ConfigReplyValues, TimesMayBeFloatsOrText) {
   EXPECT_EQ(config_with(R"("ttl":true)").ttl, seconds(30));
 }
 
-TEST(ConfigReplyValues, Modes) {
-  EXPECT_TRUE(config_with(R"("synchronous_mode":true)").synchronous_mode);
-  EXPECT_TRUE(config_with(R"("synchronous_mode":"quorum")").synchronous_mode);
-  EXPECT_FALSE(config_with(R"("synchronous_mode":false)").synchronous_mode);
-  EXPECT_FALSE(config_with("").synchronous_mode);
-  EXPECT_EQ(config_with(R"("maximum_lag_on_failover":5)").maximum_lag_on_failover, 5u);
-}
-
 TEST(ClusterReplyValues, OfAMember) {
   const auto reply = parse_cluster_reply(200, R"({"pause":true,"members":[
       {"name":"a","role":"leader","api_url":"http://10.0.0.1:8008/patroni","host":"10.0.0.1",
