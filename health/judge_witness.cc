@@ -88,6 +88,13 @@ bool stepped_down(const NodeState& n) {
   return n.rest.report && !n.rest.report->lease && !n.rest.report->writable();
 }
 
+// The list of members did not name it. It has answered since, or something runs there that hangs.
+bool may_have_joined(const NodeState& n, const MemberList& list) {
+  if (n.rest.report && n.rest.report_received >= list.asked) return true;
+  const Outcome outcome = n.rest.attempt.outcome;
+  return n.rest.failures > 0 && (outcome == Outcome::kSilent || outcome == Outcome::kTlsFailed);
+}
+
 bool shows_lease(const NodeState& n) {
   return is_fresh(n) && n.rest.report->lease && !n.rest.report->by_role();
 }
@@ -223,8 +230,7 @@ bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
     if (i == node || is_of_another_scope(j.s, n)) continue;
     // Built anew in our scope, after pg_upgrade for example: it may lead.
     if (is_foreign(j.s, n)) return true;
-    const bool joined = n.rest.report && n.rest.report_received >= list.asked;
-    const bool member = !list.known || list.by_node[i] || is_fresh(n) || joined;
+    const bool member = !list.known || list.by_node[i] || is_fresh(n) || may_have_joined(n, list);
     if (member && !is_barred(n, deadline)) return true;
     others = false;
   }

@@ -131,6 +131,8 @@ void Scene::lost(std::size_t primary) {
   // What its lease was good for is over: the next read that it shows is the first one.
   n.seen.reset();
   n.read_before.reset();
+  n.read_shown = n.proof_sent = {};
+  n.proof_failsafe = false;
 }
 
 void Scene::published(const Topology& t, bool renewed) {

@@ -84,11 +84,11 @@ void WriteRules::check_writes(std::size_t i, bool open, bool live) {
   };
   if (w.unleased.since) late("its lease has run out", fence_bound(i));
   if (s_.stalled) return;
-  if (w.denies.since) {
-    late("it reports so itself", std::max(w.denies.must_be_known, *w.wrong.since));
-  }
   // Perhaps TLS of all nodes has failed until a moment ago.
   const Instant seen = w.last_blind + s_.config.health.timeout + 4 * s_.interval();
+  if (w.denies.since) {
+    late("it reports so itself", std::max({w.denies.must_be_known, *w.wrong.since, seen}));
+  }
   if (w.outshone.since && accepted()) {
     late("another leads on a higher timeline", std::max(w.outshone.must_be_known, seen));
   }
@@ -205,6 +205,8 @@ void WriteRules::cut(const ModelSession& s, const Verdict& v) {
   // The cluster was replaced, and the session came before pgsteer knew; or it is not clear which
   // cluster is meant.
   if (v.reason == Reason::kForeign && (!accepted() || !s_.knows_ours())) return;
+  // Somebody isolated has not noticed yet that its key was stolen: the higher timeline counts.
+  if (v.reason == Reason::kSuperseded && outshining(s.node)) return;
   const NodeLedger& n = s_.told[s.node];
   if (s_.stalled && s_.now() >= s_.published_at + seconds(4)) return;  // its last word expired
   s_.fail("a session on " + model_name(s.node) + " was cut (" + to_string(v.reason) + ": " + v.why +

@@ -76,7 +76,9 @@ void WriteRules::update(std::size_t i) {
   auto higher = i;
   for (std::size_t k = 0; k < s_.size(); ++k) {
     const ModelNode& o = c.nodes[k];
-    const bool shows = s_.prompt(k) && !c.foreign(k) && o.postgres == PostgresLife::kRunning;
+    const auto& told = s_.told[k].report;  // without a timeline if its query fails
+    const bool shows = s_.prompt(k) && !c.foreign(k) && o.postgres == PostgresLife::kRunning &&
+                       (!told || told->timeline != 0);
     if (k != i && shows && o.timeline > n.timeline) higher = k;
   }
   stand(w.below, higher != i, higher);

@@ -49,6 +49,34 @@ TEST_F(WithoutAnHeir, AMemberThatHasJoinedSinceIsOne) {
   EXPECT_EQ(c.rw(0), "cut fenced");
 }
 
+// Whether it has joined cannot be told, as its API hangs and nobody can be asked for the members.
+TEST_F(WithoutAnHeir, ANodeThatHangsMayBeOne) {
+  c.nodes[1].member = c.nodes[2].member = false;
+  c.refuse(1, DatabaseAnswer::kRefused);
+  c.refuse(2, DatabaseAnswer::kRefused);
+  c.run(seconds(95));
+  c.refuse(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit orphaned");
+  c.silence(1);
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
+// The list of members is read also while the primary is kept for want of another.
+TEST_F(WithoutAnHeir, AMemberThatJoinsLaterIsFoundOut) {
+  c.nodes[1].reply.nofailover = true;
+  c.nodes[2].member = false;
+  c.refuse(2, DatabaseAnswer::kRefused);
+  c.run(seconds(95));
+  c.refuse(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit orphaned");
+  c.stranger_member = true;
+  c.run(seconds(32));
+  EXPECT_EQ(c.rw(0), "cut fenced");
+}
+
 TEST_F(WithoutAnHeir, AMemberThatIsNotConfiguredIsOne) {
   c.nodes[1].member = c.nodes[2].member = false;
   c.stranger_member = true;

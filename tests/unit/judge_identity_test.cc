@@ -107,6 +107,19 @@ TEST(JudgeIdentity, AStrangerThatWasAloneAtTheStartIsFoundOutWhenWeAreBack) {
   EXPECT_EQ(c.rw(2), "cut foreign");
 }
 
+// The stranger answers first, and its timeline is nobody's loss.
+TEST(JudgeIdentity, AStrangersTimelineIsNotOneThatWentBack) {
+  Cluster c;
+  c.nodes[2].reply = in_scope(Cluster::leader(9), "away", "9009");
+  for (std::size_t i : {0u, 1u}) {
+    c.nodes[i].reply.scope = "main";
+    c.nodes[i].latency = milliseconds(50);
+  }
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_FALSE(c.alarm(AlarmKind::kTimelineWentBack));
+}
+
 TEST(JudgeIdentity, ALoneLeaderIsNotLockedOutByAMajorityWithoutOne) {
   Cluster c;
   for (std::size_t i : {1u, 2u}) c.nodes[i].reply.system_identifier = "9009";

@@ -293,7 +293,7 @@ TEST_F(HasHeir, AMemberThatIsNotConfigured) {
 
 TEST_F(HasHeir, NoNodeThatIsNoMember) {
   state.members = {true, 0, {true, true, true}, {}, now};
-  fails(0, Outcome::kSilent, 1);
+  fails(0, Outcome::kRefused, 1);
   EXPECT_TRUE(found());
   state.members.by_node[0] = false;
   EXPECT_FALSE(found());

@@ -341,6 +341,26 @@ TEST(JudgeWitness, AMemberKeepsItsNodeWhenItsAddressChanges) {
   }
 }
 
+// Rebuilt with each other's names. From Patroni 3.2 on each one tells its own.
+TEST(JudgeWitness, ANodesOwnNameCountsBeforeARememberedOne) {
+  Cluster c;
+  for (std::size_t i = 0; i < 3; ++i) {
+    c.nodes[i].member_name = "pod-" + std::to_string(i + 1);
+    c.nodes[i].reply.patroni_name = c.nodes[i].member_name;
+    c.nodes[i].store_says = "pod-1";
+  }
+  c.run(seconds(95));
+  std::swap(c.nodes[0].member_name, c.nodes[1].member_name);
+  for (auto& n : c.nodes) {
+    n.reply.patroni_name = n.member_name;
+    n.store_says = "pod-2";
+  }
+  c.run(seconds(95));
+  c.silence(0);
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit witnessed");
+}
+
 TEST(JudgeWitness, AnUnknownLeaderBesideAllOurNodesIsAnotherOne) {
   Cluster c;
   quiet(c);
