@@ -1,6 +1,7 @@
 #include "tests/simulation/write_rules.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pgsteer {
 
@@ -76,11 +77,10 @@ void WriteRules::update(std::size_t i) {
   auto higher = i;
   for (std::size_t k = 0; k < s_.size(); ++k) {
     const ModelNode& o = c.nodes[k];
-    const auto& told = s_.told[k].report;  // without a timeline if its query fails
-    const bool shows = s_.prompt(k) && !c.foreign(k) && o.postgres == PostgresLife::kRunning &&
-                       (!told || told->timeline != 0);
+    const bool shows = s_.prompt(k) && !c.foreign(k) && o.postgres == PostgresLife::kRunning;
     if (k != i && shows && o.timeline > n.timeline) higher = k;
   }
+  if (std::exchange(w.below_whom, higher) != higher) w.below.since.reset();
   stand(w.below, higher != i, higher);
 
   const auto leader = c.store(i).leader;

@@ -54,7 +54,8 @@ class WriteRules {
     Instant last_hung{};                 // when a witness could last count for it
     Instant last_backed{}, last_heirless{}, last_blind{}, last_paused{};  // somebody says so
     std::optional<Instant> open_since;  // admitted, and its port answers
-    bool named = false;                 // at least two members find it in the store
+    std::size_t below_whom = 0;
+    bool named = false;  // at least two members find it in the store
   };
 
   void stand(Standing& s, bool holds, std::size_t learn_from);
