@@ -72,7 +72,8 @@ Decision judge(const Config& config, JudgeState& state, const std::vector<Eviden
 // for a node that never showed the lease.
 Instant fence_deadline(const Config& config, const JudgeState& state, std::size_t node);
 
-// Every reachable member says that the cluster is paused, and nobody but `node` has the lease.
+// Every reachable member says that the cluster is paused, and nobody but `node` has the lease; or
+// no other Patroni can be running, and the node's own last word was that.
 bool maintenance(const JudgeState& state, std::size_t node);
 
 }  // namespace pgsteer

@@ -52,10 +52,10 @@ std::string groups_text(const JudgeContext& j, const Groups& groups) {
   return text;
 }
 
-// A majority of the nodes decides, unless another cluster leads and it does not: its nodes may be
-// those of before pg_upgrade. Fewer decide only while nobody in sight disagrees, and only as long
-// as nothing else was believed before: whoever answers first, or alone, may be the stranger. A
-// standby cluster beside ours does not count.
+// A majority of the nodes decides, unless only another cluster has a leader: after pg_upgrade the
+// majority may be nodes that are still to be rebuilt. Fewer decide only while nobody in sight
+// disagrees, and only as long as nothing else was believed before: whoever answers first, or alone,
+// may be the stranger. A standby cluster beside ours does not count.
 void learn(JudgeContext& j) {
   ClusterIdentity& ours = j.s.identity;
   Groups groups = groups_in_sight(j.s);
