@@ -12,8 +12,8 @@ namespace {
 
 // A PostgreSQL that stops has no timeline to show, and is still on the one that it had.
 std::uint32_t shown_timeline(const NodeState& n) {
-  if (!n.rest.report) return 0;
-  return n.rest.report->timeline != 0 ? n.rest.report->timeline : n.rest.timeline_before;
+  const auto& last = n.rest.report;
+  return last && last->timeline != 0 ? last->timeline : n.rest.timeline_before;
 }
 
 std::string on_timeline(std::uint32_t timeline) {
@@ -307,8 +307,8 @@ std::string explain_no_primary(const JudgeContext& j) {
     if (claims_primary(s, n) && s.identity.identifier.empty()) {
       return j.name(i) + " leads, but too few nodes answer to tell whether it is ours";
     }
-    if (is_foreign(s, n)) continue;
-    if (is_fresh(n) && n.rest.report->lease && n.rest.report->in_recovery()) {
+    const bool ours = is_fresh(n) && !is_foreign(s, n);
+    if (ours && n.rest.report->lease && n.rest.report->in_recovery()) {
       return j.name(i) + (n.rest.report->role == Role::kStandbyLeader
                               ? " leads a standby cluster, which is read-only"
                               : " is being promoted");

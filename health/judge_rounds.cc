@@ -50,8 +50,8 @@ milliseconds pace(const JudgeContext& j) {
   const auto hunted = j.now - j.s.rounds.hunting_since;
   auto hunt = j.config.health.hunt_interval;
   if (hunted >= seconds(30)) hunt = std::max(hunt, milliseconds(250));
-  // Sessions are served: what is in doubt may take longer to be found out.
-  // What a witness has read counts for two seconds, so that it is asked at the full pace.
+  // While sessions are served, what is in doubt may take longer to be found out. But what a witness
+  // has read counts for two seconds only.
   const Reason reason = j.s.primary ? j.s.primary->verdict.reason : Reason::kUnknown;
   const bool served = j.s.primary && j.s.primary->verdict.admission == Admission::kAdmit &&
                       reason != Reason::kWitnessed && reason != Reason::kTrial;
@@ -250,13 +250,14 @@ void Planner::plan_round() {
   }
 }
 
-// In quiet rounds, and one at a time: it takes the place of the node's check.
+// In quiet rounds only, and one at a time: it takes the place of the node's check.
 void Planner::plan_settings() {
   JudgeState& s = j_.s;
-  Instant& due = s.settings.known && j_.now >= s.settings.due ? s.settings.due : s.members.due;
+  const bool settings = s.settings.known && j_.now >= s.settings.due;
+  Instant& due = settings ? s.settings.due : s.members.due;
   if (!s.first_round_done || j_.now < due) return;
   if (const auto i = config_node()) {
-    request(*i, &due == &s.settings.due ? ProbeKind::kConfig : ProbeKind::kCluster);
+    request(*i, settings ? ProbeKind::kConfig : ProbeKind::kCluster);
     due = j_.now + kMembersPeriod;
   }
 }
