@@ -149,99 +149,6 @@ TEST(JudgeMaintenance, ALoneNodeThatWasPausedIsKept) {
   EXPECT_EQ(c.rw(0), "admit maintenance");
 }
 
-// Patroni has lost the store and is paused: its 200 stands for the role alone.
-Report by_role(std::uint32_t timeline) {
-  Report r = Cluster::leader(timeline);
-  r.pause = r.cluster_unlocked = true;
-  return r;
-}
-
-TEST(JudgeMaintenance, AClaimByRoleAloneSupersedesNobody) {
-  Cluster c;
-  quiet(c);
-  pause(c, 0, Cluster::leader(5));
-  pause(c, 2, Cluster::replica(5));
-  c.run(seconds(2));
-  c.answer(1, by_role(6));  // promoted by hand, then cut off from the store
-  c.run(seconds(10));
-  EXPECT_EQ(c.rw(0), "admit primary");
-  EXPECT_TRUE(c.cuts(1));
-  c.refuse(0);  // its Patroni is upgraded
-  c.run(seconds(60));
-  EXPECT_EQ(c.rw(0), "admit maintenance");
-}
-
-TEST(JudgeMaintenance, AClaimByRoleAloneKeepsTheHolder) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.answer(0, by_role(5));
-  c.run(seconds(60));
-  EXPECT_EQ(c.rw(0), "admit primary");
-}
-
-TEST(JudgeMaintenance, AClaimByRoleAloneHoldsNoLeaseOnceItIsOver) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.answer(0, by_role(5));
-  c.run(seconds(40));
-  c.refuse(0);
-  c.run(seconds(2));
-  EXPECT_EQ(c.rw(0), "admit maintenance");
-  c.answer(1, Cluster::replica(5));
-  c.answer(2, Cluster::replica(5));
-  c.run(seconds(2));
-  EXPECT_TRUE(c.cuts(0)) << "they could promote at once";
-}
-
-TEST(JudgeMaintenance, WhoClaimedByRoleAndAnswersTakesItsKeyAgain) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.answer(0, by_role(5));
-  c.run(seconds(40));
-  c.answer(1, Cluster::replica(5));
-  c.answer(2, Cluster::replica(5));
-  Report between = Cluster::leader(5);
-  between.lease = false;
-  c.answer(0, between);
-  c.run(seconds(2));
-  EXPECT_FALSE(c.cuts(0));
-}
-
-TEST(JudgeMaintenance, TheLastRealLeaseOutlivesAClaimByRole) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  c.answer(0, by_role(5));
-  c.run(seconds(5));
-  c.refuse(0);
-  c.answer(1, Cluster::replica(5));
-  c.answer(2, Cluster::replica(5));
-  c.run(seconds(5));
-  EXPECT_EQ(c.rw(0), "admit orphaned");
-}
-
-TEST(JudgeMaintenance, AClaimByRoleAloneKeepsNoSessionsOnceAnotherLeads) {
-  Cluster c;
-  quiet(c);
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
-  Report r = Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary);
-  r.pause = r.cluster_unlocked = true;
-  c.answer(0, r);
-  c.run(seconds(5));
-  c.answer(1, Cluster::leader(6));
-  c.run(seconds(2));
-  EXPECT_EQ(c.rw(1), "admit primary");
-  EXPECT_TRUE(c.cuts(0));
-}
-
 // It does not show `pause` for its first seconds.
 TEST(JudgeMaintenance, APatroniThatHasJustStartedDoesNotEndIt) {
   Cluster c;
@@ -260,20 +167,98 @@ TEST(JudgeMaintenance, APatroniThatHasJustStartedDoesNotEndIt) {
   EXPECT_EQ(c.rw(0), "admit maintenance");
 }
 
-TEST(JudgeMaintenance, AtTheStartALeaseIsWorthMoreThanARole) {
+// Patroni has lost the store and is paused: its 200 stands for the role alone.
+class ClaimByRole : public testing::Test {
+ protected:
+  ClaimByRole() {
+    for (const std::size_t i : {1u, 2u}) pause(c, i, Cluster::replica(5));
+  }
+  static Report by_role(std::uint32_t timeline) {
+    Report r = Cluster::leader(timeline);
+    r.pause = r.cluster_unlocked = true;
+    return r;
+  }
+  void first_node_claims() {
+    quiet(c);
+    c.answer(0, by_role(5));
+  }
+  void resume() {
+    for (const std::size_t i : {1u, 2u}) c.answer(i, Cluster::replica(5));
+  }
   Cluster c;
+};
+
+TEST_F(ClaimByRole, SupersedesNobody) {
+  quiet(c);
+  pause(c, 0, Cluster::leader(5));
+  c.run(seconds(2));
+  c.answer(1, by_role(6));  // promoted by hand, then cut off from the store
+  c.run(seconds(10));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  EXPECT_TRUE(c.cuts(1));
+  c.refuse(0);  // its Patroni is upgraded
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+}
+
+TEST_F(ClaimByRole, KeepsTheHolder) {
+  first_node_claims();
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "admit primary");
+}
+
+TEST_F(ClaimByRole, HoldsNoLeaseOnceMaintenanceIsOver) {
+  first_node_claims();
+  c.run(seconds(40));
+  c.refuse(0);
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(0), "admit maintenance");
+  resume();
+  c.run(seconds(2));
+  EXPECT_TRUE(c.cuts(0)) << "they could promote at once";
+}
+
+TEST_F(ClaimByRole, LeavesTimeToTakeTheKeyAgain) {
+  first_node_claims();
+  c.run(seconds(40));
+  resume();
+  Report between = Cluster::leader(5);
+  between.lease = false;
+  c.answer(0, between);
+  c.run(seconds(2));
+  EXPECT_FALSE(c.cuts(0));
+}
+
+TEST_F(ClaimByRole, IsOutlivedByTheLastRealLease) {
+  first_node_claims();
+  c.run(seconds(5));
+  c.refuse(0);
+  resume();
+  c.run(seconds(5));
+  EXPECT_EQ(c.rw(0), "admit orphaned");
+}
+
+TEST_F(ClaimByRole, KeepsNoSessionsOnceAnotherLeads) {
+  quiet(c);
+  Report r = Cluster::without_query(true, State::kUnknown, "unknown", Role::kPrimary);
+  r.pause = r.cluster_unlocked = true;
+  c.answer(0, r);
+  c.run(seconds(5));
+  c.answer(1, Cluster::leader(6));
+  c.run(seconds(2));
+  EXPECT_EQ(c.rw(1), "admit primary");
+  EXPECT_TRUE(c.cuts(0));
+}
+
+TEST_F(ClaimByRole, IsWorthLessThanALeaseAtTheStart) {
   pause(c, 0, Cluster::leader(5));
   c.answer(1, by_role(5));
-  pause(c, 2, Cluster::replica(5));
   c.run(seconds(1));
   EXPECT_EQ(c.rw(0), "admit primary");
 }
 
-TEST(JudgeMaintenance, AtTheStartTheOnlyRoleWins) {
-  Cluster c;
+TEST_F(ClaimByRole, WinsAtTheStartIfItIsTheOnlyOne) {
   c.answer(0, by_role(5));
-  pause(c, 1, Cluster::replica(5));
-  pause(c, 2, Cluster::replica(5));
   c.run(seconds(1));
   EXPECT_EQ(c.rw(0), "admit primary");
 }
