@@ -163,6 +163,10 @@ void WriteRules::update_support(std::size_t i) {
       backed |= answers && c.shows_failsafe(k);
     }
     says_paused |= answers && o.paused_view && !c.foreign(k);
+    // A Patroni that has just started does not say that the pause is over.
+    const NodeLedger& told = s_.told[k];
+    const bool young = !told.answers() || now - told.answering_since < seconds(5);
+    says_paused |= answers && young && !c.foreign(k) && now - w.last_paused <= s_.interval();
     others_lead |= c.shows_lease(k) && !c.foreign(k);
     heirless &= is_barred(k, i, true);
     perhaps &= is_barred(k, i, false) || c.foreign(k);
