@@ -240,7 +240,8 @@ void ReadRules::check_cut_off(std::size_t i) {
   keep(cut_off_[i], off, s_.now());
   if (!cut_off_[i]) return;
   const Instant from = std::max(*cut_off_[i], s_.primary_since);
-  if (s_.now() - from < seconds(10) + 2 * s_.interval() + s_.config.health.timeout) return;
+  // The configuration and the members may take the place of two checks in a row.
+  if (s_.now() - from < seconds(10) + 4 * s_.interval() + s_.config.health.timeout) return;
   for (std::size_t l = 0; l < s_.config.listen.size(); ++l) {
     if (s_.config.listen[l].to == Target::kPrimary || !s_.admitted(l, i)) continue;
     violated(l, i, "it is not connected to the primary");
