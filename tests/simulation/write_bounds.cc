@@ -114,7 +114,8 @@ bool WriteRules::accepted() const {
 // to prove itself for longer than the ttl.
 void WriteRules::check_service(std::size_t i, bool open) {
   const Watch& w = watch_[i];
-  if (open || !w.shown_alone) return;
+  // Somebody who has thawed on a higher timeline has not noticed yet that its key was stolen.
+  if (open || !w.shown_alone || w.outshone.since) return;
   const Instant now = s_.now();
   if (!s_.knows_ours()) return;
   // Of two claims on one timeline the first one stays, and in a paused cluster one by role alone.
