@@ -114,15 +114,16 @@ bool WriteRules::accepted() const {
 // to prove itself for longer than the ttl.
 void WriteRules::check_service(std::size_t i, bool open) {
   const Watch& w = watch_[i];
-  // Somebody who has thawed on a higher timeline has not noticed yet that its key was stolen.
-  if (open || !w.shown_alone || w.outshone.since) return;
+  if (open || !w.shown_alone) return;
   const Instant now = s_.now();
   if (!s_.knows_ours()) return;
-  // Of two claims on one timeline the first one stays, and in a paused cluster one by role alone.
+  // Of two claims the one on the higher timeline counts, although its node may have thawed and not
+  // noticed yet that its key was stolen; on one timeline the first one stays, and in a paused
+  // cluster one by role alone.
   const auto primary = s_.topology.primary;
   if (primary && primary != i && s_.told[*primary].report) {
     const Report& r = *s_.told[*primary].report;
-    if (r.by_role() || (r.leads() && r.timeline == s_.cluster.nodes[i].timeline)) return;
+    if (r.by_role() || (r.leads() && r.timeline >= s_.cluster.nodes[i].timeline)) return;
   }
   if (!accepted() || !s_.first_round_done) {
     // Another system identifier has to settle.

@@ -90,7 +90,8 @@ void WriteRules::update(std::size_t i) {
         leader.value_or(i));
 
   const bool serves = rightful && prompt && lease;
-  if (!serves) w.shown_alone.reset();
+  // A claim by role alone outweighs no timeline.
+  if (!serves || (c.by_role(i) && eclipsed(i))) w.shown_alone.reset();
   if (serves && !w.shown_alone) w.shown_alone = s_.now();
   const bool first = !w.serves.since;
   stand(w.serves, serves && !eclipsed(i), i);
