@@ -55,7 +55,9 @@ Verdict silent_verdict(const Listener& l, std::size_t i) {
   }
   if (d.answer == DatabaseAnswer::kUnreachable && d.failures >= 2) {
     const std::string both = why + ", and PostgreSQL's port cannot be reached";
-    return failing >= kUnreachable ? cut(Reason::kDown, both) : drain(Reason::kDown, both);
+    // After a stall nobody has looked for a while.
+    const bool gone = failing >= kUnreachable && l.j.now >= l.j.s.grace_until;
+    return gone ? cut(Reason::kDown, both) : drain(Reason::kDown, both);
   }
   if (d.answer == DatabaseAnswer::kHung) {
     return drain(Reason::kSilent, why + ", and PostgreSQL accepts connections but does not answer");

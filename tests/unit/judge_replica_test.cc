@@ -256,6 +256,22 @@ TEST(JudgeReplica, ANodeWithoutAnySignOfLifeIsCutAfterSomeSeconds) {
   EXPECT_EQ(c.ro(1), "cut down");
 }
 
+// pgsteer itself stood still, and the node has come back meanwhile.
+TEST(JudgeReplica, AfterAStallItIsAskedBeforeItIsCut) {
+  Cluster c;
+  c.run(seconds(3));
+  c.silence(1, DatabaseAnswer::kUnreachable);
+  c.nodes[1].outcome = Outcome::kUnreachable;
+  c.run(seconds(6));
+  ASSERT_EQ(c.ro(1), "drain down");
+  c.now += seconds(20);
+  c.run(milliseconds(10));
+  EXPECT_EQ(c.ro(1), "drain down");
+  c.answer(1, Cluster::replica(5));
+  c.run(seconds(3));
+  EXPECT_EQ(c.ro(1), "admit replica");
+}
+
 TEST(JudgeReplica, AFrozenNodeKeepsItsSessions) {
   Cluster c;
   c.run(seconds(3));
