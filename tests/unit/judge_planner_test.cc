@@ -159,6 +159,21 @@ TEST_F(Planner, AHuntSlowsDown) {
   }
 }
 
+// What a witness has read counts for two seconds only.
+TEST_F(Planner, AHuntThatNeedsWitnessesSlowsDownLess) {
+  for (const Reason reason : {Reason::kWitnessed, Reason::kTrial}) {
+    unproven();
+    state.primary->verdict.reason = reason;
+    hangs(1);
+    hunting(seconds(3'600));
+    state.rounds.began = ago(milliseconds(1'000));
+    round_is_due();
+    nothing_in_flight();
+    plan();
+    EXPECT_EQ(round_in(), milliseconds(250)) << to_string(reason);
+  }
+}
+
 TEST_F(Planner, AHuntIsNeverSlowerThanTheInterval) {
   config.health.interval = milliseconds(200);
   unproven();

@@ -89,8 +89,10 @@ TEST_F(CurrentPrimaryRules, AnAnswerBeforeItTurnedASessionAwayIsUnreliable) {
   decide();
   EXPECT_EQ(verdict(1), "admit primary");
   node.database.turned_away = node.rest.report_sent + milliseconds(1);
+  state.suspicion.futile = 4;
   decide();
   EXPECT_EQ(verdict(1), "drain not_running");
+  EXPECT_EQ(state.suspicion.futile, 4u) << "its Patroni answers";
 }
 
 TEST_F(CurrentPrimaryRules, ALateAnswerIsUnreliableWithAnotherSign) {
