@@ -68,15 +68,13 @@ void note_reads(NodeState& n, const LeaderEvidence& e) {
   reads.after = had ? std::optional(before) : std::nullopt;
 }
 
-void note_timeline(RestState& rest, const Report& r) {
-  const auto& before = rest.report;
-  if (before && before->timeline != 0) {
-    rest.timeline_before = before->timeline;
-    rest.timeline_before_received = rest.report_received;
-  }
-  const bool same =
-      before && before->scope == r.scope && before->system_identifier == r.system_identifier;
-  if (!same) rest.timeline_before = 0;
+void note_timeline(RestState& rest, const LeaderEvidence& e) {
+  const Report& r = e.report;
+  const bool same = rest.report && rest.report->scope == r.scope &&
+                    rest.report->system_identifier == r.system_identifier;
+  if (r.timeline == 0 && same) return;
+  rest.timeline = r.timeline;
+  rest.timeline_received = e.received;
 }
 
 void note_answer(NodeState& n, const LeaderEvidence& e) {
@@ -84,7 +82,7 @@ void note_answer(NodeState& n, const LeaderEvidence& e) {
   n.rest.failures = 0;
   n.rest.definite_failures = 0;
   n.rest.incomplete_replies = r.incomplete() ? n.rest.incomplete_replies + 1 : 0;
-  note_timeline(n.rest, r);
+  note_timeline(n.rest, e);
   n.rest.report = r;
   n.rest.report_sent = e.sent;
   n.rest.report_received = e.received;

@@ -10,12 +10,6 @@
 namespace pgsteer {
 namespace {
 
-// A PostgreSQL that stops has no timeline to show, and is still on the one that it had.
-std::uint32_t shown_timeline(const NodeState& n) {
-  const auto& last = n.rest.report;
-  return last && last->timeline != 0 ? last->timeline : n.rest.timeline_before;
-}
-
 std::string on_timeline(std::uint32_t timeline) {
   return "timeline " + (timeline == 0 ? std::string("unknown") : std::to_string(timeline));
 }
@@ -245,7 +239,7 @@ void choose_primary(JudgeContext& j, std::vector<std::size_t> claimants) {
     state.lost = Reason::kStaleTimeline;
     state.lost_why = "claims to lead on timeline " + std::to_string(timeline(best)) + " while " +
                      j.name(*higher) + " shows timeline " +
-                     std::to_string(shown_timeline(j.s.nodes[*higher]));
+                     std::to_string(j.s.nodes[*higher].rest.timeline);
     j.alarms[AlarmKey{AlarmKind::kStaleTimeline}] = j.name(best) + " " + state.lost_why;
     return;
   }
@@ -273,7 +267,7 @@ void alarm_timelines(JudgeContext& j) {
   if (s.primary && s.primary->timeline != 0) {
     if (const auto higher = higher_timeline(j, s.primary->node, s.primary->timeline)) {
       j.alarms[AlarmKey{AlarmKind::kHigherTimeline}] =
-          j.name(*higher) + " shows timeline " + std::to_string(shown_timeline(s.nodes[*higher])) +
+          j.name(*higher) + " shows timeline " + std::to_string(s.nodes[*higher].rest.timeline) +
           ", above that of the primary " + j.name(s.primary->node);
     }
   }
@@ -345,11 +339,9 @@ std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t ex
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.s.nodes[i];
     if (i == except || !n.rest.report || is_foreign(j.s, n)) continue;
-    if (shown_timeline(n) <= timeline) continue;
-    const bool stopped = n.rest.report->timeline == 0;
-    if (!stopped && is_fresh(n)) return i;
-    const Instant shown = stopped ? n.rest.timeline_before_received : n.rest.report_received;
-    if (j.now - shown <= kTimelineFresh) return i;
+    if (n.rest.timeline <= timeline) continue;
+    const bool shown = is_fresh(n) && n.rest.report->timeline != 0;
+    if (shown || j.now - n.rest.timeline_received <= kTimelineFresh) return i;
   }
   return std::nullopt;
 }

@@ -38,8 +38,10 @@ struct RestState {
   std::optional<Report> report;
   Instant report_sent{}, report_received{};
   std::uint64_t report_round = 0;
-  std::uint32_t timeline_before = 0;  // of the last answer that had one, if `report` has none
-  Instant timeline_before_received{};
+  // The last timeline that an answer showed. A PostgreSQL that stops shows none, and is still on
+  // it.
+  std::uint32_t timeline = 0;
+  Instant timeline_received{};
 
   // Attempts in a row.
   unsigned failures = 0;            // without an answer

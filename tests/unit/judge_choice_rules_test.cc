@@ -63,7 +63,7 @@ TEST_F(ChoosePrimary, AClaimByRoleOnlyWithoutAnyOther) {
   state.nodes[1].lease.replies = 0;
   decide();
   EXPECT_FALSE(primary()) << "another one shows a higher timeline";
-  state.nodes[1].rest.report->timeline = 5;
+  state.nodes[1].rest.report->timeline = state.nodes[1].rest.timeline = 5;
   decide();
   EXPECT_EQ(primary(), 0u);
   state.primary.reset();

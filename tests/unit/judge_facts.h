@@ -36,7 +36,8 @@ class JudgeFacts : public testing::Test {
     n.rest.attempt = report;
     n.rest.report = report;
     n.rest.report_sent = ago(age);
-    n.rest.report_received = ago(age) + milliseconds(1);
+    n.rest.report_received = n.rest.timeline_received = ago(age) + milliseconds(1);
+    n.rest.timeline = report.timeline;
     n.lease.replies = report.lease ? 2 : 0;
     n.lease.since = n.rest.report_received;
     n.pause.known = true;

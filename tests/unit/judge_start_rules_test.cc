@@ -372,7 +372,7 @@ TEST_F(ChooseWitnessed, OnlyOnAKnownTimelineThatIsTheHighestInSight) {
   EXPECT_EQ(chosen(), "nobody");
   state.nodes[0].store->timeline = 4;
   EXPECT_EQ(chosen(), "nobody");
-  for (const std::size_t i : {0u, 2u}) state.nodes[i].rest.report->timeline = 1;
+  for (const std::size_t i : {0u, 2u}) answers(i, Cluster::replica(1));
   state.nodes[0].store->timeline = 1;
   EXPECT_EQ(chosen(), "pg-2 admit trial");
 }
