@@ -9,7 +9,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "proxy/net/listen_socket.h"
 #include "proxy/net/socket_options.h"
 #include "proxy/routing/route.h"
 
@@ -58,6 +57,7 @@ Acceptor::Acceptor(const Config& config, EventLoop& loop, std::size_t workers, C
       socket->listener = i;
       socket->bind = &bind;
       socket->watch.fd = open_socket(bind, config.server);
+      socket->file = socket_file(bind.unix_path);
       socket->watch.owner = socket.get();
       socket->watch.ready = [](void* owner, Watch&, std::uint32_t) {
         auto& ready = *static_cast<Socket*>(owner);
@@ -179,6 +179,7 @@ void Acceptor::open_listener(std::size_t listener, bool first_try) {
     if (socket->listener != listener || socket->watch.fd) continue;
     try {
       socket->watch.fd = open_socket(*socket->bind, config_.server);
+      socket->file = socket_file(socket->bind->unix_path);
       watch(*socket, true);
     } catch (const std::runtime_error& problem) {
       // Somebody took the port meanwhile, or there is no descriptor left.
@@ -208,9 +209,7 @@ void Acceptor::close() {
   resume_.cancel();
   recheck_.cancel();
   for (auto& socket : sockets_) {
-    if (socket->watch.fd && !socket->bind->unix_path.empty()) {
-      ::unlink(socket->bind->unix_path.c_str());
-    }
+    if (socket->watch.fd) remove_socket_file(socket->bind->unix_path, socket->file);
     loop_.poller().close(socket->watch);
   }
 }

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "health/topology.h"
 #include "proxy/net/event_loop.h"
+#include "proxy/net/listen_socket.h"
 #include "proxy/routing/connection_limits.h"
 #include "proxy/routing/counters.h"
 #include "proxy/session/accepted_client.h"
@@ -55,6 +56,7 @@ class Acceptor {
     std::size_t listener = 0;
     const BindAddress* bind = nullptr;
     Watch watch;
+    SocketFile file;  // of a Unix socket
   };
   struct Listener {
     ConnectionLimits limits;

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -24,8 +25,16 @@ void set_flag(int fd, int level, int option, int value) {
 }
 
 // Removes a socket file whose process is dead. One that accepts a connection is in use and stays.
-void remove_stale(const Address& address, const std::string& path) {
-  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+// Connecting to a file that is no socket is refused as well, so what it is comes first.
+void remove_stale(const Address& address, const BindAddress& bind) {
+  const std::string& path = bind.unix_path;
+  struct stat file {};
+  if (::lstat(path.c_str(), &file) != 0) return;
+  if (!S_ISSOCK(file.st_mode)) {
+    throw std::runtime_error(bind.text + ": a file that is not a socket is in the way; it stays");
+  }
+  // A live process whose queue is full would let a blocking connect() wait.
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int connected = ::connect(probe.get(), address.raw(), address.size);
   if (connected != 0 && errno == ECONNREFUSED) ::unlink(path.c_str());
 }
@@ -59,7 +68,7 @@ UniqueFd open_at(const Address& address, const BindAddress& bind, int backlog, b
 
 UniqueFd open_unix(const BindAddress& bind, int backlog) {
   const Address address = unix_address(bind);
-  remove_stale(address, bind.unix_path);
+  remove_stale(address, bind);
   UniqueFd fd = open_at(address, bind, backlog, false);
   // Like PostgreSQL's default unix_socket_permissions: access to the directory decides.
   if (fd) ::chmod(bind.unix_path.c_str(), 0777);
@@ -83,6 +92,18 @@ UniqueFd open_listen_socket(const BindAddress& bind, int backlog) {
   UniqueFd fd = bind.unix_path.empty() ? open_tcp(bind, backlog) : open_unix(bind, backlog);
   if (!fd) fail(bind);
   return fd;
+}
+
+SocketFile socket_file(const std::string& path) {
+  struct stat file {};
+  if (path.empty() || ::lstat(path.c_str(), &file) != 0) return {};
+  return {file.st_dev, file.st_ino};
+}
+
+void remove_socket_file(const std::string& path, const SocketFile& file) {
+  const SocketFile now = socket_file(path);
+  if (now.inode == 0 || now.inode != file.inode || now.device != file.device) return;
+  ::unlink(path.c_str());
 }
 
 std::uint16_t bound_port(int fd) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "config/config.h"
 #include "proxy/net/fd.h"
@@ -11,8 +13,22 @@
 namespace pgsteer {
 
 // Opens a non-blocking listening socket on `bind`, without TCP options; "*" gives one socket for
-// both IPv6 and IPv4. Throws std::runtime_error with "ADDRESS: what is wrong".
+// both IPv6 and IPv4. The socket file of a dead process is replaced; any other file stays, and is
+// an error. Throws std::runtime_error with "ADDRESS: what is wrong".
 UniqueFd open_listen_socket(const BindAddress& bind, int backlog = SOMAXCONN);
+
+// Which file a Unix socket was bound to: after it another process may put its own at the same path.
+struct SocketFile {
+  dev_t device = 0;
+  ino_t inode = 0;  // 0: none
+};
+
+// The file at `path`, to be asked for when the socket has just been opened; empty for "".
+SocketFile socket_file(const std::string& path);
+
+// Removes the file at `path` if it is this one. To be called while the socket is open: until then
+// its inode cannot belong to another file.
+void remove_socket_file(const std::string& path, const SocketFile& file);
 
 // The TCP port that the socket is bound to, host order; 0 for a Unix socket.
 std::uint16_t bound_port(int fd);
