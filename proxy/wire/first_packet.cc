@@ -125,6 +125,22 @@ FirstPacket cancel_request(std::span<const std::byte> bytes, std::size_t size) {
   return packet;
 }
 
+// How many bytes of `name` leave room for a suffix of this size. PostgreSQL 16 and later shows each
+// byte that is not printable ASCII as four, "\xc3", before it cuts (pg_clean_ascii()).
+std::size_t beside_suffix(std::string_view name, std::size_t suffix) {
+  std::size_t room = kMaxApplicationName - std::min(kMaxApplicationName, suffix);
+  std::size_t end = 0;
+  for (; end < name.size(); ++end) {
+    const std::size_t shown = name[end] >= 0x20 && name[end] <= 0x7e ? 1 : 4;
+    if (shown > room) break;
+    room -= shown;
+  }
+  // Not inside a UTF-8 character (continuation bytes are 10xxxxxx).
+  while (end > 0 && end < name.size() && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80)
+    --end;
+  return end;
+}
+
 }  // namespace
 
 FirstPacket decode_first_packet(std::span<const std::byte> bytes) {
@@ -181,25 +197,28 @@ StartupFields startup_fields(std::span<const std::byte> packet) {
 std::optional<std::vector<std::byte>> with_application_suffix(std::span<const std::byte> packet,
                                                               std::string_view suffix) {
   std::optional<std::size_t> value_end;
+  std::size_t cut = 0;
   if (!protocol_3(packet) || suffix.find('\0') != std::string_view::npos) return std::nullopt;
   const bool valid = walk_fields(packet, [&](const Field& field) {
-    if (same_ignoring_case(field.name, kApplicationName)) value_end = field.value_end;
+    if (!same_ignoring_case(field.name, kApplicationName)) return;
+    value_end = field.value_end;
+    cut = field.value.size() - beside_suffix(field.value, suffix.size());
   });
   if (!valid) return std::nullopt;
 
   const std::size_t extra = suffix.size() + (value_end ? 0 : kApplicationName.size() + 2);
-  if (suffix.size() > kMaxStartupPacket || packet.size() + extra > kMaxStartupPacket) {
+  if (suffix.size() > kMaxStartupPacket || packet.size() - cut + extra > kMaxStartupPacket) {
     return std::nullopt;
   }
   std::vector<std::byte> result;
-  result.reserve(packet.size() + extra);
+  result.reserve(packet.size() - cut + extra);
   const auto add = [&](std::string_view part) {
     const auto* at = reinterpret_cast<const std::byte*>(part.data());
     result.insert(result.end(), at, at + part.size());
   };
   const std::string_view all = text(packet);
   const std::size_t split = value_end.value_or(packet.size() - 1);
-  add(all.substr(0, split));
+  add(all.substr(0, split - cut));
   if (!value_end) {
     add(kApplicationName);
     result.push_back(std::byte{0});

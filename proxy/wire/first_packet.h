@@ -76,9 +76,13 @@ struct StartupFields {
 // `packet` is exactly one startup packet, of the size that decode_first_packet() returned.
 StartupFields startup_fields(std::span<const std::byte> packet);
 
+// What the server keeps of application_name (NAMEDATALEN - 1); it cuts the end off.
+constexpr std::size_t kMaxApplicationName = 63;
+
 // The packet with `suffix` appended to application_name, which is added if absent; all other bytes
-// are unchanged. nullopt if it is not a protocol 3 startup packet, would exceed kMaxStartupPacket,
-// or if `suffix` contains a NUL. (The server shows at most 63 bytes of the name.)
+// are unchanged. A name that would push the suffix beyond kMaxApplicationName is cut at its end.
+// nullopt if it is not a protocol 3 startup packet, would exceed kMaxStartupPacket, or if `suffix`
+// contains a NUL.
 std::optional<std::vector<std::byte>> with_application_suffix(std::span<const std::byte> packet,
                                                               std::string_view suffix);
 

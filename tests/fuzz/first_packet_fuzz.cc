@@ -52,7 +52,10 @@ void examine_startup(std::span<const std::byte> packet, std::uint32_t protocol) 
   const StartupFields changed = startup_fields(*suffixed);
   FUZZ_EXPECT(changed.user == fields.user && changed.database == fields.database);
   FUZZ_EXPECT(changed.replication == fields.replication);
-  FUZZ_EXPECT(changed.application == std::string(fields.application).append(suffix));
+  FUZZ_EXPECT(changed.application.ends_with(suffix));
+  const auto kept = changed.application.substr(0, changed.application.size() - suffix.size());
+  FUZZ_EXPECT(fields.application.starts_with(kept));
+  FUZZ_EXPECT(changed.application.size() <= kMaxApplicationName);
 }
 
 }  // namespace

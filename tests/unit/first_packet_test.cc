@@ -276,6 +276,31 @@ TEST(ApplicationSuffix, LastNameInAnyCaseCounts) {
             startup(k30, {{"application_name", "a"}, {"Application_Name", "b!"}}));
 }
 
+// PostgreSQL cuts the name after 63 bytes: it is the client's part that has to give way.
+TEST(ApplicationSuffix, IsNotPushedOutByALongName) {
+  const auto named = [](const std::string& name) {
+    return startup(k30, {{"application_name", name}, {"user", "a"}});
+  };
+  const std::string suffix = " [10.0.0.7:5432]";
+  const std::string fits(63 - suffix.size(), 'x');
+  EXPECT_EQ(suffixed(named(fits), suffix), named(fits + suffix));
+  EXPECT_EQ(suffixed(named(fits + "y"), suffix), named(fits + suffix));
+  EXPECT_EQ(suffixed(named(std::string(5'000, 'x')), suffix), named(fits + suffix));
+  EXPECT_EQ(suffixed(named("name"), std::string(80, 's')), named(std::string(80, 's')));
+}
+
+// PostgreSQL 16 shows "é" as "\xc3\xa9".
+TEST(ApplicationSuffix, BytesBeyondAsciiTakeFourPlacesAndAreNotCutInTwo) {
+  const auto named = [](const std::string& name) {
+    return startup(k30, {{"application_name", name}, {"user", "a"}});
+  };
+  const std::string suffix(50, 's');  // leaves 13 places
+  EXPECT_EQ(suffixed(named("caf\xc3\xa9"), suffix), named("caf\xc3\xa9" + suffix));
+  EXPECT_EQ(suffixed(named("caf\xc3\xa9\xc3\xa9"), suffix), named("caf\xc3\xa9" + suffix));
+  EXPECT_EQ(suffixed(named("cafes\xc3\xa9\xc3\xa9"), suffix), named("cafes\xc3\xa9" + suffix));
+  EXPECT_EQ(suffixed(named("cafeteria\xc3\xa9"), suffix), named("cafeteria" + suffix));
+}
+
 TEST(ApplicationSuffix, AllOtherBytesAreUnchanged) {
   const std::string before = startup(protocol_version(3, 9999), {{"_pq_.grease", "\xff\x01"},
                                                                  {"user", "a"},
