@@ -6,10 +6,16 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "health/patroni/foreign_text.h"
+
 namespace pgsteer {
 namespace {
 
 using nlohmann::json;
+
+// Far more than any cluster has: whoever answers on the port of a REST API decides their number.
+constexpr std::size_t kMaxTags = 64;
+constexpr std::size_t kMaxMembers = 1'000;
 
 // The member `key` of an object, or null. Never throws, whatever `object` is.
 const json& member(const json& object, const char* key) {
@@ -43,7 +49,9 @@ std::optional<std::int64_t> seconds_of(const json& value) {
   return std::nullopt;
 }
 
-std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : ""; }
+std::string text_of(const json& value) {
+  return value.is_string() ? foreign_text(value.get_ref<const std::string&>()) : "";
+}
 
 bool true_of(const json& value) { return value.is_boolean() && value.get<bool>(); }
 
@@ -56,8 +64,8 @@ bool truth_of(const json& value) {
 }
 
 std::string tag_text(const json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (value.is_string()) return text_of(value);
+  return foreign_text(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 Role role_of(const std::string& text) {
@@ -112,7 +120,10 @@ std::string server_version_text(const json& value) {
 
 void read_tags(const json& tags, Report& report) {
   if (!tags.is_object()) return;
-  for (const auto& [key, value] : tags.items()) report.tags[key] = tag_text(value);
+  for (const auto& [key, value] : tags.items()) {
+    if (report.tags.size() == kMaxTags) break;
+    report.tags[foreign_text(key)] = tag_text(value);
+  }
   report.noloadbalance = truth_of(member(tags, "noloadbalance"));
   report.nofailover = truth_of(member(tags, "nofailover"));
 }
@@ -193,7 +204,7 @@ Report parse_report(int status, std::string_view body, std::string_view date) {
   report.failsafe = true_of(member(parsed, "failsafe_mode_is_active"));
   report.pause = true_of(member(parsed, "pause"));
   const json& identifier = member(parsed, "database_system_identifier");
-  if (identifier.is_string()) report.system_identifier = identifier.get<std::string>();
+  report.system_identifier = text_of(identifier);
   if (const auto number = unsigned_of(identifier))
     report.system_identifier = std::to_string(*number);
   report.server_version = server_version_text(member(parsed, "server_version"));
@@ -252,6 +263,7 @@ std::optional<ClusterReport> parse_cluster_reply(int status, std::string_view bo
   ClusterReport report;
   report.pause = true_of(member(parsed, "pause"));
   for (const json& entry : members) {
+    if (report.members.size() == kMaxMembers) break;
     ClusterMember m;
     m.name = text_of(member(entry, "name"));
     m.role = text_of(member(entry, "role"));

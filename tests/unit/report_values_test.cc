@@ -97,6 +97,33 @@ TEST(ReportValues, TagsThatAreNoTextAreShownAsJson) {
   EXPECT_EQ(r.tags.at("d"), "text");
 }
 
+// Such a state made a log line of its own: "2026-01-01 ERROR the primary is gone".
+TEST(ReportValues, NoTextForgesALine) {
+  const Report report = parse_report(200, R"({"state":"stopped\nERROR: gone","role":"primary",
+      "replication_state":"a\tb","database_system_identifier":"7\r8",
+      "tags":{"re\ngion":"e\u001b[31mu","list":["\u0085"]},
+      "patroni":{"version":"4.0\n","name":"pg\u007f","scope":"main\u2028"}})",
+                                     "");
+  EXPECT_EQ(report.state_word, "stopped?ERROR: gone");
+  EXPECT_EQ(report.state, State::kOther);
+  EXPECT_EQ(report.replication_state, "a?b");
+  EXPECT_EQ(report.system_identifier, "7?8");
+  EXPECT_EQ(report.tags,
+            (std::map<std::string, std::string>{{"re?gion", "e?[31mu"}, {"list", "[\"?\"]"}}));
+  EXPECT_EQ(report.patroni_version, "4.0?");
+  EXPECT_EQ(report.patroni_name, "pg?");
+  EXPECT_EQ(report.scope, "main?");
+}
+
+TEST(ReportValues, TextAndTheNumberOfTagsAreBounded) {
+  std::string tags;
+  for (int i = 0; i < 200; ++i) tags += (i ? ",\"t" : "\"t") + std::to_string(i) + "\":1";
+  const Report report = leader_with(R"("tags":{)" + tags + R"(},"patroni":{"name":")" +
+                                    std::string(70'000, 'n') + R"("})");
+  EXPECT_EQ(report.tags.size(), 64u);
+  EXPECT_EQ(report.patroni_name, std::string(256, 'n'));
+}
+
 TEST(ReportValues, TagsThatAreNoObjectAreNone) {
   EXPECT_TRUE(leader_with(R"("tags":["nofailover"])").tags.empty());
   EXPECT_TRUE(leader_with(R"("tags":"nofailover")").tags.empty());
@@ -170,6 +197,19 @@ TEST(ConfigReplyValues, TimesMayBeFloatsOrText) {
   EXPECT_EQ(config_with(R"("ttl":"25 s")").ttl, seconds(30));
   EXPECT_EQ(config_with(R"("ttl":"")").ttl, seconds(30));
   EXPECT_EQ(config_with(R"("ttl":true)").ttl, seconds(30));
+}
+
+TEST(ClusterReplyValues, NoTextForgesALineAndMembersAreBounded) {
+  std::string members =
+      R"({"name":"pg\n1","role":"leader","host":"h\u001b","api_url":"http:\u0000"})";
+  for (int i = 0; i < 2'000; ++i) members += R"(,{"name":"x"})";
+  const auto report = parse_cluster_reply(200, R"({"members":[)" + members + "]}");
+  ASSERT_TRUE(report);
+  ASSERT_TRUE(report->leader);
+  EXPECT_EQ(report->leader->name, "pg?1");
+  EXPECT_EQ(report->leader->host, "h?");
+  EXPECT_EQ(report->leader->api_url, "http:?");
+  EXPECT_EQ(report->members.size(), 1'000u);
 }
 
 TEST(ClusterReplyValues, OfAMember) {
