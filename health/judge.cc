@@ -33,13 +33,28 @@ bool same(const Topology& a, const Topology& b) {
          std::equal(a.pools.begin(), a.pools.end(), b.pools.begin(), b.pools.end(), same_pool);
 }
 
-// Until when the workers may act on the primary without hearing from the checker again.
-std::optional<Instant> valid_until(const JudgeContext& j) {
+// Without a primary: until when the sessions may stay that no proof has ended. The earliest of
+// their leases counts.
+Instant valid_without_primary(const JudgeContext& j, const Topology& t, Instant least) {
+  std::optional<Instant> first;
+  for (std::size_t l = 0; l < t.pools.size(); ++l) {
+    if (j.config.listen[l].to != Target::kPrimary) continue;
+    for (std::size_t i = 0; i < t.pools[l].by_node.size(); ++i) {
+      if (t.pools[l].by_node[i].admission == Admission::kCut) continue;
+      const Instant fence = fence_deadline(j.config, j.s, i);
+      first = std::min(first.value_or(fence), fence);
+    }
+  }
+  return std::max(least, first.value_or(least));
+}
+
+// Until when the workers may act on `t` without hearing from the checker again.
+Instant valid_until(const JudgeContext& j, const Topology& t) {
   const JudgeState& s = j.s;
-  if (!s.primary) return std::nullopt;
   const HealthConfig& h = j.config.health;
   const Instant least =
       j.now + std::max<milliseconds>(kLeastValidity, 2 * h.interval + h.timeout + seconds(1));
+  if (!s.primary) return valid_without_primary(j, t, least);
   const Reason reason = s.primary->verdict.reason;
   // These hold whatever the clocks say.
   if (reason == Reason::kMaintenance || reason == Reason::kUncheckable) {
@@ -63,7 +78,7 @@ Topology build(JudgeContext& j) {
   }
   t.first_round_done = s.first_round_done;
   t.no_primary_why = s.no_primary_why;
-  t.valid_until = valid_until(j);
+  t.valid_until = valid_until(j, t);
   return t;
 }
 

@@ -90,9 +90,10 @@ struct Topology {
   std::uint32_t timeline = 0;
   bool first_round_done = false;  // false: nothing is known yet
   std::string no_primary_why;     // one sentence for the client's ErrorResponse and the page
-  // Until when `primary` may be believed without a newer publication. The checker publishes the
-  // same generation again, with a later time and current sentences, about once a second; if it
-  // stalls, the workers act on expired(topology) from this moment on. Empty: no limit.
+  // Until when this may be believed without a newer publication, with or without a primary. The
+  // checker publishes the same generation again, with a later time and current sentences, about once
+  // a second; if it stalls, the workers act on expired(topology) from this moment on. Empty: no
+  // limit; only expired() and tests leave it so.
   std::optional<std::chrono::steady_clock::time_point> valid_until;
 };
 

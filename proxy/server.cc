@@ -122,8 +122,8 @@ void Server::adopted(const TopologyPtr& topology, bool expired) {
   const bool before = counters_.checks_stopped.exchange(expired, std::memory_order_relaxed);
   if (expired && !before) {
     spdlog::error(
-        "{}: nothing proves that the primary still leads; sessions of primary listeners "
-        "end, and new ones wait",
+        "{}: nothing proves which node leads; sessions of primary listeners end, and new ones "
+        "wait",
         topology->no_primary_why);
   } else if (before && !expired) {
     spdlog::warn("the nodes are being checked again (generation {})", topology->generation);

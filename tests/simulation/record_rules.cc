@@ -282,18 +282,16 @@ void RecordRules::decided(const Decision& decision, const JudgeState& state) {
 // longer than its lease.
 void RecordRules::check_deadline() {
   const Topology& t = s_.topology;
-  if (t.generation == 0 || !t.primary) return;
+  if (t.generation == 0) return;
+  if (!t.valid_until) return s_.fail("nobody would notice that the checks have stopped");
+  if (!t.primary) return;
   const Verdict& v = t.pools[kReadWrite].by_node[*t.primary];
   const bool any_clock = v.reason == Reason::kMaintenance || v.reason == Reason::kUncheckable;
   const Span shortest = std::min(s_.believed.ttl, s_.believed_before.ttl);
-  if (any_clock && (!t.valid_until || *t.valid_until < s_.published_at + shortest)) {
+  if (any_clock && (*t.valid_until < s_.published_at + shortest)) {
     s_.fail("in maintenance the topology would expire before the ttl");
   }
   if (v.admission != Admission::kAdmit || v.reason == Reason::kMaintenance) return;
-  if (!t.valid_until) {
-    s_.fail("the topology would be believed for ever");
-    return;
-  }
   const Span least = s_.least_validity();
   const Span renewal = s_.interval() + seconds(1) + kReply + kGrain;
   if (*t.valid_until < s_.now() + least - renewal) s_.fail("the topology would expire soon");

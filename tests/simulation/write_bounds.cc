@@ -61,7 +61,7 @@ Instant WriteRules::fence_bound(std::size_t i) const {
   // After a stall nothing is cut before the nodes have had the time to answer.
   Instant bound = std::max({lost, told.claimed + silence, s_.resumed + silence}) + kGrain;
   // A checker that stands still cuts nothing: its last word expires.
-  if (s_.stalled && s_.topology.valid_until) {
+  if (s_.stalled && s_.topology.primary && s_.topology.valid_until) {
     const Reason reason = s_.topology.pools[kReadWrite].by_node[i].reason;
     const bool any_clock = reason == Reason::kMaintenance || reason == Reason::kUncheckable;
     const Span valid = std::max(s_.least_validity(), any_clock ? longest_ttl() : Span(0));

@@ -80,7 +80,9 @@ TEST_F(PublishRules, ThePrimaryMayBeBelievedUntilItsFence) {
   state.primary.reset();
   answers(1, Cluster::replica(5));
   decide();
-  EXPECT_FALSE(state.published.valid_until);
+  ASSERT_FALSE(state.primary);
+  ASSERT_TRUE(state.published.valid_until);
+  EXPECT_EQ(*state.published.valid_until, now + seconds(5));
 }
 
 TEST_F(PublishRules, ButTwoChecksAndFiveSecondsAtLeast) {

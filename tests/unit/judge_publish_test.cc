@@ -78,11 +78,15 @@ TEST(JudgePublish, MaintenanceIsValidForATtl) {
   EXPECT_LE(*c.state.published.valid_until, c.now + seconds(30));
 }
 
-TEST(JudgePublish, WithoutAPrimaryThereIsNoDeadline) {
+// Else nobody would notice that the checks have stopped.
+TEST(JudgePublish, WithoutAPrimaryTheDeadlineIsThatOfTwoChecks) {
   Cluster c;
   c.answer(0, Cluster::replica(5));
   c.run(seconds(10));
-  EXPECT_FALSE(c.state.published.valid_until);
+  ASSERT_FALSE(c.state.primary);
+  ASSERT_TRUE(c.state.published.valid_until);
+  EXPECT_GE(*c.state.published.valid_until, c.now + seconds(3));
+  EXPECT_LE(*c.state.published.valid_until, c.now + seconds(5));
 }
 
 TEST(JudgePublish, SentencesStayCurrentWhileThereIsNoPrimary) {
