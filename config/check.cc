@@ -133,6 +133,11 @@ void check_client_tls(const ListenConfig& listen, const std::string& key,
     }
     return;
   }
+  if (diagnostics.changed(key + ".refuse_in_clear")) {
+    diagnostics.warning(key + ".refuse_in_clear",
+                        "has no effect with tls = \"terminate\": pgsteer answers requests for TLS "
+                        "itself, and refuses inside it");
+  }
   for (const auto& [name, file] : {std::pair("tls_certificate", &listen.tls_certificate),
                                    std::pair("tls_key", &listen.tls_key)}) {
     if (!file->empty()) continue;

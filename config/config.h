@@ -92,6 +92,10 @@ struct ListenConfig {
   Duration hold{9'000};                  // how long a client may wait for a node; 0: refuse at once
   std::uint32_t hold_sessions = 10'000;  // how many may wait at the same time; more are refused
   WhenNoNode when_no_node = WhenNoNode::kRefuse;
+  // A client that asks for TLS, which kPass leaves to the nodes, and has to be refused before a
+  // node has answered: true: N, and the error in clear after its startup packet, which names user
+  // and database in clear; false: its connection is closed.
+  bool refuse_in_clear = true;
   Duration drain_timeout{3'600'000};    // how long sessions may stay on a promoted replica
   std::uint32_t logins_in_flight = 64;  // logins in progress per node
 

@@ -90,6 +90,7 @@ std::vector<Setting> listen_settings() {
       setting("hold", &L::hold, duration_rule(Duration(0), hours(1))),
       setting("hold_sessions", &L::hold_sessions, count(1)),
       setting("when_no_node", &L::when_no_node, enum_rule<WhenNoNode>()),
+      setting("refuse_in_clear", &L::refuse_in_clear, bool_rule()),
       setting("drain_timeout", &L::drain_timeout, duration_rule(Duration(0), hours(24 * 30))),
       setting("logins_in_flight", &L::logins_in_flight, number_rule<std::uint32_t>(1, 10'000)),
 

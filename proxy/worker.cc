@@ -190,7 +190,11 @@ void Worker::stop(Clock::time_point limit) {
 void Worker::end_for_stop(Clock::time_point now) {
   if (!stopping_) return;
   for (Session* s = first_; s != nullptr; s = s->next) {
-    if (s->idle() || now >= stop_limit_) s->end(EndReason::kShutdown);
+    if (now >= stop_limit_) {
+      s->stop_now();
+    } else if (s->idle()) {
+      s->stop();
+    }
   }
 }
 

@@ -42,6 +42,8 @@ constexpr std::array<EndReasonRow, kEndReasonCount> kTable{{
     {EndReason::kCancelDone, "cancel_done", "", ""},
     {EndReason::kShutdown, "shutdown", "57P01",
      "terminating connection due to administrator command"},
+    {EndReason::kRefusedAtShutdown, "refused_at_shutdown", "57P03",
+     "the database system is shutting down"},
     {EndReason::kNoResources, "no_resources", "53300", "sorry, too many clients already"},
 }};
 

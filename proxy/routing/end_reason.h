@@ -45,7 +45,8 @@ enum class EndReason : std::uint8_t {
 
   // pgsteer itself.
   kShutdown,
-  kNoResources,  // out of descriptors
+  kRefusedAtShutdown,  // the same for a client that has had no answer from a server
+  kNoResources,        // out of descriptors
 };
 constexpr std::size_t kEndReasonCount = static_cast<std::size_t>(EndReason::kNoResources) + 1;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 namespace pgsteer {
@@ -65,8 +66,8 @@ std::uint64_t NodeSlots::adopt(TopologyPtr topology) {
     const Verdict& verdict = topology_->pools[slot->listener_].by_node[slot->node_];
     const std::string& node = topology_->nodes[slot->node_].name;
     if (slot->user_->ending()) continue;
+    if (!slot->user_->survives_node()) ++ended;
     slot->user_->end(EndReason::kRoleLost, "pgsteer: " + node + ": " + verdict.why);
-    ++ended;
   }
   return ended;
 }
@@ -136,7 +137,11 @@ bool NodeSlots::hold(SlotRequest& request, Clock::time_point now) {
   const std::uint64_t held = counters.held.now.load(std::memory_order_relaxed);
   if (held >= config_.listen[request.listener].hold_sessions) return false;
   counters.held.enter();
-  queues_[request.listener].push_back(&request);
+  // A client whose node has failed it comes back to its place, not to the end of the queue.
+  std::deque<SlotRequest*>& queue = queues_[request.listener];
+  auto at = queue.end();
+  while (at != queue.begin() && (*std::prev(at))->arrived > request.arrived) --at;
+  queue.insert(at, &request);
   if (request.held_since == Clock::time_point{}) request.held_since = now;
   return true;
 }

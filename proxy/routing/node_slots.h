@@ -3,6 +3,8 @@
 //
 // The invariant, tested: once adopt() has taken generation N, every session that holds a slot on a
 // node that N forbids has been told to end, sessions whose connect or login is in flight included.
+// One of those whose client has seen nothing of a server may take that back and look for another
+// node, once it has given its slot back.
 #pragma once
 
 #include <chrono>
@@ -31,6 +33,8 @@ class SlotUser {
   virtual void end(EndReason why, std::string detail) = 0;
   // It is ending: it wants nothing more.
   virtual bool ending() const = 0;
+  // Told that its node is forbidden, it gives the node up and looks for another one.
+  virtual bool survives_node() const { return false; }
   // Its waiting request has been granted.
   virtual void resume_soon() = 0;
 };
@@ -76,6 +80,7 @@ struct SlotRequest {
   std::uint64_t client_hash = 0;
   std::uint64_t tried = 0;         // nodes that have failed it, a bit each
   Clock::time_point retry_at{};    // from when on those may be tried again
+  Clock::time_point arrived{};     // its place in the queue, however often it joins that
   Clock::time_point held_since{};  // zero: has not been held
   NodeSlot granted;
 };
@@ -95,7 +100,7 @@ class NodeSlots {
   NodeSlots(const NodeSlots&) = delete;
   NodeSlots& operator=(const NodeSlots&) = delete;
 
-  // Ends the sessions that `topology` forbids; gives their number.
+  // Ends the sessions that `topology` forbids; gives the number of those that are lost.
   std::uint64_t adopt(TopologyPtr topology);
   // The generation that was adopted last, with newer sentences: there is nothing to end or release.
   void renew(TopologyPtr topology) { topology_ = std::move(topology); }
@@ -106,7 +111,7 @@ class NodeSlots {
   // Takes a slot at once if there is one (kNode: request.granted is set).
   RouteOutcome take(SlotRequest& request);
 
-  // Queues the request; false if the listener holds as many as it may.
+  // Queues the request in the order of arrival; false if the listener holds as many as it may.
   bool hold(SlotRequest& request, Clock::time_point now);
   // Takes it out of the queue. `served`: it goes to a node.
   void unhold(SlotRequest& request, Clock::time_point now, bool served);

@@ -2,11 +2,13 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
 
 #include "proxy/session/deadline.h"
+#include "proxy/session/node_question.h"
 #include "proxy/wire/client_hello.h"
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/message_cursor.h"
@@ -34,7 +36,6 @@ class ConnectStage {
  private:
   Task<EndReason> find_node();
   Task<EndReason> open();
-  Task<EndReason> ask_for_tls(std::byte& answer);
   Task<EndReason> node_tls();
   Task<EndReason> first_answer();
   void note_server_name();
@@ -50,31 +51,29 @@ class ConnectStage {
 };
 
 Task<EndReason> ConnectStage::run() {
-  if (startup_.kind == Startup::Kind::kTlsRelayed) {
-    connected_.node = std::move(startup_.node);
-  } else {
-    const EndReason found = co_await find_node();
-    if (found != EndReason::kNone) co_return found;
-  }
+  connected_.node = std::move(startup_.node);
   for (;;) {
-    const EndReason e = co_await open();
+    EndReason e = EndReason::kNone;
+    if (!connected_.node) e = co_await find_node();
+    if (e == EndReason::kNone) e = co_await open();
     if (e == EndReason::kNone) break;
-    // Nothing has reached the client yet, so another node, or the same one later, may serve it.
-    const bool untouched = !startup_.bytes.empty() || startup_.kind == Startup::Kind::kTlsAccepted;
-    const bool again = e == EndReason::kConnectFailed && search_.time_left() && untouched;
-    if (!again || context_.waiter.ending()) co_return e;
-    search_.give_up(std::move(connected_.node));
+    // With kTlsRelayed the client has a node's own answer, and no other node can go on from there.
+    const bool untouched = startup_.kind != Startup::Kind::kTlsRelayed;
+    if (!untouched || !search_.try_again(e, connected_.node)) co_return e;
     login_timeout_.cancel();
-    const EndReason found = co_await find_node();
-    if (found != EndReason::kNone) co_return found;
   }
+  context_.waiter.may_search_again(false);
   co_return EndReason::kNone;
 }
 
+// Connected, and with the same answer to what the client has asked already.
 Task<EndReason> ConnectStage::find_node() {
   StageResult<NodeConnectionPtr> found = co_await search_.next();
   connected_.node = std::move(found.value);
-  co_return found.end;
+  if (found.end != EndReason::kNone) co_return found.end;
+  context_.phase = SessionPhase::kLogin;
+  co_return co_await confirm_declined(context_, *connected_.node, startup_.declined,
+                                      search_.attempt_until());
 }
 
 // The connection stands: TLS if it was promised or configured, the first bytes, the first answer.
@@ -84,7 +83,8 @@ Task<EndReason> ConnectStage::open() {
   login_timeout_.set(connected_.login_until);
   if (startup_.kind == Startup::Kind::kTlsAccepted) {
     std::byte answer{};
-    const EndReason e = co_await ask_for_tls(answer);
+    const EndReason e = co_await ask_node(context_, *connected_.node, PacketKind::kSslRequest,
+                                          connected_.login_until, answer);
     if (e != EndReason::kNone) co_return e;
     if (answer != std::byte{'S'}) co_return EndReason::kTlsFailed;
     note_server_name();
@@ -103,25 +103,16 @@ Task<EndReason> ConnectStage::open() {
   co_return e;
 }
 
-Task<EndReason> ConnectStage::ask_for_tls(std::byte& answer) {
-  const EndReason sent =
-      co_await send_all(context_, server(), kSslRequestPacket, EndReason::kConnectFailed);
-  if (sent != EndReason::kNone) co_return sent;
-  for (;;) {
-    // One byte and no more: what follows it must come encrypted (CVE-2021-23222).
-    const IoResult got = server().read(std::span(&answer, 1));
-    if (got.io == Io::kSome) co_return EndReason::kNone;
-    if (got.io != Io::kAgain) co_return EndReason::kConnectFailed;
-    const bool lives = co_await context_.waiter.ready(server().watch, kReadable);
-    if (!lives) co_return context_.waiter.ended();
-  }
-}
-
 // pgsteer's own TLS towards the node.
 Task<EndReason> ConnectStage::node_tls() {
   std::byte answer{};
-  const EndReason asked = co_await ask_for_tls(answer);
-  if (asked != EndReason::kNone) co_return asked;
+  // What it has answered the client holds for pgsteer, too, and may be asked only once.
+  const auto& declined = startup_.declined;
+  if (std::ranges::find(declined, PacketKind::kSslRequest) == declined.end()) {
+    const EndReason asked = co_await ask_node(context_, *connected_.node, PacketKind::kSslRequest,
+                                              connected_.login_until, answer);
+    if (asked != EndReason::kNone) co_return asked;
+  }
   if (answer != std::byte{'S'}) {
     context_.waiter.explain("the node does not take TLS");
     co_return EndReason::kTlsFailed;

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -25,6 +26,7 @@ NodeSearch::NodeSearch(SessionContext& context)
   request_.listener = context.listener;
   request_.session = context.id;
   request_.client_hash = context.address.hash();
+  request_.arrived = Clock::now();
 }
 
 Task<StageResult<NodeConnectionPtr>> NodeSearch::next() {
@@ -33,6 +35,7 @@ Task<StageResult<NodeConnectionPtr>> NodeSearch::next() {
   if (!context_.services.loop.poller().want(context_.client.watch, kReadable)) {
     co_return {EndReason::kNoResources, nullptr};
   }
+  context_.waiter.may_search_again(true);
   for (;;) {
     const EndReason chosen = co_await choose();
     if (chosen != EndReason::kNone) co_return {chosen, nullptr};
@@ -41,26 +44,46 @@ Task<StageResult<NodeConnectionPtr>> NodeSearch::next() {
     const EndReason connected = co_await connect(*node);
     if (connected == EndReason::kNone) co_return {EndReason::kNone, std::move(node)};
     if (connected != EndReason::kConnectFailed) co_return {connected, std::move(node)};
-    give_up(std::move(node));
-    const bool another = context_.services.slots.route_for(request_).outcome == RouteOutcome::kNode;
-    if (!time_left() && !another) co_return {EndReason::kConnectFailed, nullptr};
+    if (!try_again(connected, node)) co_return {EndReason::kConnectFailed, nullptr};
   }
 }
 
-void NodeSearch::give_up(NodeConnectionPtr node) {
-  request_.tried |= std::uint64_t{1} << node->slot.node();
+bool NodeSearch::try_again(EndReason failed, NodeConnectionPtr& node) {
+  if (context_.waiter.take_back_role_lost()) {
+    node.reset();
+    return true;
+  }
+  if (failed != EndReason::kConnectFailed || !node || context_.waiter.ending()) return false;
+  give_up(*node);
+  node.reset();
+  return Clock::now() < limit_ && (time_left() || another_node());
+}
+
+Clock::time_point NodeSearch::attempt_until() const {
+  return std::min(limit_, Clock::now() + context_.listen().connect_timeout);
+}
+
+bool NodeSearch::another_node() const {
+  return context_.services.slots.route_for(request_).outcome == RouteOutcome::kNode;
+}
+
+// Others come first.
+void NodeSearch::give_up(const NodeConnection& node) {
+  request_.tried |= std::uint64_t{1} << node.slot.node();
   request_.retry_at = Clock::now() + kRetryPause;
 }
 
 // Takes a slot; waits for one in the listener's queue if need be.
 Task<EndReason> NodeSearch::choose() {
   NodeSlots& slots = context_.services.slots;
+  request_.granted = {};  // of a grant that was lost before it was used
   if (!slots.anyone_held(context_.listener)) {
     const RouteOutcome outcome = slots.take(request_);
     if (outcome == RouteOutcome::kNode) co_return EndReason::kNone;
     if (outcome == RouteOutcome::kFull) co_return EndReason::kNodeFull;
   }
-  if (context_.services.stopping) co_return EndReason::kShutdown;
+  const bool& stopping = context_.services.stopping;
+  if (stopping) co_return EndReason::kRefusedAtShutdown;
   const auto now = Clock::now();
   if (now >= until_) co_return EndReason::kNoNode;
   if (!slots.hold(request_, now)) co_return EndReason::kHoldFull;
@@ -70,12 +93,15 @@ Task<EndReason> NodeSearch::choose() {
   hold.set(until_);
   context_.services.loop.poller().want(context_.client.watch, kReadable);
   Waiter& waiter = context_.waiter;
-  while (!waiter.ending() && !request_.granted && !hold.expired()) co_await waiter.woken();
+  while (!waiter.ending() && !request_.granted && !hold.expired() && !stopping) {
+    co_await waiter.woken();
+  }
   // Granted and out of time in the same turn: the wakeup for the grant is still to come.
   if (request_.granted && waiter.wakeup_pending()) co_await waiter.woken();
   slots.unhold(request_, Clock::now(), request_.granted && !waiter.ending());
   if (waiter.ending()) co_return waiter.ended();
-  co_return request_.granted ? EndReason::kNone : EndReason::kNoNode;
+  if (request_.granted) co_return EndReason::kNone;
+  co_return stopping ? EndReason::kRefusedAtShutdown : EndReason::kNoNode;
 }
 
 EndReason NodeSearch::open_socket(NodeConnection& node, const Address& address) {
@@ -103,7 +129,7 @@ Task<EndReason> NodeSearch::connect(NodeConnection& node) {
     }
     if (failed == EALREADY || failed == EINPROGRESS) {
       Deadline connect_timeout(context_.services.loop, context_.waiter, EndReason::kNone);
-      connect_timeout.set_after(context_.listen().connect_timeout);
+      connect_timeout.set(attempt_until());
       const bool lives = co_await context_.waiter.ready(node.server.watch, EPOLLOUT);
       if (!lives) co_return context_.waiter.ended();
       socklen_t size = sizeof failed;

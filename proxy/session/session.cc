@@ -138,8 +138,9 @@ std::string Session::error_detail() const {
     if (!topology->no_primary_why.empty()) return "pgsteer: " + topology->no_primary_why;
     return "pgsteer: no node of \"" + context_.listen().name + "\" takes connections now";
   }
-  if (why == EndReason::kShutdown) return "pgsteer is shutting down";
-  if (why == EndReason::kBadPacket) return {};
+  if (why == EndReason::kShutdown || why == EndReason::kRefusedAtShutdown) {
+    return "pgsteer is shutting down";
+  }
   return row(why).sqlstate == "53300" ? "pgsteer: " + std::string(to_string(why)) : std::string();
 }
 
@@ -158,9 +159,24 @@ void Session::key_found(const std::optional<Address>& owner) {
 }
 
 bool Session::idle() const {
-  if (context_.phase == SessionPhase::kHeld || context_.phase == SessionPhase::kStartup)
-    return true;
-  return context_.phase == SessionPhase::kRelay && relay_->idle();
+  switch (context_.phase) {
+    case SessionPhase::kStartup:
+    case SessionPhase::kHeld:
+      return true;
+    case SessionPhase::kConnecting:
+    case SessionPhase::kLogin:
+      return context_.error_allowed || context_.tls == TlsUse::kPassed;
+    case SessionPhase::kRelay:
+      return relay_->idle();
+    case SessionPhase::kEnding:
+      return false;
+  }
+  return false;
+}
+
+void Session::stop() {
+  if (context_.refusal != nullptr) return context_.refusal->refuse(EndReason::kRefusedAtShutdown);
+  stop_now();
 }
 
 bool Session::has_key(std::uint32_t pid, std::span<const std::byte> key) const {

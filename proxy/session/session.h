@@ -35,6 +35,11 @@ class Session {
   void start() { life_.start(); }
   // The first reason wins.
   void end(EndReason why) { context_.waiter.end(why); }
+  // pgsteer stops, and the session is idle(): ends it, or lets its client say first what it wants,
+  // so that it can be told. May be called again and again.
+  void stop();
+  // Ends it because pgsteer stops, whatever it does.
+  void stop_now() { end(relay_ ? EndReason::kShutdown : EndReason::kRefusedAtShutdown); }
 
   // Answers to SessionLinks::ask_admission and ask_key.
   void admitted(EndReason refuse);
@@ -44,7 +49,8 @@ class Session {
   std::size_t listener() const { return context_.listener; }
   const ClientAddress& client_address() const { return context_.address; }
   bool counted() const { return context_.counted; }
-  // Has no statement that could be lost: it waits for a node or for a request, or has not begun.
+  // Has no statement that could be lost: it waits for a request or for a node's first answer, or
+  // has not begun. A cancel request is not idle.
   bool idle() const;
   bool has_key(std::uint32_t pid, std::span<const std::byte> key) const;
   // Of the node that it is connected to.

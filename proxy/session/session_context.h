@@ -50,6 +50,15 @@ struct StageResult {
   T value{};
 };
 
+// A stage whose client can be told that it will be refused once it has said what it wants.
+class RefusalLater {
+ public:
+  virtual void refuse(EndReason why) = 0;
+
+ protected:
+  ~RefusalLater() = default;
+};
+
 struct SessionContext {
   using Clock = std::chrono::steady_clock;
 
@@ -73,6 +82,7 @@ struct SessionContext {
   Waiter waiter;
   const NodeConnection* node = nullptr;  // the one in use, whoever owns it now
   Answers* answers = nullptr;            // of the stage that has asked
+  RefusalLater* refusal = nullptr;       // of the startup stage, while it runs
   const std::uint16_t listener;
   SessionPhase phase = SessionPhase::kStartup;
   TlsUse tls = TlsUse::kOff;

@@ -10,6 +10,7 @@
 
 #include "proxy/session/cancel_stage.h"
 #include "proxy/session/deadline.h"
+#include "proxy/session/encryption_stage.h"
 #include "proxy/wire/bytes.h"
 #include "proxy/wire/client_hello.h"
 #include "proxy/wire/proxy_header.h"
@@ -31,26 +32,21 @@ bool has_pending_bytes(int fd) {
   return ::ioctl(fd, FIONREAD, &pending) == 0 && pending > 0;
 }
 
-// Whether the nodes take TLS: nothing if that is not known, or if they differ.
-std::optional<bool> nodes_take_tls(const Topology* topology) {
-  if (topology == nullptr) return std::nullopt;
-  std::optional<bool> answer;
-  for (const NodeRoute& node : topology->nodes) {
-    if (node.tls == TlsAnswer::kUnknown) continue;
-    const bool yes = node.tls == TlsAnswer::kYes;
-    if (answer && *answer != yes) return std::nullopt;
-    answer = yes;
-  }
-  return answer;
-}
-
-class StartupStage {
+class StartupStage final : public RefusalLater {
  public:
   StartupStage(SessionContext& context, EndReason refuse)
       : context_(context),
         client_(context.client),
         refuse_(refuse),
-        deadline_(context.services.loop, context.waiter, EndReason::kFirstPacketTimeout) {}
+        deadline_(context.services.loop, context.waiter, EndReason::kFirstPacketTimeout) {
+    context.refusal = this;
+  }
+  StartupStage(const StartupStage&) = delete;
+  StartupStage& operator=(const StartupStage&) = delete;
+  ~StartupStage() { context_.refusal = nullptr; }
+
+  // Or its client has one more request under way: whatever it asks for, it will be refused.
+  void refuse(EndReason why) override;
 
   Task<EndReason> run(bool behind_balancer);
   Startup take() { return std::move(startup_); }
@@ -61,10 +57,11 @@ class StartupStage {
   Task<EndReason> take_packet(FirstPacket packet, bool& done);
   Task<FirstPacket> read_packet();
   Task<EndReason> answer_encryption(PacketKind kind);
-  Task<EndReason> ask_node();
-  Task<EndReason> node_answer(std::byte& answer);
+  Task<EndReason> pass_encryption(PacketKind kind);
+  Task<EndReason> send_answer(std::byte answer);
   Task<EndReason> decline(EndReason refuse);
   void await_refusal();
+  bool lost_kept_node();
   Task<EndReason> terminate_tls(bool direct);
   EndReason take_startup(const FirstPacket& packet);
   EndReason take_hello();
@@ -73,12 +70,11 @@ class StartupStage {
   const ListenConfig& listen() const { return context_.listen(); }
   bool terminates() const { return listen().tls == ClientTls::kTerminate; }
   bool terminated() const { return context_.tls == TlsUse::kTerminated; }
-  bool any_node_admitted() const;
 
   SessionContext& context_;
   Connection& client_;
   EndReason refuse_;
-  bool declined_ = false;  // no node could answer its encryption request
+  bool declined_ = false;  // by pgsteer itself, which refuses the client
   Startup startup_;
   StartupList::Place place_;
   Deadline deadline_;                // from accept to a complete startup packet
@@ -100,11 +96,20 @@ Task<EndReason> StartupStage::run(bool behind_balancer) {
     const EndReason e = co_await take_packet(packet, done);
     if (done || e != EndReason::kNone) co_return e;
   }
+  context_.error_allowed = true;
+  context_.waiter.explain("too many encryption requests");
   co_return EndReason::kBadPacket;
+}
+
+void StartupStage::refuse(EndReason why) {
+  if (refuse_ == EndReason::kNone) refuse_ = why;
+  if (context_.phase == SessionPhase::kStartup) return await_refusal();
+  context_.waiter.resume_soon();  // it is held, and asks again whether pgsteer stops
 }
 
 // The client will be turned away, and may say enough first to be told so.
 void StartupStage::await_refusal() {
+  if (refusal_) return;
   deadline_.cancel();
   refusal_.emplace(context_.services.loop, context_.waiter, refuse_);
   refusal_->set_after(std::min(listen().first_packet_timeout, kRefusalTime));
@@ -120,6 +125,8 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
       place_.leave();
       deadline_.cancel();
       refusal_.reset();
+      context_.refusal = nullptr;
+      startup_.node.reset();
       const EndReason e = co_await run_cancel_stage(context_, packet, std::move(startup_.bytes));
       co_return e;
     }
@@ -140,6 +147,8 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
       break;
   }
   if (packet.problem != nullptr) context_.waiter.explain(packet.problem);
+  // PostgreSQL closes without a word, too, where a length shows that this is not its protocol.
+  context_.error_allowed = packet.answerable;
   co_return EndReason::kBadPacket;
 }
 
@@ -166,7 +175,7 @@ Task<FirstPacket> StartupStage::read_packet() {
       bytes.insert(bytes.end(), into.begin(), into.begin() + static_cast<std::ptrdiff_t>(got.size));
     } else if (got.io == Io::kAgain) {
       const bool lives = co_await context_.waiter.ready(client_.watch, kReadable);
-      if (!lives) co_return packet;
+      if (!lives && !lost_kept_node()) co_return packet;
     } else {
       const bool closed = got.io == Io::kEof;
       // A client that insists on TLS leaves after an N: what turned it away is the reason.
@@ -225,13 +234,8 @@ Task<EndReason> StartupStage::ask_admission() {
   co_await context_.waiter.woken();
   context_.answers = nullptr;
   if (context_.waiter.ending()) co_return context_.waiter.ended();
-  refuse_ = answers.admission.value_or(EndReason::kNone);
+  if (refuse_ == EndReason::kNone) refuse_ = answers.admission.value_or(EndReason::kNone);
   co_return EndReason::kNone;
-}
-
-bool StartupStage::any_node_admitted() const {
-  const Topology* const topology = context_.services.topology();
-  return topology != nullptr && admits_any(topology->pools[context_.listener]);
 }
 
 // SSLRequest or GSSENCRequest: one byte answers it.
@@ -243,80 +247,51 @@ Task<EndReason> StartupStage::answer_encryption(PacketKind kind) {
     context_.waiter.explain("bytes behind an encryption request");
     co_return EndReason::kBadPacket;
   }
-  const bool ssl = kind == PacketKind::kSslRequest;
-  std::array<std::byte, 1> answer{kNo};
-  if (terminated()) {
-    // TLS inside TLS: no.
-  } else if (terminates()) {
-    if (ssl) answer[0] = kYes;
-  } else if (refuse_ != EndReason::kNone || (listen().hold.count() == 0 && !any_node_admitted())) {
-    // It will be turned away, and can be told so in clear.
-  } else if (const auto known = nodes_take_tls(context_.services.topology()); ssl && known) {
-    if (*known) {
-      answer[0] = kYes;
-      startup_.kind = Startup::Kind::kTlsAccepted;
-    }
-  } else if (ssl || any_node_admitted()) {
-    const EndReason e = co_await ask_node();
+  if (terminated()) {  // TLS inside TLS: no
+    const EndReason e = co_await send_answer(kNo);
     co_return e;
   }
-  startup_.bytes.clear();
-  const EndReason sent = co_await send_all(context_, client_, answer, EndReason::kClientAborted);
-  if (sent != EndReason::kNone) co_return sent;
-  if (startup_.kind == Startup::Kind::kTlsAccepted) context_.tls = TlsUse::kPassed;
-  if (answer[0] != kYes || !terminates()) co_return EndReason::kNone;
+  if (!terminates()) {
+    if (refuse_ != EndReason::kNone) co_return co_await decline(refuse_);
+    co_return co_await pass_encryption(kind);
+  }
+  const bool ssl = kind == PacketKind::kSslRequest;
+  const EndReason sent = co_await send_answer(ssl ? kYes : kNo);
+  if (sent != EndReason::kNone || !ssl) co_return sent;
   const EndReason e = co_await terminate_tls(false);
   co_return e;
 }
 
-// The answer is not known: the node gives it. If it takes TLS, nothing that follows can be read.
-Task<EndReason> StartupStage::ask_node() {
-  place_.leave();
-  deadline_.cancel();
-  startup_.search = std::make_unique<NodeSearch>(context_);
-  StageResult<NodeConnectionPtr> found = co_await startup_.search->next();
-  startup_.node = std::move(found.value);
-  std::array<std::byte, 1> answer{kNo};
-  EndReason failed = found.end;
-  if (failed == EndReason::kNone) failed = co_await node_answer(answer[0]);
-  if (context_.waiter.ending()) co_return context_.waiter.ended();
-  if (failed == EndReason::kClientLeft) co_return failed;
-  if (failed != EndReason::kNone) {
-    const EndReason e = co_await decline(failed);
-    co_return e;
-  }
+Task<EndReason> StartupStage::send_answer(std::byte answer) {
   startup_.bytes.clear();
-  if (answer[0] == kNo) {
-    // What follows is in clear and may be a cancel, so a node is chosen again then.
-    startup_.node.reset();
-  } else {
-    startup_.kind = Startup::Kind::kTlsRelayed;
-    context_.tls = TlsUse::kPassed;
-  }
-  deadline_.set_after(listen().first_packet_timeout);
-  context_.phase = SessionPhase::kStartup;
-  place_.enter(context_.services.startups, context_.waiter);
-  const EndReason e = co_await send_all(context_, client_, answer, EndReason::kClientAborted);
+  const EndReason e =
+      co_await send_all(context_, client_, std::span(&answer, 1), EndReason::kClientAborted);
   co_return e;
 }
 
-// The node's answer to the request in startup_.bytes.
-Task<EndReason> StartupStage::node_answer(std::byte& answer) {
-  context_.phase = SessionPhase::kLogin;
-  Deadline timeout(context_.services.loop, context_.waiter, EndReason::kNone);
-  timeout.set_after(listen().login_timeout);
-  Connection& server = startup_.node->server;
-  const EndReason sent =
-      co_await send_all(context_, server, startup_.bytes, EndReason::kConnectFailed);
-  if (sent != EndReason::kNone) co_return sent;
-  for (;;) {
-    const IoResult got = server.read(std::span(&answer, 1));
-    if (got.io == Io::kSome) co_return EndReason::kNone;
-    if (got.io != Io::kAgain) co_return EndReason::kServerAborted;
-    if (timeout.expired()) co_return EndReason::kLoginTimeout;
-    const bool lives = co_await context_.waiter.ready(server.watch, kReadable);
-    if (!lives) co_return context_.waiter.ended();
+// A node answers, or what is known of all of them. A node that has said N is kept for the packet
+// that follows, a startup packet or a cancel.
+Task<EndReason> StartupStage::pass_encryption(PacketKind kind) {
+  if (std::ranges::find(startup_.declined, kind) != startup_.declined.end()) {
+    // PostgreSQL takes each request once; a second one would make the node look broken.
+    context_.error_allowed = true;
+    context_.waiter.explain("a repeated encryption request");
+    co_return EndReason::kBadPacket;
   }
+  place_.leave();
+  deadline_.cancel();
+  const StageResult<std::byte> answer = co_await run_encryption_stage(context_, startup_, kind);
+  if (context_.waiter.ending()) co_return context_.waiter.ended();
+  if (answer.end == EndReason::kClientLeft) co_return answer.end;
+  context_.phase = SessionPhase::kStartup;
+  place_.enter(context_.services.startups, context_.waiter);
+  if (answer.end != EndReason::kNone) {
+    const EndReason e = co_await decline(answer.end);
+    co_return e;
+  }
+  deadline_.set_after(listen().first_packet_timeout);
+  const EndReason e = co_await send_answer(answer.value);
+  co_return e;
 }
 
 // No node has answered the request and none will. An ErrorResponse in its place would be thrown
@@ -324,15 +299,20 @@ Task<EndReason> StartupStage::node_answer(std::byte& answer) {
 Task<EndReason> StartupStage::decline(EndReason refuse) {
   startup_.node.reset();
   startup_.search.reset();
-  startup_.bytes.clear();
   refuse_ = refuse;
   declined_ = true;
-  context_.phase = SessionPhase::kStartup;
-  place_.enter(context_.services.startups, context_.waiter);
+  if (!listen().refuse_in_clear) co_return refuse;
   await_refusal();
-  const EndReason e =
-      co_await send_all(context_, client_, std::span(&kNo, 1), EndReason::kClientAborted);
+  const EndReason e = co_await send_answer(kNo);
   co_return e;
+}
+
+// The node that has said N was kept for the client's next packet, and may not serve any more:
+// another one has to be found when that packet has come.
+bool StartupStage::lost_kept_node() {
+  if (!startup_.node || !context_.waiter.take_back_role_lost()) return false;
+  startup_.node.reset();
+  return true;
 }
 
 Task<EndReason> StartupStage::terminate_tls(bool direct) {

@@ -35,7 +35,10 @@ struct Startup {
   Kind kind = Kind::kClear;
   std::vector<std::byte> bytes;  // to be forwarded first
   ClientIdentityPtr identity;
-  NodeConnectionPtr node;              // kTlsRelayed only
+  // The client's requests for encryption that a node has answered with N. The node that serves the
+  // session must have said so itself; see node_question.h.
+  std::vector<PacketKind> declined;
+  NodeConnectionPtr node;              // the one that has answered a request, while it is kept
   std::unique_ptr<NodeSearch> search;  // if a node had to be looked for already
 };
 

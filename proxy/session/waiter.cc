@@ -32,6 +32,14 @@ void Waiter::conclude(EndReason why) {
   if (!ending()) reason_ = why;
 }
 
+bool Waiter::take_back_role_lost() {
+  if (!may_search_again_ || reason_ != EndReason::kRoleLost) return false;
+  reason_ = EndReason::kNone;
+  detail_.reset();
+  loop_.forget(*this);  // that wakeup was for the end
+  return true;
+}
+
 void Waiter::explain(std::string detail) {
   if (!detail_) detail_ = std::make_unique<std::string>(std::move(detail));
 }

@@ -36,6 +36,14 @@ class Waiter final : public Wakeable, public SlotUser {
   bool ending() const override { return reason_ != EndReason::kNone; }
   EndReason ended() const { return reason_; }
 
+  // Until something of a server's has reached the client, the loss of a node need not end the
+  // session: it may take the reason back and look for another node.
+  void may_search_again(bool may) { may_search_again_ = may; }
+  bool survives_node() const override { return may_search_again_ && !ending(); }
+  // The session was told that its node lost the role, and goes on without it. False: it was told
+  // nothing of the kind, or has to end.
+  bool take_back_role_lost();
+
   // More about the end than its reason says, for the log and the client; the first text stays.
   void explain(std::string detail);
   const std::string* detail() const { return detail_.get(); }
@@ -74,6 +82,7 @@ class Waiter final : public Wakeable, public SlotUser {
   std::unique_ptr<std::string> detail_;
   EndReason reason_ = EndReason::kNone;
   bool ending_phase_ = false;
+  bool may_search_again_ = false;
 };
 
 }  // namespace pgsteer

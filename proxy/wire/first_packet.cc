@@ -21,6 +21,13 @@ FirstPacket malformed(const char* problem, std::size_t size = 0) {
   return packet;
 }
 
+// The packet is whole, and its sender speaks the protocol: ProcessStartupPacket reports these.
+FirstPacket refused(const char* problem, std::size_t size) {
+  FirstPacket packet = malformed(problem, size);
+  packet.answerable = true;
+  return packet;
+}
+
 FirstPacket need(std::size_t size) {
   FirstPacket packet;
   packet.size = size;
@@ -93,9 +100,9 @@ bool true_value(std::string_view value) {
 }
 
 FirstPacket startup(std::span<const std::byte> packet, std::uint32_t code) {
-  if (code >> 16 == kRequestMajor) return malformed("protocol_version", packet.size());
+  if (code >> 16 == kRequestMajor) return refused("protocol_version", packet.size());
   if (code >> 16 == 3 && !walk_fields(packet, [](const Field&) {})) {
-    return malformed("unterminated", packet.size());
+    return refused("unterminated", packet.size());
   }
   FirstPacket result;
   result.kind = PacketKind::kStartup;

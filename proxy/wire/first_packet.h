@@ -52,6 +52,8 @@ struct FirstPacket {
   // kMalformed: "not_postgresql" (text, such as HTTP), "length", "protocol_version" (an unknown
   // request 1234.x), "unterminated" (the startup fields do not end where the packet does).
   const char* problem = nullptr;
+  // kMalformed: a whole packet of this protocol, to whose sender PostgreSQL sends an ErrorResponse.
+  bool answerable = false;
   std::uint32_t protocol = 0;             // kStartup: major << 16 | minor
   std::uint32_t cancel_pid = 0;           // kCancelRequest
   std::span<const std::byte> cancel_key;  // kCancelRequest: 1..256 bytes, in the caller's buffer

@@ -96,23 +96,83 @@ TEST_P(ProxyDecline, WhenTooManyWaitAlready) {
   EXPECT_EQ(proxy.ended("hold_full"), 1U);
 }
 
-TEST_P(ProxyDecline, ANodeThatClosesInsteadOfAnsweringIsNotTheEnd) {
+TEST_P(ProxyDecline, ANodeThatClosesInsteadOfAnsweringIsSuspectedAndNotTheEnd) {
   proxy.node(0).set({.script = [](WireEnd& end) { end.receive(8); }});
   proxy.start();
   proxy.primary(0);
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'N');
-  expect_told(client, "08006");
+  expect_told(client);
+  EXPECT_TRUE(proxy.suspected(SuspicionKind::kServerEnded, 0));
+}
+
+TEST_P(ProxyDecline, ANodeThatClosesInsteadOfAnsweringIsAskedAgainWhileTheClientMayWait) {
+  proxy.rw().hold = 10s;
+  proxy.node(0).set({.script = [](WireEnd& end) { end.receive(8); }});
+  proxy.start();
+  proxy.primary(0);
+  ProxyClient client = proxy.connect();
+  client.send(wire::packet(kSslRequestCode));
+  ASSERT_TRUE(eventually([&] { return proxy.suspected(SuspicionKind::kServerEnded, 0); }));
+  proxy.node(0).set({});
+  ASSERT_EQ(client.receive(1), "N");
+  EXPECT_TRUE(client.log_in());
+}
+
+TEST_P(ProxyDecline, ANodeThatAnswersNonsenseIsGivenUp) {
+  proxy.node(0).set({.ssl = 'E', .gss = 'E'});
+  proxy.start();
+  proxy.primary(0);
+  for (const bool gss : {false, true}) {
+    ProxyClient client = proxy.connect();
+    ASSERT_EQ(gss ? client.request_gss() : client.request_ssl(), 'N');
+    expect_told(client);
+  }
 }
 
 TEST_P(ProxyDecline, ANodeThatIsSilentIsNotWaitedForForever) {
-  proxy.rw().login_timeout = 50ms;
+  proxy.rw().connect_timeout = 50ms;
   proxy.node(0).set({.ssl = 0});
   proxy.start();
   proxy.primary(0);
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'N');
-  expect_told(client, "57014");
+  expect_told(client);
+  EXPECT_TRUE(proxy.suspected(SuspicionKind::kConnectTimedOut, 0));
+}
+
+// connect_timeout bounds one node; hold and first_packet_timeout together bound them all.
+TEST_P(ProxyDecline, TheQuestionAsAWholeIsBounded) {
+  proxy.rw().connect_timeout = 10min;
+  proxy.rw().first_packet_timeout = 50ms;
+  proxy.node(0).set({.ssl = 0});
+  proxy.start();
+  proxy.primary(0);
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'N');
+}
+
+TEST_P(ProxyDecline, TheSearchForANodeIsBoundedToo) {
+  const StuckPort stuck;
+  proxy.draft.nodes[0].addresses = {stuck.address()};
+  proxy.rw().connect_timeout = 10min;
+  proxy.rw().first_packet_timeout = 50ms;
+  proxy.start();
+  proxy.primary(0);
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'N');
+}
+
+// The user's name stays secret, and the client gets no word.
+TEST_P(ProxyDecline, AListenerMayCloseInstead) {
+  proxy.rw().refuse_in_clear = false;
+  begin_without_node();
+  for (const bool gss : {false, true}) {
+    ProxyClient client = proxy.connect();
+    client.send(wire::packet(gss ? kGssRequestCode : kSslRequestCode));
+    EXPECT_TRUE(client.ended_silently());
+  }
+  EXPECT_TRUE(eventually([&] { return proxy.ended("no_node") == 2; }));
 }
 
 TEST_P(ProxyDecline, AClientThatSaysNothingAfterTheNIsClosed) {

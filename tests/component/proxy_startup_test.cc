@@ -35,14 +35,8 @@ class ProxyStartup : public testing::Test {
 TEST_F(ProxyStartup, PacketsThatAreNotPostgreSqlAreClosedAtOnce) {
   begin();
   const std::string length = wire::u32(100'000) + wire::u32(protocol_version(3, 0));
-  const std::string unknown = wire::packet(protocol_version(1234, 9999));
-  const std::string unterminated = wire::packet(protocol_version(3, 0), "user");
   const std::vector<std::string> packets{"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-                                         std::string(200, '\xff'),
-                                         std::string(8, '\0'),
-                                         length,
-                                         unknown,
-                                         unterminated};
+                                         std::string(200, '\xff'), std::string(8, '\0'), length};
   for (const std::string& packet : packets) {
     ProxyClient client = proxy.connect();
     client.send(packet);
@@ -51,6 +45,23 @@ TEST_F(ProxyStartup, PacketsThatAreNotPostgreSqlAreClosedAtOnce) {
     EXPECT_LT(steady_clock::now() - start, 2s);
   }
   EXPECT_TRUE(eventually([&] { return proxy.ended("bad_packet") == packets.size(); }));
+  EXPECT_EQ(proxy.node(0).connections(), 0U);
+  expect_unharmed();
+}
+
+// As PostgreSQL does, which closes without a word only where the length is wrong already.
+TEST_F(ProxyStartup, AMalformedStartupPacketGets08P01) {
+  begin();
+  for (const auto& [packet, why] :
+       {std::pair(wire::packet(protocol_version(1234, 9999)), "protocol_version"),
+        std::pair(wire::packet(protocol_version(3, 0), "user"), "unterminated")}) {
+    ProxyClient client = proxy.connect();
+    client.send(packet);
+    ASSERT_TRUE(client.ended_with("08P01")) << why;
+    EXPECT_EQ(client.last_error.message, "invalid startup packet");
+    EXPECT_EQ(client.last_error.detail, why);
+  }
+  EXPECT_EQ(proxy.ended("bad_packet"), 2U);
   EXPECT_EQ(proxy.node(0).connections(), 0U);
   expect_unharmed();
 }
@@ -180,11 +191,15 @@ TEST_F(ProxyStartup, GssencRequestThenSslRequestThenStartup) {
   EXPECT_TRUE(other.log_in());
 }
 
-TEST_F(ProxyStartup, EndlessSslRequestsAreRefused) {
+// PostgreSQL takes each request once. Passed on, a second one would make the node look broken.
+TEST_F(ProxyStartup, ARepeatedEncryptionRequestIsRefused) {
   begin();
   ProxyClient client = proxy.connect();
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(client.request_ssl(), 'N');
-  EXPECT_TRUE(client.ended_silently());
+  EXPECT_EQ(client.request_ssl(), 'N');
+  client.send(wire::packet(kSslRequestCode));
+  EXPECT_TRUE(client.ended_with("08P01"));
+  EXPECT_EQ(proxy.node(0).ssl_requests(), 1U);
+  EXPECT_TRUE(proxy.suspicions().empty());
 }
 
 TEST_F(ProxyStartup, ALoginThatTimesOutIsEnded) {

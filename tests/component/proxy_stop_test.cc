@@ -3,7 +3,9 @@
 
 #include <thread>
 
+#include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
+#include "tests/unit/wire.h"
 
 namespace pgsteer {
 namespace {
@@ -80,14 +82,57 @@ TEST_P(ProxyStop, AtTheTimeLimitBusySessionsEndToo) {
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
 }
 
-TEST_P(ProxyStop, HeldClientsAreRejected) {
+// 57P03 is what makes libpq try its next host; 57P01 would end its attempt.
+TEST_P(ProxyStop, HeldClientsAreSentElsewhere) {
   proxy.no_primary();
   ProxyClient client = proxy.connect();
   client.send_startup();
   ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   begin_to_stop(10s);
-  EXPECT_TRUE(client.ended_with("57P01"));
+  ASSERT_TRUE(client.ended_with("57P03"));
+  EXPECT_EQ(client.last_error.message, "the database system is shutting down");
+  EXPECT_EQ(client.last_error.detail, "pgsteer is shutting down");
   client.close();
+  EXPECT_TRUE(eventually([&] { return stopped.load(); }));
+  EXPECT_EQ(proxy.ended("refused_at_shutdown"), 1U);
+}
+
+TEST_P(ProxyStop, AClientWhoseStartupPacketIsUnansweredIsSentElsewhere) {
+  proxy.node(0).set({.login = FakePostgres::Login::kSilent});
+  ProxyClient client = proxy.connect();
+  client.send_startup();
+  ASSERT_TRUE(eventually([&] { return proxy.node(0).in_login() == 1; }));
+  begin_to_stop(10s);
+  EXPECT_TRUE(client.ended_with("57P03"));
+}
+
+// It cannot be told before it has said what it wants.
+TEST_P(ProxyStop, AClientThatHasJustConnectedIsSentElsewhere) {
+  ProxyClient client = proxy.connect();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().clients == 1; }));
+  begin_to_stop(10s);
+  ASSERT_TRUE(eventually([&] { return !proxy.connect().open(); }));
+  ASSERT_EQ(client.request_ssl(), 'N');
+  client.send_startup();
+  EXPECT_TRUE(client.ended_with("57P03"));
+  EXPECT_TRUE(proxy.node(0).startups().empty());
+}
+
+TEST_P(ProxyStop, AClientThatWaitsForTheAnswerToItsSslRequestIsSentElsewhere) {
+  proxy.no_primary();
+  ProxyClient client = proxy.connect();
+  client.send(wire::packet(kSslRequestCode));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
+  begin_to_stop(10s);
+  ASSERT_EQ(client.receive(1), "N");
+  client.send_startup();
+  EXPECT_TRUE(client.ended_with("57P03"));
+}
+
+TEST_P(ProxyStop, AClientThatSaysNothingDoesNotDelayItForLong) {
+  const ProxyClient client = proxy.connect();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().clients == 1; }));
+  begin_to_stop(60s);
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
 }
 

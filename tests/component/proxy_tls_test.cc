@@ -75,15 +75,6 @@ TEST_P(ProxyTls, IfKnownToBeSupportedIsAnsweredWhileThereIsNoNode) {
   EXPECT_EQ(client.query("name"), "pg-2");
 }
 
-TEST_P(ProxyTls, IfKnownToBeUnsupportedIsDeclinedWithoutTheNode) {
-  nodes_take_tls(TlsAnswer::kNo);
-  begin();
-  ProxyClient client = proxy.connect();
-  EXPECT_EQ(client.request_ssl(), 'N');
-  EXPECT_EQ(proxy.node(0).connections(), 0U);
-  EXPECT_TRUE(client.log_in());
-}
-
 TEST_P(ProxyTls, IfUnknownTheNodeAnswers) {
   nodes_take_tls(TlsAnswer::kUnknown);
   begin();
@@ -132,11 +123,6 @@ TEST_P(ProxyTls, AClientThatWillBeRejectedGetsTheErrorUnencrypted) {
   proxy.rw().hold = 0ms;
   proxy.start();
   proxy.no_primary();
-  ASSERT_TRUE(eventually([&] {
-    ProxyClient client = proxy.connect();
-    client.send_startup();
-    return client.ended_with("57P03") && client.last_error.detail.ends_with("demoted");
-  }));
   ProxyClient client = proxy.connect();
   EXPECT_EQ(client.request_ssl(), 'N');
   client.send_startup();

@@ -21,10 +21,12 @@ struct User : SlotUser {
   }
   bool ending() const override { return ended != EndReason::kNone; }
   void resume_soon() override { ++resumed; }
+  bool survives_node() const override { return survives; }
 
   EndReason ended = EndReason::kNone;
   std::string why;
   int resumed = 0;
+  bool survives = false;
 };
 
 struct Client {
@@ -271,6 +273,38 @@ TEST_F(NodeSlotsTest, ASlotThatWasGivenBackIsNotEnded) {
   a.request.granted = {};
   EXPECT_EQ(primary(1), 1U);
   EXPECT_EQ(a.user.ended, EndReason::kNone);
+}
+
+// Its node has failed it: it came before the others, and has waited longest.
+TEST_F(NodeSlotsTest, ARequestThatComesBackKeepsItsPlaceInTheQueue) {
+  start();
+  nobody();
+  Client first(1), second(2), third(3);
+  first.request.arrived = now_;
+  second.request.arrived = third.request.arrived = now_ + milliseconds(1);
+  for (Client* const each : {&first, &second, &third}) {
+    ASSERT_TRUE(slots_->hold(each->request, now_));
+  }
+  slots_->unhold(first.request, now_, true);
+  ASSERT_TRUE(slots_->hold(first.request, now_ + milliseconds(50)));
+  primary(0);
+  slots_->release(now_ + milliseconds(60));  // two logins at a time
+  EXPECT_TRUE(first.request.granted);
+  EXPECT_TRUE(second.request.granted);
+  EXPECT_FALSE(third.request.granted);
+}
+
+// It gives its slot back when it wakes up, and looks for another node.
+TEST_F(NodeSlotsTest, ASessionThatCanTakeAnotherNodeIsToldAndNotCountedAsLost) {
+  start();
+  primary(0);
+  Client a(1), b(2);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  ASSERT_EQ(slots_->take(b.request), RouteOutcome::kNode);
+  a.user.survives = true;
+  EXPECT_EQ(primary(1), 1U);
+  EXPECT_EQ(a.user.ended, EndReason::kRoleLost);
+  EXPECT_EQ(b.user.ended, EndReason::kRoleLost);
 }
 
 }  // namespace

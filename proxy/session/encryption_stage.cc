@@ -1,0 +1,78 @@
+#include "proxy/session/encryption_stage.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "proxy/session/node_question.h"
+
+namespace pgsteer {
+
+namespace {
+
+constexpr std::byte kYes{'S'};
+constexpr std::byte kNo{'N'};
+
+// Every node that is known to answer takes TLS, and there is one or one is waited for.
+bool may_promise_tls(const SessionContext& context) {
+  const Topology* const topology = context.services.topology();
+  if (topology == nullptr) return false;
+  const bool hopeful =
+      context.listen().hold.count() > 0 || admits_any(topology->pools[context.listener]);
+  const auto says = [topology](TlsAnswer answer) {
+    return std::any_of(topology->nodes.begin(), topology->nodes.end(),
+                       [answer](const NodeRoute& node) { return node.tls == answer; });
+  };
+  return hopeful && says(TlsAnswer::kYes) && !says(TlsAnswer::kNo);
+}
+
+// A node and its answer. The node stays in `startup`.
+Task<EndReason> find_answer(SessionContext& context, Startup& startup, PacketKind request,
+                            std::byte& answer) {
+  if (!startup.search) startup.search = std::make_unique<NodeSearch>(context);
+  NodeSearch& search = *startup.search;
+  search.bound(SessionContext::Clock::now() + context.listen().hold +
+               context.listen().first_packet_timeout);
+  for (;;) {
+    EndReason e = EndReason::kNone;
+    if (!startup.node) {
+      StageResult<NodeConnectionPtr> found = co_await search.next();
+      startup.node = std::move(found.value);
+      e = found.end;
+      if (e == EndReason::kNone) {
+        context.phase = SessionPhase::kLogin;
+        e = co_await confirm_declined(context, *startup.node, startup.declined,
+                                      search.attempt_until());
+      }
+    }
+    if (e == EndReason::kNone) {
+      context.phase = SessionPhase::kLogin;
+      e = co_await ask_node(context, *startup.node, request, search.attempt_until(), answer);
+    }
+    if (e == EndReason::kNone || !search.try_again(e, startup.node)) co_return e;
+  }
+}
+
+}  // namespace
+
+Task<StageResult<std::byte>> run_encryption_stage(SessionContext& context, Startup& startup,
+                                                  PacketKind request) {
+  // A node that is at hand already gives its answer itself.
+  if (request == PacketKind::kSslRequest && !startup.node && may_promise_tls(context)) {
+    startup.kind = Startup::Kind::kTlsAccepted;
+    context.tls = TlsUse::kPassed;
+    co_return {EndReason::kNone, kYes};
+  }
+  std::byte answer{};
+  const EndReason e = co_await find_answer(context, startup, request, answer);
+  if (e != EndReason::kNone) co_return {e, kNo};
+  if (answer == kNo) {
+    startup.declined.push_back(request);
+  } else {
+    startup.kind = Startup::Kind::kTlsRelayed;
+    context.tls = TlsUse::kPassed;
+    context.waiter.may_search_again(false);
+  }
+  co_return {EndReason::kNone, answer};
+}
+
+}  // namespace pgsteer
