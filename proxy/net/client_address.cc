@@ -2,9 +2,12 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "config/address.h"
+#include "proxy/net/seeded_hash.h"
 
 namespace pgsteer {
 
@@ -12,6 +15,17 @@ std::uint64_t ClientAddress::hash() const {
   std::uint64_t h = 0xcbf29ce484222325U;  // FNV-1a
   for (const std::uint8_t byte : address) h = (h ^ byte) * 0x100000001b3U;
   return h;
+}
+
+IpAddress ClientAddress::limited_as() const {
+  IpAddress network = address;
+  if (!is_mapped_ipv4(network)) std::fill(network.begin() + 8, network.end(), std::uint8_t{0});
+  return network;
+}
+
+std::uint64_t ClientAddress::table_key() const {
+  const IpAddress network = limited_as();
+  return seeded_hash(std::as_bytes(std::span(network)));
 }
 
 std::string ClientAddress::host() const {

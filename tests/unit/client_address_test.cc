@@ -72,5 +72,23 @@ TEST(ClientAddress, HashIgnoresThePort) {
             client_address_of(v4("10.1.2.4", 1)).hash());
 }
 
+// One host has a whole /64, and could evade a limit per address with each new connection.
+TEST(ClientAddress, Ipv6IsLimitedByItsNetworkOf64Bits) {
+  const ClientAddress one = client_address_of(v6("2001:db8:1:2::1", 1));
+  const ClientAddress same = client_address_of(v6("2001:db8:1:2:ffff::9", 2));
+  const ClientAddress other = client_address_of(v6("2001:db8:1:3::1", 1));
+  EXPECT_EQ(one.limited_as(), same.limited_as());
+  EXPECT_EQ(one.table_key(), same.table_key());
+  EXPECT_NE(one.limited_as(), other.limited_as());
+  EXPECT_NE(one.table_key(), other.table_key());
+}
+
+TEST(ClientAddress, Ipv4IsLimitedByItsWholeAddress) {
+  EXPECT_NE(client_address_of(v4("10.1.2.3", 1)).limited_as(),
+            client_address_of(v4("10.1.2.4", 1)).limited_as());
+  EXPECT_EQ(client_address_of(v4("10.1.2.3", 1)).table_key(),
+            client_address_of(v4("10.1.2.3", 2)).table_key());
+}
+
 }  // namespace
 }  // namespace pgsteer
