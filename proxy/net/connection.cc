@@ -56,11 +56,16 @@ IoResult Connection::write_last(std::span<const std::byte> from) {
 }
 
 void Connection::finish_writing() {
-  if (tls) {
-    ERR_clear_error();
-    SSL_shutdown(tls.get());
-  }
+  end_tls();
   ::shutdown(fd(), SHUT_WR);
+}
+
+void Connection::end_tls() {
+  if (!tls || SSL_in_init(tls.get()) || (SSL_get_shutdown(tls.get()) & SSL_SENT_SHUTDOWN) != 0) {
+    return;
+  }
+  ERR_clear_error();
+  SSL_shutdown(tls.get());
 }
 
 }  // namespace pgsteer

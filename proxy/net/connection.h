@@ -48,6 +48,9 @@ struct Connection {
   }
   // Half-closes: we write no more; the peer may still write.
   void finish_writing();
+  // Ends TLS, if there is any, with a close_notify: without it the peer takes the end of the
+  // connection for an attack, and reports "unexpected eof while reading". For before a close.
+  void end_tls();
 };
 
 }  // namespace pgsteer

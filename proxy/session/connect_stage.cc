@@ -12,6 +12,7 @@
 #include "proxy/wire/client_hello.h"
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/message_cursor.h"
+#include "proxy/wire/sasl_offer.h"
 
 namespace pgsteer {
 
@@ -38,6 +39,8 @@ class ConnectStage {
   Task<EndReason> open();
   Task<EndReason> node_tls();
   Task<EndReason> first_answer();
+  Task<IoResult> read_server(std::span<std::byte> into);
+  Task<EndReason> take_channel_binding_out();
   void note_server_name();
 
   Connection& server() { return connected_.node->server; }
@@ -142,12 +145,8 @@ void ConnectStage::note_server_name() {
 // Reads what the server says first. A refusal that will pass is kept from the client, who waits.
 Task<EndReason> ConnectStage::first_answer() {
   const std::span<std::byte> into = context_.services.relay.buffer;
-  IoResult got = server().read(into);
-  while (got.io == Io::kAgain) {
-    const bool lives = co_await context_.waiter.ready(server().watch, kReadable);
-    if (!lives) co_return context_.waiter.ended();
-    got = server().read(into);
-  }
+  const IoResult got = co_await read_server(into);
+  if (context_.waiter.ending()) co_return context_.waiter.ended();
   const std::size_t node = connected_.node->slot.node();
   if (got.io != Io::kSome) {
     context_.suspect(SuspicionKind::kServerEnded, node);
@@ -163,6 +162,33 @@ Task<EndReason> ConnectStage::first_answer() {
     }
   }
   connected_.first_answer.assign(answer.begin(), answer.end());
+  if (server().tls && !context_.client.tls) co_return co_await take_channel_binding_out();
+  co_return EndReason::kNone;
+}
+
+// kAgain: the session is ending.
+Task<IoResult> ConnectStage::read_server(std::span<std::byte> into) {
+  IoResult got = server().read(into);
+  while (got.io == Io::kAgain) {
+    const bool lives = co_await context_.waiter.ready(server().watch, kReadable);
+    if (!lives) break;
+    got = server().read(into);
+  }
+  co_return got;
+}
+
+// pgsteer has TLS with the node, its client has none. libpq ends a login in which
+// SCRAM-SHA-256-PLUS is offered on a connection without TLS, and could not bind to a certificate
+// that it has not seen.
+Task<EndReason> ConnectStage::take_channel_binding_out() {
+  std::vector<std::byte>& answer = connected_.first_answer;
+  while (remove_channel_binding(answer) == SaslOffer::kNeedMore) {
+    const std::span<std::byte> into = context_.services.relay.buffer;
+    const IoResult got = co_await read_server(into);
+    if (context_.waiter.ending()) co_return context_.waiter.ended();
+    if (got.io != Io::kSome) co_return EndReason::kConnectFailed;
+    answer.insert(answer.end(), into.begin(), into.begin() + static_cast<std::ptrdiff_t>(got.size));
+  }
   co_return EndReason::kNone;
 }
 

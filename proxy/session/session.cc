@@ -16,6 +16,9 @@ namespace {
 
 // How long a client may take to read its last bytes before the socket is closed under it.
 constexpr std::chrono::seconds kLinger{1};
+// A cancel request takes three round trips inside TLS that is passed through. Sessions that a
+// server ends because it goes down have mostly lasted longer than this.
+constexpr std::chrono::seconds kQuickEnd{2};
 
 double seconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double>(d).count();
@@ -71,7 +74,11 @@ Task<bool> Session::finish() {
   // was sent last. So: say that nothing follows, then read until the client has seen it.
   const bool lingers = !client_gone && from != SessionPhase::kStartup;
   if (!client_gone) send_error();
-  if (lingers) context_.client.finish_writing();
+  if (lingers) {
+    context_.client.finish_writing();
+  } else if (why != EndReason::kClientAborted) {
+    context_.client.end_tls();  // a cancel's sender, too, reads until it is told that this is all
+  }
   if (why == EndReason::kRoleLost) {
     // When thousands are cut together, everyone is told before the first of them is tidied up.
     context_.waiter.resume_soon();
@@ -103,15 +110,19 @@ Task<bool> Session::linger() {
   co_return true;
 }
 
-// The server ended it and nobody had asked it to: it may be going down. (Where messages cannot be
-// read, any end that the client did not begin.)
+// The server ended it and nobody had asked it to: it may be going down. Where messages cannot be
+// read, any end that the client did not begin, except a quick one: a server closes at once after a
+// cancel request, and after a login that it refuses.
 bool Session::ended_by_server() const {
   const EndReason why = context_.waiter.ended();
-  if (why == EndReason::kServerAborted) return true;
-  if (why != EndReason::kServerClosed) return false;
+  const bool closed = why == EndReason::kServerClosed;
+  if (!relay_->relay().visible()) {
+    const bool quick = Clock::now() - context_.began < kQuickEnd;
+    return (closed && !quick) || why == EndReason::kServerAborted;
+  }
   const std::string_view sqlstate = relay_->relay().server_stream().sqlstate();
-  return !relay_->relay().visible() || sqlstate == "57P01" || sqlstate == "57P02" ||
-         sqlstate == "57P03";
+  return why == EndReason::kServerAborted ||
+         (closed && (sqlstate == "57P01" || sqlstate == "57P02" || sqlstate == "57P03"));
 }
 
 // Says why to a client that waits for a message, if the end has words for it.

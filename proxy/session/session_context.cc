@@ -16,6 +16,7 @@ NodeConnection::~NodeConnection() {
 }
 
 void NodeConnection::close() {
+  server.end_tls();
   server.tls.reset();
   context.services.loop.poller().close(server.watch);
 }
