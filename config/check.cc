@@ -124,7 +124,8 @@ void check_client_tls(const ListenConfig& listen, const std::string& key,
   if (listen.tls == ClientTls::kPass) {
     if (!diagnostics.valid({key + ".tls"})) return;
     for (const char* name : {"tls_certificate", "tls_key", "tls_min_version", "tls_client_ca",
-                             "tls_client_certificate"}) {
+                             "tls_client_certificate", "tls_crl", "tls_required", "tls_ciphers",
+                             "tls_handshakes_per_client"}) {
       if (!diagnostics.changed(key + "." + name)) continue;
       diagnostics.warning(
           key + "." + name,
@@ -157,6 +158,16 @@ void check_client_tls(const ListenConfig& listen, const std::string& key,
                         "has no effect: clients are not asked for a certificate; write "
                         "tls_client_certificate = \"optional\" or \"required\"");
   }
+  if (!asks && !listen.tls_crl.empty() && diagnostics.valid({key + ".tls_client_certificate"})) {
+    diagnostics.warning(key + ".tls_crl",
+                        "has no effect: clients are not asked for a certificate; write "
+                        "tls_client_certificate = \"optional\" or \"required\"");
+  }
+  const bool required = listen.tls_client_certificate == ClientCertificate::kRequired;
+  if (required && !listen.tls_required && diagnostics.valid({key + ".tls_required"})) {
+    diagnostics.warning(key + ".tls_required",
+                        "has no effect: tls_client_certificate = \"required\" needs TLS");
+  }
 }
 
 // A client's SCRAM proof covers the certificate that the client saw (tls-server-end-point, RFC
@@ -175,7 +186,7 @@ void check_channel_binding(const Config& config, Diagnostics& diagnostics) {
             "the client sees, and this listener shows its own instead of the node's. Use one of: "
             "tls = \"pass\"; the same certificate and key here as on every node; "
             "channel_binding=disable in the clients; node_tls.mode = \"off\" on a trusted network; "
-            "an authentication method other than SCRAM");
+            "an authentication method other than SCRAM. Clients in clear are not concerned");
   }
 }
 

@@ -114,6 +114,10 @@ struct ListenConfig {
   TlsVersion tls_min_version = TlsVersion::kTls12;
   std::string tls_client_ca;  // PEM
   ClientCertificate tls_client_certificate = ClientCertificate::kNone;
+  std::string tls_crl;       // PEM: revoked client certificates; empty: none are looked up
+  bool tls_required = true;  // refuse clients without TLS; not on Unix sockets
+  std::string tls_ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20";  // of TLS 1.2, as OpenSSL writes them
+  std::uint32_t tls_handshakes_per_client = 200;  // per client address and second; 0: no limit
 
   std::vector<Network> proxy_protocol_from;  // clients that send a PROXY header, v1 or v2
   bool client_in_application_name = false;   // append the client's address, if pgsteer can read it

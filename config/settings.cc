@@ -110,6 +110,10 @@ std::vector<Setting> listen_settings() {
       setting("tls_min_version", &L::tls_min_version, enum_rule<TlsVersion>()),
       setting("tls_client_ca", &L::tls_client_ca, file_rule()),
       setting("tls_client_certificate", &L::tls_client_certificate, enum_rule<ClientCertificate>()),
+      setting("tls_crl", &L::tls_crl, file_rule()),
+      setting("tls_required", &L::tls_required, bool_rule()),
+      setting("tls_ciphers", &L::tls_ciphers, text_rule(1023)),
+      setting("tls_handshakes_per_client", &L::tls_handshakes_per_client, count(0)),
 
       setting("proxy_protocol_from", &L::proxy_protocol_from, networks_rule()),
       setting("client_in_application_name", &L::client_in_application_name, bool_rule()),

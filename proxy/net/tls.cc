@@ -61,6 +61,36 @@ void load_pair(SSL_CTX* context, const std::string& certificate, const std::stri
   if (SSL_CTX_check_private_key(context) != 1) fail("the key does not belong to", certificate);
 }
 
+// As PostgreSQL's ssl_crl_file: with a list, each certificate of the chain is looked up in one.
+void load_revoked(SSL_CTX* context, const std::string& file) {
+  X509_STORE* const store = SSL_CTX_get_cert_store(context);
+  X509_LOOKUP* const lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+  if (lookup == nullptr || X509_load_crl_file(lookup, file.c_str(), X509_FILETYPE_PEM) < 1) {
+    fail("cannot use CRL", file);
+  }
+  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+}
+
+// A resumed session is not asked for its certificate again. It may have expired or been revoked
+// since, so each connection begins anew.
+void forbid_resumption(SSL_CTX* context) {
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context, 0);
+}
+
+void verify_clients(SSL_CTX* context, const ListenConfig& listen) {
+  if (SSL_CTX_load_verify_locations(context, listen.tls_client_ca.c_str(), nullptr) != 1) {
+    fail("cannot use client CA", listen.tls_client_ca);
+  }
+  SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(listen.tls_client_ca.c_str()));
+  if (!listen.tls_crl.empty()) load_revoked(context, listen.tls_crl);
+  const bool required = listen.tls_client_certificate == ClientCertificate::kRequired;
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                     nullptr);
+  forbid_resumption(context);
+}
+
 }  // namespace
 
 SslContext make_listener_context(const ListenConfig& listen) {
@@ -70,18 +100,14 @@ SslContext make_listener_context(const ListenConfig& listen) {
   if (listen.tls_min_version == TlsVersion::kTls13) {
     SSL_CTX_set_min_proto_version(raw, TLS1_3_VERSION);
   }
+  // TLS 1.3 has nothing but forward secrecy and AEAD, and a list of its own.
+  if (SSL_CTX_set_cipher_list(raw, listen.tls_ciphers.c_str()) != 1) {
+    fail("cannot use tls_ciphers", listen.tls_ciphers);
+  }
   SSL_CTX_set_alpn_select_cb(raw, choose_alpn, nullptr);
   static constexpr std::array<unsigned char, 7> kSessionId{'p', 'g', 's', 't', 'e', 'e', 'r'};
   SSL_CTX_set_session_id_context(raw, kSessionId.data(), kSessionId.size());
-  if (listen.tls_client_certificate != ClientCertificate::kNone) {
-    if (SSL_CTX_load_verify_locations(raw, listen.tls_client_ca.c_str(), nullptr) != 1) {
-      fail("cannot use client CA", listen.tls_client_ca);
-    }
-    SSL_CTX_set_client_CA_list(raw, SSL_load_client_CA_file(listen.tls_client_ca.c_str()));
-    const bool required = listen.tls_client_certificate == ClientCertificate::kRequired;
-    SSL_CTX_set_verify(raw, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-                       nullptr);
-  }
+  if (listen.tls_client_certificate != ClientCertificate::kNone) verify_clients(raw, listen);
   return context;
 }
 

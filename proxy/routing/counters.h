@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "proxy/routing/end_reason.h"
+#include "proxy/routing/handshake_rate.h"
 
 namespace pgsteer {
 
@@ -98,6 +99,7 @@ struct Counters {
   std::atomic<bool> checks_stopped{false};  // the workers act on an expired topology
   std::atomic<std::uint64_t> next_session{1};
   std::atomic<std::uint32_t> turn{0};  // breaks ties of the balance
+  HandshakeRate handshakes;            // of all listeners
 };
 
 // Bytes moved by one worker, by listener and node.

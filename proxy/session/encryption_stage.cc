@@ -28,10 +28,7 @@ bool may_promise_tls(const SessionContext& context) {
 // A node and its answer. The node stays in `startup`.
 Task<EndReason> find_answer(SessionContext& context, Startup& startup, PacketKind request,
                             std::byte& answer) {
-  if (!startup.search) startup.search = std::make_unique<NodeSearch>(context);
   NodeSearch& search = *startup.search;
-  search.bound(SessionContext::Clock::now() + context.listen().hold +
-               context.listen().first_packet_timeout);
   for (;;) {
     EndReason e = EndReason::kNone;
     if (!startup.node) {
@@ -62,8 +59,12 @@ Task<StageResult<std::byte>> run_encryption_stage(SessionContext& context, Start
     context.tls = TlsUse::kPassed;
     co_return {EndReason::kNone, kYes};
   }
+  if (!startup.search) startup.search = std::make_unique<NodeSearch>(context);
+  startup.search->bound(NodeSearch::Clock::now() + context.listen().hold +
+                        context.listen().first_packet_timeout);
   std::byte answer{};
   const EndReason e = co_await find_answer(context, startup, request, answer);
+  startup.search->bound(NodeSearch::Clock::time_point::max());
   if (e != EndReason::kNone) co_return {e, kNo};
   if (answer == kNo) {
     startup.declined.push_back(request);

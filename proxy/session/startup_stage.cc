@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "proxy/session/cancel_stage.h"
+#include "proxy/session/client_tls.h"
 #include "proxy/session/deadline.h"
 #include "proxy/session/encryption_stage.h"
 #include "proxy/wire/bytes.h"
@@ -62,7 +63,6 @@ class StartupStage final : public RefusalLater {
   Task<EndReason> decline(EndReason refuse);
   void await_refusal();
   bool lost_kept_node();
-  Task<EndReason> terminate_tls(bool direct);
   EndReason take_startup(const FirstPacket& packet);
   EndReason take_hello();
   void name_client_to_server(const FirstPacket& packet);
@@ -70,6 +70,11 @@ class StartupStage final : public RefusalLater {
   const ListenConfig& listen() const { return context_.listen(); }
   bool terminates() const { return listen().tls == ClientTls::kTerminate; }
   bool terminated() const { return context_.tls == TlsUse::kTerminated; }
+  // libpq never encrypts on a Unix socket.
+  bool needs_tls() const {
+    return listen().tls_client_certificate == ClientCertificate::kRequired ||
+           (listen().tls_required && !context_.address.unix_socket);
+  }
 
   SessionContext& context_;
   Connection& client_;
@@ -133,7 +138,7 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
     case PacketKind::kTlsHello: {
       if (!terminates()) co_return take_hello();
       done = false;
-      const EndReason e = co_await terminate_tls(true);
+      const EndReason e = co_await terminate_tls(context_, true);
       co_return e;
     }
     case PacketKind::kSslRequest:
@@ -258,7 +263,7 @@ Task<EndReason> StartupStage::answer_encryption(PacketKind kind) {
   const bool ssl = kind == PacketKind::kSslRequest;
   const EndReason sent = co_await send_answer(ssl ? kYes : kNo);
   if (sent != EndReason::kNone || !ssl) co_return sent;
-  const EndReason e = co_await terminate_tls(false);
+  const EndReason e = co_await terminate_tls(context_, false);
   co_return e;
 }
 
@@ -315,19 +320,6 @@ bool StartupStage::lost_kept_node() {
   return true;
 }
 
-Task<EndReason> StartupStage::terminate_tls(bool direct) {
-  client_.tls = accept_on(context_.services.tls->listeners[context_.listener], client_.fd());
-  if (!client_.tls) co_return EndReason::kNoResources;
-  const EndReason e = co_await handshake(context_, client_);
-  if (e != EndReason::kNone) co_return e;
-  if (direct && !agreed_on_postgresql(client_.tls.get())) {
-    context_.waiter.explain("direct TLS without ALPN \"postgresql\"");
-    co_return EndReason::kTlsFailed;
-  }
-  context_.tls = TlsUse::kTerminated;
-  co_return EndReason::kNone;
-}
-
 EndReason StartupStage::take_hello() {
   startup_.kind = Startup::Kind::kTlsDirect;
   context_.tls = TlsUse::kPassed;
@@ -345,10 +337,7 @@ EndReason StartupStage::take_startup(const FirstPacket& packet) {
   startup_.identity->application = printable(fields.application);
   startup_.identity->replication = fields.replication;
   if (refuse_ != EndReason::kNone) return refuse_;
-  if (!terminated() && terminates() &&
-      listen().tls_client_certificate == ClientCertificate::kRequired) {
-    return EndReason::kTlsRequired;
-  }
+  if (terminates() && !terminated() && needs_tls()) return EndReason::kTlsRequired;
   if (listen().client_in_application_name) name_client_to_server(packet);
   return EndReason::kNone;
 }

@@ -124,7 +124,7 @@ class Steer(proxy.Pgsteer):
         self._lines = {
             "pass": pass_,
             "terminate": f'tls = "terminate"\ntls_certificate = "{home}/{certificate}.crt"\n'
-                         f'tls_key = "{home}/{certificate}.key"\n{terminate}',
+                         f'tls_key = "{home}/{certificate}.key"\ntls_required = false\n{terminate}',
         }
         self._more = more
 

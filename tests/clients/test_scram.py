@@ -57,6 +57,14 @@ def test_tls_to_the_nodes_works_with_channel_binding_off(cluster, encrypting, po
     land(cluster, port, ENCRYPTED, params)
 
 
+@pytest.mark.parametrize("port", PORTS)
+@pytest.mark.parametrize("certificate", ["proxy", "server"])
+def test_tls_to_the_nodes_lets_clients_in_clear_log_in(cluster, encrypting, port, certificate):
+    """libpq would end a login in which channel binding is offered without TLS; pgsteer takes that offer out."""
+    params = encrypting[certificate].params(port, Way("terminate", "disable"))
+    land(cluster, port, ENCRYPTED, params)
+
+
 @pytest.mark.parametrize("binding", ["prefer", "require"])
 def test_tls_to_the_nodes_breaks_channel_binding_with_another_certificate(encrypting, binding):
     with pytest.raises(psycopg2.OperationalError, match="channel binding"):

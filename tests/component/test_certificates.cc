@@ -113,6 +113,28 @@ void TestCertificates::issue(const std::string& name, const Terms& terms) {
                        nullptr);
 }
 
+void TestCertificates::revoke(const std::string& name) {
+  const std::unique_ptr<X509_CRL, decltype(&X509_CRL_free)> list(X509_CRL_new(), X509_CRL_free);
+  X509_CRL_set_version(list.get(), X509_CRL_VERSION_2);
+  X509_CRL_set_issuer_name(list.get(), X509_get_subject_name(authority_->certificate.get()));
+  const std::unique_ptr<ASN1_TIME, decltype(&ASN1_TIME_free)> time(ASN1_TIME_new(), ASN1_TIME_free);
+  X509_gmtime_adj(time.get(), -3600);
+  X509_CRL_set1_lastUpdate(list.get(), time.get());
+  if (!name.empty()) {
+    const File file(std::fopen(certificate(name).c_str(), "r"), std::fclose);
+    const Certificate shown(PEM_read_X509(file.get(), nullptr, nullptr, nullptr), X509_free);
+    X509_REVOKED* const entry = X509_REVOKED_new();
+    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(shown.get()));
+    X509_REVOKED_set_revocationDate(entry, time.get());
+    X509_CRL_add0_revoked(list.get(), entry);
+  }
+  X509_gmtime_adj(time.get(), 24 * 3600);
+  X509_CRL_set1_nextUpdate(list.get(), time.get());
+  X509_CRL_sort(list.get());
+  X509_CRL_sign(list.get(), authority_->key.get(), EVP_sha256());
+  PEM_write_X509_CRL(create(crl()).get(), list.get());
+}
+
 TestCertificates::Context TestCertificates::server(const std::string& name) const {
   Context context = context_with(TLS_server_method(), certificate(name), key(name));
   SSL_CTX_set_alpn_select_cb(context.get(), accept_postgresql, nullptr);

@@ -32,6 +32,11 @@ class TestCertificates {
   void issue(const std::string& name, const Terms& terms);
   void issue(const std::string& name) { issue(name, Terms()); }
 
+  // Writes or replaces the list of revoked certificates: the one that was issued last as NAME.pem,
+  // or none for an empty name.
+  void revoke(const std::string& name);
+  std::string crl() const { return directory_ + "/crl.pem"; }
+
   Context server(const std::string& name = "server") const;
   // Trusts only the CA. `name` empty: presents no certificate.
   Context client(const std::string& name = {}) const;

@@ -126,6 +126,17 @@ TEST_F(ConfigCheck, TerminateWithoutCertificateOrKey) {
   expect_clean(base_ + terminate_);
 }
 
+TEST_F(ConfigCheck, TermsThatHaveNoEffectWhereTlsIsTerminated) {
+  expect_one(base_ + terminate_ + "tls_crl = \"crl\"\n",
+             "10: listen[0].tls_crl: warning: ", "clients are not asked for a certificate");
+  const std::string asks = "tls_client_ca = \"ca\"\ntls_client_certificate = \"required\"\n";
+  expect_one(base_ + terminate_ + asks + "tls_required = false\n",
+             "12: listen[0].tls_required: warning: ", "\"required\" needs TLS");
+  expect_one(base_ + terminate_ + "refuse_in_clear = false\n",
+             "10: listen[0].refuse_in_clear: warning: ", "answers requests for TLS itself");
+  expect_clean(base_ + terminate_ + asks + "tls_crl = \"crl\"\n");
+}
+
 TEST_F(ConfigCheck, ClientCertificatesWithoutTheirCa) {
   for (const char* mode : {"optional", "required"}) {
     const std::string asks = "tls_client_certificate = \"" + std::string(mode) + "\"\n";
@@ -140,7 +151,8 @@ TEST_F(ConfigCheck, ClientCertificatesWithoutTheirCa) {
 TEST_F(ConfigCheck, TlsSettingsWithoutTerminate) {
   for (const char* line :
        {"tls_certificate = \"crt\"", "tls_key = \"key\"", "tls_min_version = \"1.3\"",
-        "tls_client_ca = \"ca\"", "tls_client_certificate = \"required\""}) {
+        "tls_client_ca = \"ca\"", "tls_client_certificate = \"required\"", "tls_crl = \"crl\"",
+        "tls_required = false", "tls_ciphers = \"HIGH\"", "tls_handshakes_per_client = 1"}) {
     const std::string key = std::string(line).substr(0, std::string(line).find(' '));
     expect_one(base_ + line + "\n", "7: listen[0]." + key + ": warning: has no effect",
                "write tls = \"terminate\"");
