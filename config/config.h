@@ -156,12 +156,14 @@ struct StatsConfig {
 
 // [server]
 struct ServerConfig {
-  unsigned workers = 0;               // 0: one per core
-  Duration shutdown_timeout{30'000};  // how long sessions may continue after SIGTERM
-  Duration keepalive_idle{30'000};    // idle time before the first TCP keepalive probe
+  unsigned workers = 0;                          // 0: one per core
+  Duration shutdown_timeout{30'000};             // how long sessions may continue after SIGTERM
+  Duration shutdown_timeout_unreadable{30'000};  // the same for passed TLS, which hides idleness
+  Duration shutdown_silence_unreadable{2'000};   // those count as idle after this; 0: never
+  Duration keepalive_idle{30'000};               // idle time before the first TCP keepalive probe
   Duration keepalive_interval{10'000};
   unsigned keepalive_probes = 3;
-  Duration user_timeout{60'000};  // TCP_USER_TIMEOUT: how long data may stay unacknowledged
+  Duration user_timeout{60'000};  // how long a peer that was sent something may stay silent; 0: off
 };
 
 // [log]

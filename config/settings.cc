@@ -157,6 +157,10 @@ std::vector<Setting> other_settings() {
 
       setting("workers", &V::workers, number_rule<unsigned>(0, 256)),
       setting("shutdown_timeout", &V::shutdown_timeout, duration_rule(Duration(0), hours(24))),
+      setting("shutdown_timeout_unreadable", &V::shutdown_timeout_unreadable,
+              duration_rule(Duration(0), hours(24))),
+      setting("shutdown_silence_unreadable", &V::shutdown_silence_unreadable,
+              duration_rule(Duration(0), hours(24))),
       // The kernel's own limits: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL are 32767 s,
       // MAX_TCP_KEEPCNT is 127 (include/net/tcp.h).
       setting("keepalive_idle", &V::keepalive_idle, seconds_rule(seconds(1), hours(9))),

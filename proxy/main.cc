@@ -94,7 +94,7 @@ class Program {
     spdlog::info("stopping: no new connections; sessions may finish for {} s",
                  static_cast<double>(config_.server.shutdown_timeout.count()) / 1000);
     // The checker goes on until the last session is gone: they stay fenced.
-    server_->stop(config_.server.shutdown_timeout);
+    server_->stop(config_.server.shutdown_timeout, config_.server.shutdown_timeout_unreadable);
     checker_.stop();
     stats_.stop();
   }

@@ -142,12 +142,16 @@ bool Server::reload_tls() {
   }
 }
 
-void Server::stop(std::chrono::milliseconds limit) {
-  const auto until = Worker::Clock::now() + limit;
+void Server::stop(std::chrono::milliseconds limit, std::chrono::milliseconds unreadable) {
+  const auto now = Worker::Clock::now();
+  const auto until = now + limit;
+  const auto unreadable_until = now + unreadable;
   // Worker 0 carries the acceptor, and may be gone before the others: what their clients give back
   // there after that is no longer counted, and nobody is admitted any more.
   workers_[0]->post([this] { acceptor_->close(); });
-  for (auto& worker : workers_) worker->post([&worker, until] { worker->stop(until); });
+  for (auto& worker : workers_) {
+    worker->post([&worker, until, unreadable_until] { worker->stop(until, unreadable_until); });
+  }
   for (auto& thread : threads_) thread.join();
   threads_.clear();
 }

@@ -39,7 +39,9 @@ class Server {
   // the old ones stay.
   bool reload_tls();
   // Stops accepting, lets sessions finish until `limit`, ends the rest; returns when all are gone.
-  void stop(std::chrono::milliseconds limit);
+  void stop(std::chrono::milliseconds limit) { stop(limit, limit); }
+  // The same with a limit of its own for sessions that pgsteer cannot read.
+  void stop(std::chrono::milliseconds limit, std::chrono::milliseconds unreadable);
 
   TrafficView traffic() const;
   // Asks every worker; one that does not answer within 200 ms is left out.

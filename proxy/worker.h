@@ -62,8 +62,9 @@ class Worker {
   void adopt(TopologyPtr topology);
   void use(TlsContextsPtr tls) { tls_ = std::move(tls); }
   // No more clients. Waiting ones are turned away, idle sessions end, busy ones may finish until
-  // `limit`, then they end too. run() returns when the last is gone.
-  void stop(Clock::time_point limit);
+  // `limit`, then they end too. Sessions that cannot be read end once they are silent
+  // (`shutdown_silence_unreadable`), or at `unreadable_limit`. run() returns when the last is gone.
+  void stop(Clock::time_point limit, Clock::time_point unreadable_limit);
   // False: the session is gone.
   bool answer_admission(std::uint64_t session, EndReason refuse);
   void answer_key(std::uint64_t session, const std::optional<Address>& owner);
@@ -81,6 +82,8 @@ class Worker {
   Session* find(std::uint64_t id) const;
   static void keep_house(void* worker);
   void end_for_stop(Clock::time_point now);
+  void watch_peers();
+  void look_at_peers(Clock::time_point now);
   void report();
 
   const Config& config_;
@@ -109,6 +112,18 @@ class Worker {
   bool primary_reached_ = false;
   bool stopping_ = false;
   Clock::time_point stop_limit_{};
+  Clock::time_point stop_limit_unreadable_{};
+
+  // The look for peers that are gone goes round all sessions, some of them at a time.
+  struct Round {
+    std::chrono::milliseconds interval{0};  // between two slices
+    Clock::duration length{};               // a round takes about as long, at least
+    Session* next = nullptr;                // null: the round is over
+    Clock::time_point began{};
+    Clock::time_point last{};         // slice
+    Clock::time_point counts_from{};  // nobody looked before
+  };
+  Round round_;
 };
 
 }  // namespace pgsteer

@@ -47,9 +47,11 @@ void EventLoop::forget(Wakeable& sleeper) {
 int EventLoop::wait_limit() const {
   if (wakeups_pending()) return 0;
   if (!timers_.empty()) return static_cast<int>(kTick.count());
-  if (!watchdog_at_) return -1;
+  if (!watchdog_at_ && interval_.count() == 0) return -1;
   using std::chrono::milliseconds;
-  const auto left = std::chrono::ceil<milliseconds>(*watchdog_at_ - Timer::Clock::now());
+  auto until = watchdog_at_.value_or(Timer::Clock::time_point::max());
+  if (interval_.count() > 0) until = std::min(until, interval_at_);
+  const auto left = std::chrono::ceil<milliseconds>(until - Timer::Clock::now());
   return static_cast<int>(std::clamp(left, milliseconds(0), kLongestWait).count());
 }
 
@@ -71,10 +73,26 @@ void EventLoop::check_watchdog() {
   watchdog_due_(watchdog_owner_);
 }
 
+void EventLoop::on_interval(void* owner, Timer::Callback due, std::chrono::milliseconds interval) {
+  interval_owner_ = owner;
+  interval_due_ = due;
+  interval_ = interval;
+  interval_at_ = Timer::Clock::now() + interval;
+}
+
+void EventLoop::check_interval() {
+  if (interval_.count() == 0) return;
+  const auto now = Timer::Clock::now();
+  if (now < interval_at_) return;
+  interval_at_ = now + interval_;
+  interval_due_(interval_owner_);
+}
+
 void EventLoop::turn() {
   bool more = wait(wait_limit());
   for (int waits = 1; more && waits < kWaitsPerTurn; ++waits) more = wait(0);
   run_wakeups();
+  check_interval();
   if (timers_.empty()) return;
   const auto now = Timer::Clock::now();
   if (now < next_tick_) return;

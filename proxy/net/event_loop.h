@@ -85,6 +85,10 @@ class EventLoop {
   // Replaces an earlier setting; empty: none. It fires once.
   void set_watchdog(std::optional<Timer::Clock::time_point> at) { watchdog_at_ = at; }
 
+  // `due` is called about every `interval`, which is longer than kTick; an idle loop wakes up for
+  // it.
+  void on_interval(void* owner, Timer::Callback due, std::chrono::milliseconds interval);
+
   // Wakes `sleeper` in this turn or a later one, once.
   void wake(Wakeable& sleeper);
   // To be called before a Wakeable is destroyed.
@@ -102,6 +106,7 @@ class EventLoop {
   void check_watchdog();
   void run_wakeups();
   void fire_timers(Timer::Clock::time_point now);
+  void check_interval();
 
   Poller poller_;
   Mailbox mailbox_{poller_};
@@ -112,6 +117,10 @@ class EventLoop {
   std::optional<Timer::Clock::time_point> watchdog_at_;
   void* watchdog_owner_ = nullptr;
   Timer::Callback watchdog_due_ = nullptr;
+  std::chrono::milliseconds interval_{0};  // 0: none
+  Timer::Clock::time_point interval_at_{};
+  void* interval_owner_ = nullptr;
+  Timer::Callback interval_due_ = nullptr;
 };
 
 }  // namespace pgsteer

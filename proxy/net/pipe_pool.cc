@@ -10,6 +10,8 @@ namespace pgsteer {
 namespace {
 
 constexpr std::size_t kKeptIdle = 4;  // further idle pipes are closed
+// Requests that are not passed on to a kernel that has just refused one: each costs system calls.
+constexpr unsigned kRefusalLasts = 1000;
 
 std::unique_ptr<Pipe> open_pipe() {
   std::array<int, 2> ends{};
@@ -31,7 +33,9 @@ std::unique_ptr<Pipe> PipePool::take() {
   if (out_ >= kMaxPipes) return nullptr;
   std::unique_ptr<Pipe> pipe;
   if (idle_.empty()) {
+    if (refused_ > 0 && --refused_ > 0) return nullptr;
     pipe = open_pipe();
+    if (!pipe) refused_ = kRefusalLasts;
   } else {
     pipe = std::move(idle_.back());
     idle_.pop_back();

@@ -29,15 +29,19 @@ class PipePool {
   static constexpr int kWantedSize = 1 << 20;
   static constexpr int kUsefulSize = 128 << 10;  // with less, copying is as cheap
 
-  // Null if the pool is at its limit or the kernel provides no useful pipe.
+  // Null if the pool is at its limit or the kernel provides no useful pipe. Cheap enough to be
+  // asked for each turn of a stream.
   std::unique_ptr<Pipe> take();
 
   // Takes an empty pipe back for the next stream; one that still holds bytes is closed.
   void give_back(std::unique_ptr<Pipe> pipe);
 
+  std::size_t taken() const { return out_; }
+
  private:
   std::vector<std::unique_ptr<Pipe>> idle_;
   std::size_t out_ = 0;
+  unsigned refused_ = 0;
 };
 
 }  // namespace pgsteer

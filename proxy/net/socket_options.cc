@@ -28,9 +28,6 @@ void set_keepalive(int fd, const ServerConfig& server) {
     set(fd, IPPROTO_TCP, TCP_KEEPINTVL, whole_seconds(server.keepalive_interval));
     set(fd, IPPROTO_TCP, TCP_KEEPCNT, server.keepalive_probes);
   }
-  if (server.user_timeout.count() > 0) {
-    set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, server.user_timeout.count());
-  }
 }
 
 }  // namespace pgsteer

@@ -8,7 +8,8 @@ namespace pgsteer {
 
 void set_no_delay(int fd);
 
-// Keepalive and TCP_USER_TIMEOUT detect a vanished peer, so sessions need no idle timeout.
+// Keepalive detects a peer that has vanished while the connection is idle, so sessions need no idle
+// timeout. For the rest see peer_silence.h.
 void set_keepalive(int fd, const ServerConfig& server);
 
 }  // namespace pgsteer

@@ -9,6 +9,7 @@
 
 #include "proxy/session/deadline.h"
 #include "proxy/session/node_question.h"
+#include "proxy/wire/bytes.h"
 #include "proxy/wire/client_hello.h"
 #include "proxy/wire/error_response.h"
 #include "proxy/wire/message_cursor.h"
@@ -102,6 +103,12 @@ Task<EndReason> ConnectStage::open() {
     if (e != EndReason::kNone) co_return e;
   }
   if (!connected_.visible) co_return EndReason::kNone;
+  // The startup packet says how long it is. A client that does not wait has sent more behind it.
+  const std::size_t packet = load_u32(startup_.bytes.data());
+  if (startup_.bytes.size() > packet) {
+    connected_.sent_ahead.assign(startup_.bytes.begin() + static_cast<std::ptrdiff_t>(packet),
+                                 startup_.bytes.end());
+  }
   const EndReason e = co_await first_answer();
   co_return e;
 }

@@ -16,6 +16,7 @@ struct ConnectedNode {
   NodeConnectionPtr node;
   // The bytes are PostgreSQL messages in clear, as far as pgsteer is concerned.
   bool visible = false;
+  std::vector<std::byte> sent_ahead;    // visible only: what followed the startup packet
   std::vector<std::byte> first_answer;  // visible only: read, to be relayed first
   SessionContext::Clock::time_point login_until{};
 };

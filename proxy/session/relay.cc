@@ -1,26 +1,16 @@
 #include "proxy/session/relay.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <sys/socket.h>
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
 #include <utility>
+
+#include "proxy/wire/stream_tail.h"
 
 namespace pgsteer {
 
 namespace {
 
-// Reads that filled the buffer, in a row, before a direction counts as a stream. A result set of a
-// few hundred kilobytes is over before that and never pays for a pipe.
-constexpr std::uint8_t kStreamReads = 4;
-// Turns that moved little, in a row, after which a splicing direction is copied again.
-constexpr std::uint8_t kThinTurns = 3;
-constexpr std::size_t kThin = 16 << 10;
-// What one direction may move before its neighbours have their turn.
-constexpr std::size_t kSpliceTurn = 256 << 10;
+// Reads in one direction before its neighbours have their turn.
 constexpr int kReadsPerTurn = 4;
 
 // While the receiver is full. A reset must be noticed all the same, once.
@@ -32,6 +22,12 @@ Relay::~Relay() {
   for (Flow* flow : {&to_server_, &to_client_}) {
     if (flow->pipe) resources_.pipes.give_back(std::move(flow->pipe));
   }
+}
+
+void Relay::note_sent(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  count(to_server_, bytes.size());
+  if (visible_) from_client_.advance(bytes);
 }
 
 bool Relay::begin(bool visible, ByteCounters::Pair* bytes) {
@@ -73,8 +69,8 @@ EndReason Relay::on_ready(bool client_side, std::uint32_t events) {
   if ((events & EPOLLERR) != 0 && (in.eof || blocked(in))) return broken(client_side);
   if ((events & EPOLLOUT) != 0 && blocked(out)) {
     end = drain(out);
-    if (end == EndReason::kNone && !blocked(out) && source(out).has_buffered())
-      end = pump(out, true);
+    const bool more = out.pipe || source(out).has_buffered();
+    if (end == EndReason::kNone && !blocked(out) && more) end = pump(out, true);
   }
   const bool to_the_end = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
   if (end == EndReason::kNone && (to_the_end || (events & EPOLLIN) != 0) && !in.eof &&
@@ -83,20 +79,17 @@ EndReason Relay::on_ready(bool client_side, std::uint32_t events) {
   }
   if (end != EndReason::kNone) return end;
   // Nothing changes between two ordinary messages, so nothing is asked of the kernel.
-  if ((was_blocked || blocked(in)) && !watch()) return EndReason::kNoResources;
+  if ((was_blocked || blocked(in) || blocked(out)) && !watch()) return EndReason::kNoResources;
   return EndReason::kNone;
 }
 
 // `to_the_end`: a short read does not mean that the socket is empty, its end follows.
 EndReason Relay::pump(Flow& flow, bool to_the_end) {
   for (int reads = 0;; ++reads) {
-    // A COPY that has been answered is over: what the client sends next is looked at again.
-    if (flow.pipe && &flow == &to_server_ && (from_client_.answered_in_gap() || goodbye_next())) {
-      stop_splicing(flow);
-    }
-    if (flow.pipe) return splice_turn(flow);
+    if (flow.splicing && !flow.pipe && !may_splice(flow)) stop_splicing(flow);
+    if (flow.splicing && take_pipe(flow)) return splice_turn(flow);
     if (reads >= kReadsPerTurn && !source(flow).has_buffered()) return rearm(flow);
-    const IoResult got = source(flow).read(resources_.buffer);
+    const IoResult got = source(flow).read(resources_.read_buffer());
     if (got.io == Io::kAgain) return EndReason::kNone;
     if (got.io == Io::kEof) return source_finished(flow);
     if (got.io == Io::kError) return broken(&flow == &to_server_);
@@ -104,7 +97,7 @@ EndReason Relay::pump(Flow& flow, bool to_the_end) {
     if (end != EndReason::kNone || blocked(flow)) return end;
     if (&flow == &to_server_ && goodbye_said()) return source_finished(flow);
     if (source(flow).tls) continue;  // records hide what the socket still holds
-    if (got.size < resources_.buffer.size() && !to_the_end) {
+    if (got.size < resources_.sizes.read && !to_the_end) {
       flow.full_reads = 0;
       return EndReason::kNone;
     }
@@ -123,10 +116,19 @@ EndReason Relay::rearm(Flow& flow) {
   return resources_.poller.want_again(watch) ? EndReason::kNone : EndReason::kNoResources;
 }
 
-// Forwards bytes, and keeps aside what the receiver does not take.
 EndReason Relay::deliver(Flow& flow, std::span<const std::byte> bytes) {
   count(flow, bytes.size());
-  if (visible_) follow(flow, bytes, bytes.size() < RelayResources::kBuffer);
+  return forward(flow, bytes);
+}
+
+// Forwards bytes, and keeps aside what the receiver does not take.
+EndReason Relay::forward(Flow& flow, std::span<const std::byte> bytes) {
+  if (visible_) {
+    follow(flow, bytes, bytes.size() < resources_.sizes.read);
+  } else if (&flow == &to_server_) {
+    tls_goodbye_ = ends_with_tls_alert(bytes);
+  }
+  if (flow.failed) return EndReason::kNone;
   std::size_t sent = 0;
   while (sent < bytes.size()) {
     const IoResult put = sink(flow).write(bytes.subspan(sent));
@@ -136,7 +138,7 @@ EndReason Relay::deliver(Flow& flow, std::span<const std::byte> bytes) {
       continue;
     }
     if (put.io == Io::kAgain) break;
-    return broken(&flow != &to_server_);
+    return write_failed(flow);
   }
   if (sent < bytes.size()) {
     flow.backlog = std::make_unique<Backlog>();
@@ -147,11 +149,7 @@ EndReason Relay::deliver(Flow& flow, std::span<const std::byte> bytes) {
 
 void Relay::follow(Flow& flow, std::span<const std::byte> bytes, bool last) {
   if (&flow == &to_server_) {
-    if (flow.gap && from_client_.opaque()) {
-      if (from_client_.resync_after_gap(bytes)) flow.gap = false;
-    } else {
-      from_client_.advance(bytes);
-    }
+    from_client_.advance(bytes);
   } else if (flow.gap && from_server_.opaque()) {
     if (last) from_server_.resync_after_gap(bytes, from_client_);
     flow.gap = from_server_.opaque();
@@ -161,6 +159,7 @@ void Relay::follow(Flow& flow, std::span<const std::byte> bytes, bool last) {
 }
 
 void Relay::count(const Flow& flow, std::size_t size) {
+  server_spoke_last_ = &flow == &to_client_;
   if (&flow == &to_server_) {
     bytes_in_ += size;
     bytes_->in.add(size);
@@ -170,79 +169,10 @@ void Relay::count(const Flow& flow, std::size_t size) {
   }
 }
 
-void Relay::consider_splicing(Flow& flow, std::size_t size) {
-  if (size < RelayResources::kBuffer) return;
-  if (flow.full_reads < kStreamReads) ++flow.full_reads;
-  if (flow.full_reads < kStreamReads || sink(flow).tls || flow.no_pipe) return;
-  // Login facts are still being gathered: every message is needed.
-  if (visible_ && !from_server_.login_done()) return;
-  flow.pipe = resources_.pipes.take();
-  flow.no_pipe = !flow.pipe;
-  flow.thin_turns = 0;
-}
-
-void Relay::stop_splicing(Flow& flow) {
-  resources_.pipes.give_back(std::move(flow.pipe));
-  flow.full_reads = 0;
-}
-
-// A client that leaves right after a long statement is to be heard, or the server that then closes
-// would seem to have failed. Costs a splicing turn one look at a few bytes.
-bool Relay::goodbye_next() const {
-  if (!visible_) return false;
-  std::array<std::byte, kTerminate.size() + 1> next{};
-  const ssize_t n = ::recv(client_.fd(), next.data(), next.size(), MSG_PEEK | MSG_DONTWAIT);
-  return n > 0 && is_terminate(std::span(next).first(static_cast<std::size_t>(n)));
-}
-
-EndReason Relay::splice_turn(Flow& flow) {
-  const bool from_client = &flow == &to_server_;
-  std::size_t moved = 0;
-  while (moved < kSpliceTurn) {
-    const ssize_t n =
-        ::splice(source(flow).fd(), nullptr, flow.pipe->write.get(), nullptr,
-                 std::min(kSpliceTurn, flow.pipe->capacity), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-    if (n == 0) return source_finished(flow);
-    if (n < 0) {
-      if (errno == EAGAIN || errno == EINTR) break;
-      return broken(from_client);
-    }
-    flow.pipe->filled += static_cast<std::size_t>(n);
-    moved += static_cast<std::size_t>(n);
-    count(flow, static_cast<std::size_t>(n));
-    if (visible_) {
-      if (from_client) {
-        from_client_.skip(static_cast<std::uint64_t>(n));
-        flow.gap = from_client_.opaque();
-      } else {
-        from_server_.skip(static_cast<std::uint64_t>(n));
-        flow.gap = from_server_.opaque();
-      }
-    }
-    const EndReason end = drain_pipe(flow);
-    if (end != EndReason::kNone || blocked(flow)) return end;
-  }
-  flow.thin_turns =
-      moved >= kThin ? std::uint8_t{0} : static_cast<std::uint8_t>(flow.thin_turns + 1);
-  if (flow.thin_turns >= kThinTurns) stop_splicing(flow);
-  return moved < kSpliceTurn ? EndReason::kNone : rearm(flow);
-}
-
-EndReason Relay::drain_pipe(Flow& flow) {
-  while (flow.pipe->filled > 0) {
-    const ssize_t n = ::splice(flow.pipe->read.get(), nullptr, sink(flow).fd(), nullptr,
-                               flow.pipe->filled, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return EndReason::kNone;
-    if (n <= 0) return broken(&flow != &to_server_);
-    flow.pipe->filled -= static_cast<std::size_t>(n);
-  }
-  return EndReason::kNone;
-}
-
 EndReason Relay::drain(Flow& flow) {
   if (flow.pipe) {
     const EndReason end = drain_pipe(flow);
-    if (end != EndReason::kNone) return end;
+    if (end != EndReason::kNone || flow.failed) return end;
   } else {
     // Until the socket is full: only then a new edge says that there is room again. TLS takes one
     // record at a time.
@@ -250,7 +180,7 @@ EndReason Relay::drain(Flow& flow) {
     while (backlog.sent < backlog.bytes.size()) {
       const IoResult put = sink(flow).write(std::span(backlog.bytes).subspan(backlog.sent));
       if (put.io == Io::kAgain) return EndReason::kNone;
-      if (put.io != Io::kSome) return broken(&flow != &to_server_);
+      if (put.io != Io::kSome) return write_failed(flow);
       backlog.sent += put.size;
     }
     flow.backlog.reset();
@@ -270,6 +200,19 @@ EndReason Relay::pass_on_eof(Flow& flow) {
   if (&flow == &to_client_) return server_end();
   if (!goodbye_said()) sink(flow).finish_writing();
   return to_client_.eof ? EndReason::kClientClosed : EndReason::kNone;
+}
+
+// A server that says its last words and closes while bytes of the client are still on their way to
+// it resets the connection. What it said is there to be read all the same, and comes first: it
+// tells the client why. From here on the client's bytes go nowhere; the server's end follows its
+// words.
+EndReason Relay::write_failed(Flow& flow) {
+  if (&flow == &to_client_) return broken(true);
+  flow.failed = flow.eof = flow.passed_on = true;
+  flow.backlog.reset();
+  if (flow.pipe) resources_.pipes.give_back(std::move(flow.pipe));
+  flow.splicing = false;
+  return blocked(to_client_) || to_client_.eof ? EndReason::kNone : pump(to_client_, true);
 }
 
 // The client said goodbye where it could not be read (TLS passed through, a goodbye that was
@@ -294,6 +237,26 @@ EndReason Relay::broken(bool client_side) const {
   if (client_left()) return EndReason::kClientClosed;
   return from_server_.ending() == ServerStream::Ending::kNone ? EndReason::kServerAborted
                                                               : server_end();
+}
+
+EndReason Relay::look_at_peers(PeerSilence::Clock::time_point now,
+                               PeerSilence::Clock::time_point counts_from,
+                               PeerSilence::Clock::duration limit) {
+  looked_at_ = bytes_in_ + bytes_out_;
+  const auto to_client = delivery_of(client_.fd());
+  if (to_client && client_silence_.look(*to_client, now, counts_from, limit)) return broken(true);
+  const auto to_server = delivery_of(server_.fd());
+  if (to_server && server_silence_.look(*to_server, now, counts_from, limit)) return broken(false);
+  return EndReason::kNone;
+}
+
+bool Relay::silent_since_answer(PeerSilence::Clock::time_point now,
+                                PeerSilence::Clock::duration silence) {
+  const std::uint64_t moved = bytes_in_ + bytes_out_;
+  if (moved != silent_at_ || silent_from_ == PeerSilence::Clock::time_point{}) silent_from_ = now;
+  silent_at_ = moved;
+  const bool delivered = !blocked(to_server_) && !blocked(to_client_);
+  return server_spoke_last_ && delivered && now - silent_from_ >= silence;
 }
 
 bool Relay::can_send_error() const {

@@ -38,6 +38,7 @@ EndReason RelayStage::begin(const ConnectedNode& connected) {
   }
   timer_.emplace<LoginTimeout>(services.loop, context_.waiter, EndReason::kLoginTimeout)
       .set(connected.login_until);
+  relay_.note_sent(connected.sent_ahead);
   const EndReason e = relay_.feed_from_server(connected.first_answer);
   follow_login();
   return e;

@@ -26,6 +26,7 @@ class RelayStage {
   // kNone: goes on.
   EndReason begin(const ConnectedNode& connected);
 
+  Relay& relay() { return relay_; }
   const Relay& relay() const { return relay_; }
   NodeConnection& node() { return *node_; }
   // Waits for a request, as far as can be seen: it may be ended without losing a statement.

@@ -190,6 +190,20 @@ void Session::stop() {
   stop_now();
 }
 
+bool Session::silent(Clock::time_point now, Clock::duration silence) {
+  if (context_.phase != SessionPhase::kRelay || readable() || silence.count() == 0) return false;
+  return relay_->relay().silent_since_answer(now, silence);
+}
+
+bool Session::look_at_peers(Clock::time_point now, Clock::time_point counts_from,
+                            Clock::duration limit) {
+  if (context_.phase != SessionPhase::kRelay || context_.waiter.ending()) return false;
+  if (!relay_->relay().worth_a_look()) return false;
+  const EndReason gone = relay_->relay().look_at_peers(now, counts_from, limit);
+  if (gone != EndReason::kNone) end(gone);
+  return true;
+}
+
 bool Session::has_key(std::uint32_t pid, std::span<const std::byte> key) const {
   return relay_ && relay_->has_key(pid, key);
 }

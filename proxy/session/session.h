@@ -52,6 +52,12 @@ class Session {
   // Has no statement that could be lost: it waits for a request or for a node's first answer, or
   // has not begun. A cancel request is not idle.
   bool idle() const;
+  // What a session that pgsteer cannot read shows of being idle: Relay::silent_since_answer().
+  bool silent(Clock::time_point now, Clock::duration silence);
+  // Its messages can be read, or it has not got that far.
+  bool readable() const { return !relay_ || relay_->relay().visible(); }
+  // Ends it if a peer is gone: Relay::look_at_peers(). False: there was no need to look.
+  bool look_at_peers(Clock::time_point now, Clock::time_point counts_from, Clock::duration limit);
   bool has_key(std::uint32_t pid, std::span<const std::byte> key) const;
   // Of the node that it is connected to.
   std::optional<Address> server_address() const;

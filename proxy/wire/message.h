@@ -60,21 +60,16 @@ class ClientStream {
   std::uint32_t body_left() const { return cursor_.body_left(); }
 
   // `count` bytes were forwarded unseen (spliced). Framing survives if they lie inside one body.
+  // After a gap in a COPY FROM STDIN it comes back with the server's ReadyForQuery if the last
+  // bytes before that were given to advance() and end with CopyDone or CopyFail.
   void skip(std::uint64_t count);
-  // Framing was lost in a COPY FROM STDIN that the server has answered, and nothing was forwarded
-  // since: try resync_after_gap() with the next bytes.
-  bool answered_in_gap() const { return opaque() && answered_; }
   void make_opaque() { cursor_.lose(); }
-  // After a gap: regains framing with `chunk`, the next bytes to forward, if the gap was in a COPY
-  // FROM STDIN that the server has since ended with a ReadyForQuery, and if `chunk` consists of
-  // complete client messages. Then it is counted as by advance(), and the stream is certain again.
-  // Otherwise returns false, and the stream stays opaque.
-  bool resync_after_gap(std::span<const std::byte> chunk);
 
  private:
   friend class ServerStream;
   void count(char type);
-  void note_goodbye(std::span<const std::byte> bytes);
+  void note_tail(std::span<const std::byte> bytes);
+  void restart();
   void copy_ended();
   void on_copy_in();  // CopyInResponse
   void on_ready();    // ReadyForQuery
@@ -87,9 +82,9 @@ class ClientStream {
   bool unsynced_ = false;
   bool copy_in_ = false;
   bool uncertain_ = false;
-  bool pipelined_ = false;  // has ever sent a request before the previous one was answered
   bool terminated_ = false;
-  bool answered_ = false;  // opaque: the COPY of the gap has been answered
+  bool gap_ = false;        // opaque because of skip(), not because the bytes made no sense
+  bool copy_done_ = false;  // opaque, and the last bytes look like the end of a COPY
 };
 static_assert(sizeof(ClientStream) <= 32);
 
@@ -154,10 +149,11 @@ class ServerStream {
   void skip(std::uint64_t count);
   void make_opaque();
   // After a gap: `chunk` is the latest piece forwarded. If it is a ReadyForQuery, or ends with one
-  // that follows a CommandComplete, framing is regained; otherwise it stays lost. The count is
-  // regained too if one answer was due, or if the client has never pipelined a request: then this
-  // answers the last one. Otherwise it is uncertain from now on. (A row whose text imitates both
-  // messages at the very end of a chunk would be misread, but affects only its own session.)
+  // that follows a message that completes an answer (see ends_with_answer), framing is regained;
+  // otherwise it stays lost. The count is regained too if one answer was due. Otherwise it is
+  // uncertain from now on: the gap may hold answers, or the client has sent ahead. A FATAL error at
+  // the end of `chunk` is noted as ending(). (A row whose bytes imitate both messages at the very
+  // end of a chunk would be misread, but affects only its own session.)
   bool resync_after_gap(std::span<const std::byte> chunk, ClientStream& client);
 
  private:
@@ -172,6 +168,7 @@ class ServerStream {
                        std::span<const std::byte> part);
   void on_report(char type, std::span<const std::byte> body);
   void on_ready(std::byte status, ClientStream& client);
+  void note_last_words(std::span<const std::byte> chunk);
 
   MessageCursor cursor_;
   std::unique_ptr<Scratch> scratch_;  // during login, and while an error is in pieces

@@ -274,6 +274,13 @@ bool FakePostgres::answer(Connection& c, const std::string& sql) {
   if (sql == "begin") return c.end.send(wire::complete("BEGIN") + wire::ready('T'));
   if (sql.starts_with("copy out ")) return copy_out(c, number_after(sql, "copy out "));
   if (sql.starts_with("copy in ")) return copy_in(c, number_after(sql, "copy in "));
+  if (sql.starts_with("result ")) {
+    std::string rows;
+    while (rows.size() < std::size_t{number_after(sql, "result ")} << 10) {
+      rows += row(std::string(100, 'r'));
+    }
+    return c.end.send(rows + wire::complete() + wire::ready());
+  }
   if (sql.starts_with("fatal ")) {
     c.end.send(error("FATAL", sql.substr(6), "terminating connection due to a test"));
     return false;

@@ -4,8 +4,9 @@
 //
 // Queries: "name" returns the server's name, "hang" runs until it is cancelled, "half" sends half a
 // message and then runs until it is cancelled, "begin" opens a transaction, "copy out N" and
-// "copy in N" move N of copy_block(), "fatal CODE" ends the session with that SQLSTATE; any other
-// query is echoed. For other behaviour a test provides its own script.
+// "copy in N" move N of copy_block(), "result N" returns N kilobytes in short rows, "fatal CODE"
+// ends the session with that SQLSTATE; any other query is echoed. For other behaviour a test
+// provides its own script.
 #pragma once
 
 #include <atomic>

@@ -136,6 +136,24 @@ TEST_P(ProxyStop, AClientThatSaysNothingDoesNotDelayItForLong) {
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
 }
 
+// Bytes that a client sends together with its startup packet are a running statement as well.
+TEST_P(ProxyStop, ARequestSentWithTheStartupPacketMayFinish) {
+  ProxyClient client = proxy.connect();
+  client.send(ProxyClient::startup_packet() + wire::query("hang"));
+  ASSERT_TRUE(client.wait_until_ready());
+  ASSERT_TRUE(eventually([&] { return proxy.node(0).logged_in() == 1; }));
+  EXPECT_TRUE(proxy.sessions().at(0).busy);
+  begin_to_stop(10s);
+  ASSERT_TRUE(eventually([&] { return !proxy.connect().open(); }));
+  EXPECT_EQ(client.closed(50ms), WireEnd::Closed::kNotYet);
+  ProxyClient direct = ProxyClient::tcp(proxy.node(0).port());
+  direct.send(cancel_packet(client.key));
+  ASSERT_TRUE(client.wait_until_ready());
+  EXPECT_EQ(client.last_error.sqlstate, "57014");
+  EXPECT_TRUE(client.ended_with("57P01"));
+  client.close();
+}
+
 // The client does not read the error; its session is closed all the same.
 TEST_P(ProxyStop, AClientThatDoesNotCloseDoesNotDelayIt) {
   const ProxyClient client = proxy.session();
@@ -155,6 +173,58 @@ TEST_P(ProxyStop, ManySessionsOfAllKindsAreGoneAfterwards) {
   EXPECT_TRUE(eventually([&] { return stopped.load(); }));
   EXPECT_TRUE(proxy.all_gone());
   EXPECT_TRUE(eventually([&] { return proxy.node(0).logged_in() <= 10; }));
+}
+
+// TLS is passed through: idleness is unseen. The server answers each request with what is
+// configured.
+class ProxyStopUnreadable : public testing::Test {
+ protected:
+  ProxyStopUnreadable() {
+    FakePostgres::Behaviour tls;
+    tls.ssl = 'S';
+    tls.script = [](WireEnd& end) {
+      end.receive(8);
+      end.send("S");
+      while (const auto request = end.receive(7)) {
+        if (*request == "request") end.send("answer");
+      }
+    };
+    proxy.node(0).set(tls);
+    proxy.draft.nodes[0].tls = TlsAnswer::kYes;
+    proxy.config.server.shutdown_silence_unreadable = 200ms;
+    proxy.start();
+    proxy.primary(0);
+    client = proxy.connect();
+  }
+  ~ProxyStopUnreadable() override {
+    if (stopping.joinable()) stopping.join();
+  }
+  void answered() {
+    ASSERT_EQ(client.request_ssl(), 'S');
+    ASSERT_TRUE(client.send("request"));
+    ASSERT_EQ(client.receive(6), "answer");
+  }
+
+  ProxyFixture proxy;
+  ProxyClient client;
+  std::thread stopping;
+};
+
+// It took the whole timeout.
+TEST_F(ProxyStopUnreadable, ASessionThatIsSilentAfterAnAnswerEndsSoon) {
+  answered();
+  stopping = std::thread([this] { proxy.server->stop(30s, 30s); });
+  EXPECT_TRUE(client.ended_silently());
+  EXPECT_TRUE(eventually([&] { return proxy.ended("shutdown") == 1; }));
+}
+
+TEST_F(ProxyStopUnreadable, ASessionThatWaitsForAnAnswerHasATimeLimitOfItsOwn) {
+  answered();
+  ASSERT_TRUE(client.send("working"));
+  const auto start = steady_clock::now();
+  stopping = std::thread([this] { proxy.server->stop(30s, 1s); });
+  EXPECT_TRUE(client.ended_silently());
+  EXPECT_GE(steady_clock::now() - start, 1s);
 }
 
 }  // namespace

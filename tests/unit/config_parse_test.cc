@@ -132,6 +132,8 @@ TEST(ConfigParse, EverySettingIsRead) {
       {"stats", "show_sessions", "false"},
       {"server", "workers", "7"},
       {"server", "shutdown_timeout", "\"7s\""},
+      {"server", "shutdown_timeout_unreadable", "\"7s\""},
+      {"server", "shutdown_silence_unreadable", "\"7s\""},
       {"server", "keepalive_idle", "\"7s\""},
       {"server", "keepalive_interval", "\"7s\""},
       {"server", "keepalive_probes", "7"},

@@ -1,9 +1,10 @@
-#include "proxy/wire/message.h"
-
+// Server to client; see message.h.
 #include <algorithm>
 
 #include "proxy/wire/bytes.h"
 #include "proxy/wire/error_response.h"
+#include "proxy/wire/message.h"
+#include "proxy/wire/stream_tail.h"
 
 namespace pgsteer {
 namespace {
@@ -12,170 +13,11 @@ namespace {
 // ErrorResponse.
 constexpr std::size_t kScratchBytes = 4 + kMaxCancelKey;
 constexpr std::size_t kMaxServerVersion = 64;
-constexpr std::size_t kReadyBytes = 6;         // Z, length 5, status
-constexpr std::size_t kMaxCompletionTag = 64;  // tcop/cmdtag.h COMPLETION_TAG_BUFSIZE
-constexpr std::string_view kClientTypes = "BCDEFHPQSXcdfp";
+constexpr std::size_t kReadyBytes = 6;  // Z, length 5, status
 
 bool ready_status(char c) { return c == 'I' || c == 'T' || c == 'E'; }
 
-// Whether `bytes` ends with a complete CommandComplete. Its tag is short printable text.
-bool ends_with_command_complete(std::span<const std::byte> bytes) {
-  if (bytes.empty() || bytes.back() != std::byte{0}) return false;
-  for (std::size_t body = 1; body <= kMaxCompletionTag; ++body) {
-    const std::size_t whole = kMessageHead + body;
-    if (whole > bytes.size()) return false;
-    const std::byte* at = bytes.data() + bytes.size() - whole;
-    if (*at == std::byte{'C'} && load_u32(at + 1) == 4 + body) return true;
-    if (body > 1 && (at[kMessageHead] < std::byte{' '} || at[kMessageHead] > std::byte{'~'})) {
-      return false;
-    }
-  }
-  return false;
-}
-
 }  // namespace
-
-bool is_terminate(std::span<const std::byte> bytes) { return text(bytes) == kTerminate; }
-
-// --- ClientStream --------------------------------------------------------------------------------
-
-void ClientStream::advance(std::span<const std::byte> bytes) {
-  if (opaque()) {
-    answered_ = answered_ && bytes.empty();
-    note_goodbye(bytes);
-    return;
-  }
-  cursor_.advance(
-      bytes, [this](char type, std::uint32_t, std::uint32_t offset, std::span<const std::byte>) {
-        if (offset == 0) count(type);
-      });
-}
-
-// Terminate is usually sent in a chunk of its own, and can then be recognised without framing.
-void ClientStream::note_goodbye(std::span<const std::byte> bytes) {
-  if (is_terminate(bytes)) terminated_ = true;
-}
-
-void ClientStream::count(char type) {
-  switch (type) {
-    case 'Q':  // Query
-      ++due_;
-      syncs_ = 0;
-      unsynced_ = false;
-      break;
-    case 'S':  // Sync
-      ++due_;
-      ++syncs_;
-      unsynced_ = false;
-      break;
-    case 'F':  // FunctionCall
-      ++due_;
-      unsynced_ = false;
-      break;
-    case 'E':  // Execute
-      syncs_ = 0;
-      unsynced_ = true;
-      break;
-    case 'B':  // Bind, Close, Describe, Parse
-    case 'C':
-    case 'D':
-    case 'P':
-      unsynced_ = true;
-      break;
-    case 'c':  // CopyDone, CopyFail
-    case 'f':
-      copy_ended();
-      break;
-    case 'X':  // Terminate
-      terminated_ = true;
-      break;
-    default:  // CopyData, Flush, a password
-      break;
-  }
-}
-
-void ClientStream::copy_ended() {
-  if (syncs_ != 0) {
-    if (copy_in_ && syncs_ <= due_) {
-      due_ -= syncs_;
-      unsynced_ = true;
-    } else {
-      uncertain_ = true;
-    }
-  }
-  syncs_ = 0;
-  copy_in_ = false;
-}
-
-void ClientStream::skip(std::uint64_t bytes) {
-  if (bytes == 0) return;
-  answered_ = false;
-  // A message of which only the header was copied has not been counted yet.
-  if (cursor_.unvisited() && bytes <= cursor_.body_left()) count(cursor_.type());
-  cursor_.skip(bytes);
-}
-
-bool ClientStream::resync_after_gap(std::span<const std::byte> chunk) {
-  if (!opaque()) {
-    advance(chunk);
-    return true;
-  }
-  note_goodbye(chunk);
-  if (!answered_ || chunk.empty()) return false;
-  answered_ = false;
-  MessageCursor probe;
-  bool known = true;
-  probe.advance(chunk, [&](char type, std::uint32_t, std::uint32_t, std::span<const std::byte>) {
-    known = known && kClientTypes.find(type) != std::string_view::npos;
-  });
-  if (!known || !probe.at_boundary()) return false;
-  cursor_.restart();
-  due_ = syncs_ = 0;
-  unsynced_ = uncertain_ = false;
-  advance(chunk);
-  return true;
-}
-
-void ClientStream::on_copy_in() { copy_in_ = true; }
-
-void ClientStream::on_ready() {
-  if (opaque()) {
-    on_ready_unframed();
-    return;
-  }
-  copy_in_ = false;
-  if (due_ == 0) {
-    uncertain_ = true;
-    return;
-  }
-  --due_;
-  if (due_ == 0) {
-    syncs_ = 0;
-  } else {
-    pipelined_ = true;
-  }
-}
-
-// The client's framing is lost. If only a COPY FROM STDIN was running, this answers it, and the
-// next byte from the client starts a message.
-void ClientStream::on_ready_unframed() {
-  answered_ = copy_in_ && due_ <= 1;
-  copy_in_ = false;
-}
-
-void ClientStream::on_ready_after_gap() {
-  if (opaque()) {
-    on_ready_unframed();
-  } else if (due_ == 1 || (due_ > 1 && !pipelined_)) {
-    due_ = 1;
-    on_ready();
-  } else {
-    copy_in_ = false;
-    uncertain_ = true;
-  }
-}
-
-// --- ServerStream --------------------------------------------------------------------------------
 
 struct ServerStream::Scratch {
   LoginFacts facts;
@@ -375,6 +217,13 @@ void ServerStream::make_opaque() {
   scratch_.reset();
 }
 
+// A statement that is terminated in the middle of a long answer ends with a FATAL and nothing more.
+void ServerStream::note_last_words(std::span<const std::byte> chunk) {
+  const auto body = last_error_body(chunk);
+  const auto fields = decode_error_fields(body.first(std::min(body.size(), kScratchBytes)));
+  if (fields && fields->fatal()) on_report('E', body);
+}
+
 bool ServerStream::resync_after_gap(std::span<const std::byte> chunk, ClientStream& client) {
   if (!opaque()) {
     advance(chunk, client);
@@ -384,10 +233,11 @@ bool ServerStream::resync_after_gap(std::span<const std::byte> chunk, ClientStre
   const auto ready = chunk.last(kReadyBytes);
   const auto status = static_cast<char>(ready[5]);
   if (ready[0] != std::byte{'Z'} || load_u32(ready.data() + 1) != 5 || !ready_status(status)) {
+    note_last_words(chunk);
     return false;
   }
   const auto before = chunk.first(chunk.size() - kReadyBytes);
-  if (!before.empty() && !ends_with_command_complete(before)) return false;
+  if (!before.empty() && !ends_with_answer(before)) return false;
   cursor_.restart();
   status_ = status;
   client.on_ready_after_gap();
