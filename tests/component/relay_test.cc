@@ -6,6 +6,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <tuple>
+#include <utility>
+
 #include "tests/component/wire_end.h"
 #include "tests/unit/wire.h"
 
