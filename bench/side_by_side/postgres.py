@@ -24,8 +24,16 @@ BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 
 @contextlib.contextmanager
 def postgres(folder, cores):
-    """Starts a server with a pgbench database; yields its process. Durability is off, because the disk is
-    not measured."""
+    """Starts a server with a pgbench database; yields its process."""
+    with server(folder, cores) as process:
+        run_bounded([BIN / "pgbench", "-h", HOST, "-p", PORT, "-U", role(), "-i", "-q", "-s", SCALE, "bench"], 300)
+        yield process
+
+
+@contextlib.contextmanager
+def server(folder, cores=None, host=HOST, port=PORT, hba="host all all 127.0.0.0/8 trust\n", **more):
+    """Starts a server with an empty database `bench`; yields its process. `more` replaces settings.
+    Durability is off, because the disk is not measured."""
     if not (BIN / "postgres").exists():
         raise Missing(f"{BIN}/postgres is not installed")
     owner = "postgres" if os.geteuid() == 0 else None
@@ -41,25 +49,22 @@ def postgres(folder, cores):
         if owner:
             shutil.chown(data / name, owner, owner)
     settings = {
-        "listen_addresses": HOST, "port": PORT, "unix_socket_directories": "", "max_connections": 300,
+        "listen_addresses": host, "port": port, "unix_socket_directories": "", "max_connections": 300,
         "shared_buffers": "512MB", "fsync": "off", "synchronous_commit": "off",
         "full_page_writes": "off", "autovacuum": "off", "checkpoint_timeout": "1h",
-        "max_wal_size": "8GB", "ssl": "on"}
+        "max_wal_size": "8GB", "ssl": "on"} | more
     with open(data / "postgresql.auto.conf", "a", encoding="ascii") as conf:
         conf.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-    with open(data / "pg_hba.conf", "w", encoding="ascii") as hba:
-        hba.write("host all all 127.0.0.0/8 trust\n")
-    server = Process([BIN / "postgres", "-D", data], folder / "postgres.log", cores=cores, user=owner,
-                     end_with=signal.SIGINT)
+    (data / "pg_hba.conf").write_text(hba, encoding="ascii")
+    process = Process([BIN / "postgres", "-D", data], folder / "postgres.log", cores=cores, user=owner,
+                      end_with=signal.SIGINT)
     try:
-        login = ["-h", HOST, "-p", PORT, "-U", role()]
-        ready = [BIN / "pg_isready", "-q", "-h", HOST, "-p", str(PORT)]
-        wait_until(lambda: subprocess.run(ready).returncode == 0, 30, "PostgreSQL", [server])
-        run_bounded([BIN / "createdb", *login, "bench"], 30)
-        run_bounded([BIN / "pgbench", *login, "-i", "-q", "-s", SCALE, "bench"], 300)
-        yield server
+        ready = [BIN / "pg_isready", "-q", "-h", host, "-p", str(port)]
+        wait_until(lambda: subprocess.run(ready).returncode == 0, 30, "PostgreSQL", [process])
+        run_bounded([BIN / "createdb", "-h", host, "-p", port, "-U", role(), "bench"], 30)
+        yield process
     finally:
-        server.stop()
+        process.stop()
 
 
 def make_certificate(folder):
