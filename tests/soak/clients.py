@@ -19,7 +19,7 @@ import time
 
 import psycopg
 import psycopg2
-from lab.clients import CLOSED, kind_of
+from lab.clients import CLOSED, Link, Refused, kind_of
 from psycopg import pq
 from setup import SOME_WAYS, connect
 
@@ -58,7 +58,7 @@ class Client(threading.Thread):
             try:
                 self.step()
                 self.steps += 1
-            except (psycopg2.Error, psycopg.Error, OSError, http.client.HTTPException, Wrong) as error:
+            except (psycopg2.Error, psycopg.Error, Refused, OSError, http.client.HTTPException, Wrong) as error:
                 self.note(began, error)
                 self.reset()
             self.stopping.wait(max(0.05, began + self.every - time.monotonic()))
@@ -67,9 +67,12 @@ class Client(threading.Thread):
     def note(self, began, error):
         if self.stopping.is_set():
             return
-        code = getattr(error, "pgcode", None) or getattr(error, "sqlstate", None)
-        is_postgres = isinstance(error, (psycopg2.Error, psycopg.Error))
-        kind = kind_of(str(error), code) if is_postgres else f"{type(error).__name__}: {error}"
+        if isinstance(error, Refused):
+            kind = error.kind
+        elif isinstance(error, (psycopg2.Error, psycopg.Error)):
+            kind = kind_of(str(error), getattr(error, "pgcode", None) or getattr(error, "sqlstate", None))
+        else:
+            kind = f"{type(error).__name__}: {error}"
         self.notes.append(Note(self.name, began, time.monotonic(), kind, str(error).strip()))
 
     def step(self):
@@ -87,7 +90,7 @@ class Sessions(Client):
 
     def __init__(self, steer, port, way, count, every):
         super().__init__(steer, f"{count} sessions, {port} {way.listener} {way.sslmode}", every)
-        self._params = steer.params(port, way)
+        self._dsn = psycopg.conninfo.make_conninfo(**steer.params(port, way))
         self._links = [None] * count
         self._turn = itertools.count()
 
@@ -95,11 +98,9 @@ class Sessions(Client):
         turn = next(self._turn)
         at = turn % len(self._links)
         self._at = at
-        self._links[at] = self._links[at] or connect(self._params)
+        self._links[at] = self._links[at] or Link(self._dsn)
         size = 600_000 if turn % 20 == 0 else 100
-        cursor = self._links[at].cursor()
-        cursor.execute("select repeat('x', %s)", (size,))
-        if len(cursor.fetchone()[0]) != size:
+        if len(self._links[at].ask("select repeat('x', $1::int)", size)) != size:
             raise Wrong("a result of the wrong size")
 
     def reset(self):
