@@ -95,17 +95,7 @@ def make_database(cluster):
 
 def make_proxy_certificate(cluster):
     """Differs from the nodes' certificate, so that a verifying client shows which one it was given."""
-    home = cluster.settings.path("tls")
-
-    def openssl(*args):
-        cluster.processes.run(["/usr/bin/openssl", *args], home)
-
-    cluster.processes.write(os.path.join(home, "proxy.cnf"), tls.CONFIG.format(
-        common_name="pgsteer", names=f"DNS:localhost, IP:{HOST}, IP:127.0.0.1"))
-    openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-config",
-            "proxy.cnf", "-keyout", "proxy.key", "-out", "proxy.csr")
-    openssl("x509", "-req", "-in", "proxy.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
-            "-extfile", "proxy.cnf", "-extensions", "server", "-out", "proxy.crt")
+    tls.make_server_certificate(cluster.settings, cluster.processes, "proxy", "pgsteer", [HOST, "127.0.0.1"])
 
 
 class Steer(proxy.Pgsteer):
