@@ -25,6 +25,7 @@ const char* to_string(ClientTls value) { return find_name(value); }
 const char* to_string(ClientCertificate value) { return find_name(value); }
 const char* to_string(NodeTls value) { return find_name(value); }
 const char* to_string(TlsVersion value) { return find_name(value); }
+const char* to_string(ErrorDetail value) { return find_name(value); }
 const char* to_string(LogFormat value) { return find_name(value); }
 const char* to_string(LogLevel value) { return find_name(value); }
 

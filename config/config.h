@@ -47,8 +47,15 @@ enum class ClientTls : std::uint8_t { kPass, kTerminate };
 enum class ClientCertificate : std::uint8_t { kNone, kOptional, kRequired };
 enum class NodeTls : std::uint8_t { kOff, kRequire, kVerifyCa, kVerifyFull };
 enum class TlsVersion : std::uint8_t { kTls12, kTls13 };
+// What the DETAIL of an error may tell a client, who may be anybody.
+enum class ErrorDetail : std::uint8_t {
+  kFull,   // why, with the names of nodes
+  kShort,  // nothing about nodes
+};
 enum class LogFormat : std::uint8_t { kText, kJson };
 enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError };
+// Where the page shows the session table.
+enum class ShowSessions : std::uint8_t { kLoopback, kAlways, kNever };
 
 // An address to listen on: either a Unix socket path, or a host with a port.
 struct BindAddress {
@@ -120,7 +127,8 @@ struct ListenConfig {
   std::uint32_t tls_handshakes_per_client = 200;  // per client address and second; 0: no limit
 
   std::vector<Network> proxy_protocol_from;  // clients that send a PROXY header, v1 or v2
-  bool client_in_application_name = false;   // append the client's address, if pgsteer can read it
+  ErrorDetail error_detail = ErrorDetail::kFull;
+  bool client_in_application_name = false;  // append the client's address, if pgsteer can read it
 };
 
 // [node_tls]: pgsteer's own TLS towards PostgreSQL, for listeners that terminate the client's.
@@ -151,7 +159,10 @@ struct HealthConfig {
 struct StatsConfig {
   std::vector<BindAddress> bind;  // empty: no page and no metrics
   unsigned threads = 4;
-  bool show_sessions = true;  // the session table names clients, users and databases
+  // The session table names clients, users and databases. kLoopback: on a loopback `bind` only.
+  ShowSessions show_sessions = ShowSessions::kLoopback;
+  // Names of this machine in requests, beside its addresses, localhost and its host name. "*": any.
+  std::vector<std::string> hosts;
 };
 
 // [server]
@@ -195,6 +206,7 @@ const char* to_string(ClientTls);
 const char* to_string(ClientCertificate);
 const char* to_string(NodeTls);
 const char* to_string(TlsVersion);
+const char* to_string(ErrorDetail);
 const char* to_string(LogFormat);
 const char* to_string(LogLevel);
 

@@ -71,6 +71,12 @@ struct EnumNames<TlsVersion> {
 };
 
 template <>
+struct EnumNames<ErrorDetail> {
+  static constexpr std::array<std::pair<ErrorDetail, const char*>, 2> kAll{
+      {{ErrorDetail::kFull, "full"}, {ErrorDetail::kShort, "short"}}};
+};
+
+template <>
 struct EnumNames<LogFormat> {
   static constexpr std::array<std::pair<LogFormat, const char*>, 2> kAll{
       {{LogFormat::kText, "text"}, {LogFormat::kJson, "json"}}};

@@ -14,6 +14,7 @@
 #include "config/check.h"
 #include "config/diagnostics.h"
 #include "config/rule.h"
+#include "config/secret_file.h"
 #include "config/settings.h"
 #include "config/suggest.h"
 #include "config/toml_value.h"
@@ -58,10 +59,14 @@ class Parser {
     context_.directory = std::filesystem::path(file).parent_path().string();
   }
 
-  Parsed run(std::string_view toml) {
+  // `not_secret`: why the file itself may hold no password; empty: it may.
+  Parsed run(std::string_view toml, const std::string& not_secret = {}) {
     const TomlDocument document = read_toml(toml);
     if (document.ok) {
       read_root(document.root);
+      if (!not_secret.empty() && !config_.health.password.value.empty()) {
+        diagnostics_.error("health.password", "stands in a file that is not secret: " + not_secret);
+      }
       read_password_file();
       fill_in_rest_urls();
       check_config(config_, diagnostics_);
@@ -243,7 +248,7 @@ Parsed parse_file(const std::string& path) {
   text.resize(static_cast<std::size_t>(in.gcount()));
   if (text.size() > kMaxFileSize)
     return unreadable(path, "is larger than 1MB; this is not a configuration file");
-  return parse_text(text, path);
+  return Parser(path).run(text, why_not_secret(path));
 }
 
 }  // namespace pgsteer

@@ -16,7 +16,6 @@ namespace pgsteer {
 
 namespace {
 
-constexpr std::size_t kMaxItems = 64;     // of any array
 constexpr std::size_t kMaxNameSize = 63;  // as PostgreSQL's identifiers; also a metric label
 constexpr const char* kUnlimited = "unlimited";
 

@@ -1,6 +1,6 @@
 // A rule defines the values of one setting: how to check and read them from TOML, and how to write
-// them. The table in settings.cc consists of rules. Any thread. Pure, except file_rule(), which
-// opens the file to see if it can be read.
+// them. The table in settings.cc consists of rules. Any thread. Pure, except the rules for files,
+// which look at the file.
 #pragma once
 
 #include <functional>
@@ -47,6 +47,7 @@ Rule<std::string> host_rule();
 Rule<std::string> rest_rule();
 Rule<std::string> text_rule(std::size_t max_size);
 Rule<std::string> file_rule();
+Rule<std::string> secret_file_rule();  // refuses a file that everybody may read
 Rule<Secret> secret_rule();
 Rule<bool> bool_rule();
 Rule<bool> choice_rule(const char* when_false, const char* when_true);
@@ -56,6 +57,8 @@ Rule<std::optional<std::uint64_t>> size_limit_rule();
 Rule<std::vector<BindAddress>> bind_rule(bool unix_sockets, bool may_be_empty);
 Rule<std::vector<Network>> networks_rule();
 Rule<std::map<std::string, std::string>> tags_rule();
+Rule<ShowSessions> show_sessions_rule();
+Rule<std::vector<std::string>> host_names_rule();
 
 // Shared by the numeric rules: a TOML integer within the limits, or an error.
 std::optional<std::int64_t> read_integer(const TomlValue& toml, std::int64_t min, std::int64_t max,
@@ -65,6 +68,7 @@ std::optional<std::string> read_choice(const TomlValue& toml,
                                        const std::vector<std::string>& choices,
                                        ReadContext& context);
 std::string toml_string(std::string_view text);
+inline constexpr std::size_t kMaxItems = 64;  // of any array
 
 template <class T>
 Rule<T> number_rule(std::int64_t min, std::int64_t max) {

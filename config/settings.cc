@@ -104,9 +104,11 @@ std::vector<Setting> listen_settings() {
       setting("login_timeout", &L::login_timeout, duration_rule(kMinTimeout, hours(1))),
       setting("connect_timeout", &L::connect_timeout, duration_rule(kMinTimeout, minutes(5))),
 
+      setting("error_detail", &L::error_detail, enum_rule<ErrorDetail>()),
+
       setting("tls", &L::tls, enum_rule<ClientTls>()),
       setting("tls_certificate", &L::tls_certificate, file_rule()),
-      setting("tls_key", &L::tls_key, file_rule()),
+      setting("tls_key", &L::tls_key, secret_file_rule()),
       setting("tls_min_version", &L::tls_min_version, enum_rule<TlsVersion>()),
       setting("tls_client_ca", &L::tls_client_ca, file_rule()),
       setting("tls_client_certificate", &L::tls_client_certificate, enum_rule<ClientCertificate>()),
@@ -126,7 +128,7 @@ std::vector<Setting> node_tls_settings() {
       setting("mode", &T::mode, enum_rule<NodeTls>()),
       setting("ca", &T::ca, file_rule()),
       setting("certificate", &T::certificate, file_rule()),
-      setting("key", &T::key, file_rule()),
+      setting("key", &T::key, secret_file_rule()),
   };
 }
 
@@ -141,10 +143,10 @@ std::vector<Setting> health_settings() {
       setting("ca", &H::ca, file_rule()),
       setting("verify", &H::verify, bool_rule()),
       setting("certificate", &H::certificate, file_rule()),
-      setting("key", &H::key, file_rule()),
+      setting("key", &H::key, secret_file_rule()),
       setting("user", &H::user, text_rule(255)),
       setting("password", &H::password, secret_rule()),
-      setting("password_file", &H::password_file, file_rule()),
+      setting("password_file", &H::password_file, secret_file_rule()),
   };
 }
 
@@ -153,7 +155,8 @@ std::vector<Setting> other_settings() {
   return {
       setting("bind", &StatsConfig::bind, bind_rule(false, true)),
       setting("threads", &StatsConfig::threads, number_rule<unsigned>(1, 64)),
-      setting("show_sessions", &StatsConfig::show_sessions, bool_rule()),
+      setting("show_sessions", &StatsConfig::show_sessions, show_sessions_rule()),
+      setting("hosts", &StatsConfig::hosts, host_names_rule()),
 
       setting("workers", &V::workers, number_rule<unsigned>(0, 256)),
       setting("shutdown_timeout", &V::shutdown_timeout, duration_rule(Duration(0), hours(24))),

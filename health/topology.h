@@ -91,9 +91,9 @@ struct Topology {
   bool first_round_done = false;  // false: nothing is known yet
   std::string no_primary_why;     // one sentence for the client's ErrorResponse and the page
   // Until when this may be believed without a newer publication, with or without a primary. The
-  // checker publishes the same generation again, with a later time and current sentences, about once
-  // a second; if it stalls, the workers act on expired(topology) from this moment on. Empty: no
-  // limit; only expired() and tests leave it so.
+  // checker publishes the same generation again, with a later time and current sentences, about
+  // once a second; if it stalls, the workers act on expired(topology) from this moment on. Empty:
+  // no limit; only expired() and tests leave it so.
   std::optional<std::chrono::steady_clock::time_point> valid_until;
 };
 

@@ -33,9 +33,15 @@ void print_faults(const Parsed& parsed) {
     std::fprintf(stderr, "%s\n", fault.text().c_str());
 }
 
+// Nothing that pgsteer does needs it, and who takes it over would have the machine.
+constexpr const char* kRootRemark =
+    "runs as root; a user of its own is enough (ports below 1024 need CAP_NET_BIND_SERVICE)";
+
 int check(const std::string& path) {
   const Parsed parsed = parse_file(path);
   print_faults(parsed);
+  if (::geteuid() == 0)
+    std::fprintf(stderr, "%s: warning: pgsteer %s\n", path.c_str(), kRootRemark);
   if (!parsed.ok()) return kBadConfig;
   try {
     make_tls_contexts(parsed.config);
@@ -137,6 +143,7 @@ int run(const std::string& path) {
   try {
     raise_descriptor_limit();
     spdlog::info("pgsteer {} starts with {}", PGSTEER_VERSION, path);
+    if (::geteuid() == 0) spdlog::warn("pgsteer {}", kRootRemark);
     Program program(parsed.config);
     program.run();
     spdlog::info("stopped");

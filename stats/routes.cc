@@ -23,8 +23,9 @@ std::optional<HttpAnswer> page_answer(std::string_view path) {
 
 }  // namespace
 
-Routes::Routes(const StatsStore& store, StatsSources sources, bool show_sessions)
-    : store_(store), sources_(std::move(sources)), show_sessions_(show_sessions) {}
+Routes::Routes(const StatsStore& store, StatsSources sources, ShowSessions show_sessions,
+               const std::vector<std::string>& hosts)
+    : store_(store), sources_(std::move(sources)), show_sessions_(show_sessions), hosts_(hosts) {}
 
 StatsSnapshot Routes::snapshot() const {
   StatsSnapshot snapshot;
@@ -54,8 +55,15 @@ HttpAnswer Routes::ready(const std::optional<std::string>& listener) const {
   return answer;
 }
 
-HttpAnswer Routes::sessions() {
-  if (!show_sessions_) return {404, HttpAnswer{}.type, "the session table is switched off\n"};
+HttpAnswer Routes::sessions(bool on_loopback) {
+  if (show_sessions_ == ShowSessions::kNever) {
+    return {403, HttpAnswer{}.type, "the session table is switched off (stats.show_sessions)\n"};
+  }
+  if (show_sessions_ == ShowSessions::kLoopback && !on_loopback) {
+    return {403, HttpAnswer{}.type,
+            "the session table is shown on loopback addresses only; "
+            "stats.show_sessions = true shows it here as well\n"};
+  }
   const std::lock_guard lock(sessions_mutex_);
   const auto now = std::chrono::steady_clock::now();
   if (sessions_body_.empty() || now - sessions_at_ > kSessionsAge) {
@@ -65,20 +73,31 @@ HttpAnswer Routes::sessions() {
   return {200, kJsonType, sessions_body_};
 }
 
-HttpAnswer Routes::answer(std::string_view method, std::string_view path,
-                          const std::optional<std::string>& listener) {
-  if (method != "GET" && method != "HEAD") {
-    return {405, HttpAnswer{}.type, "only GET and HEAD are served here\n"};
-  }
+HttpAnswer Routes::resource(const HttpRequest& request) {
+  const std::string_view path = request.path;
   if (path == "/live") return {200, HttpAnswer{}.type, "alive\n"};
-  if (path == "/ready") return ready(listener);
+  if (path == "/ready") return ready(request.listener);
   if (path == "/metrics") {
     return {200, "text/plain; version=0.0.4; charset=utf-8", metrics_text(snapshot())};
   }
   if (path == "/api/v1/status") return {200, kJsonType, dump(status_json(snapshot()))};
-  if (path == "/api/v1/sessions") return sessions();
+  if (path == "/api/v1/sessions") return sessions(request.on_loopback);
   if (auto page = page_answer(path)) return *std::move(page);
   return {404, HttpAnswer{}.type, "no such page\n"};
+}
+
+HttpAnswer Routes::answer(const HttpRequest& request) {
+  if (request.method != "GET" && request.method != "HEAD") {
+    return {405, HttpAnswer{}.type, "only GET and HEAD are served here\n"};
+  }
+  if (!request.host || hosts_.allow(*request.host)) return resource(request);
+  // Balancers may probe by any name: they get the status, and no words.
+  if (request.path == "/live" || request.path == "/ready") {
+    return {resource(request).status, HttpAnswer{}.type, "\n"};
+  }
+  return {421, HttpAnswer{}.type,
+          "this address is not known by the name that you used; use its address, or add the name "
+          "to stats.hosts\n"};
 }
 
 }  // namespace pgsteer

@@ -8,9 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "config/config.h"
 #include "health/views.h"
 #include "proxy/routing/traffic_view.h"
 #include "proxy/session/session_view.h"
+#include "stats/allowed_hosts.h"
 #include "stats/stats_store.h"
 
 namespace pgsteer {
@@ -23,6 +25,14 @@ struct StatsSources {
   WallTime started{};
 };
 
+struct HttpRequest {
+  std::string_view method;
+  std::string_view path;
+  std::optional<std::string> listener;  // the query parameter of that name
+  std::optional<std::string> host;      // the Host header; HTTP/1.0 may have none
+  bool on_loopback = false;             // it came in at a loopback address of stats.bind
+};
+
 struct HttpAnswer {
   int status = 200;
   std::string type = "text/plain; charset=utf-8";
@@ -31,20 +41,21 @@ struct HttpAnswer {
 
 class Routes {
  public:
-  Routes(const StatsStore& store, StatsSources sources, bool show_sessions);
+  Routes(const StatsStore& store, StatsSources sources, ShowSessions show_sessions,
+         const std::vector<std::string>& hosts);
 
-  // `listener` is the query parameter of that name.
-  HttpAnswer answer(std::string_view method, std::string_view path,
-                    const std::optional<std::string>& listener);
+  HttpAnswer answer(const HttpRequest& request);
 
  private:
   StatsSnapshot snapshot() const;
   HttpAnswer ready(const std::optional<std::string>& listener) const;
-  HttpAnswer sessions();
+  HttpAnswer sessions(bool on_loopback);
+  HttpAnswer resource(const HttpRequest& request);
 
   const StatsStore& store_;
   const StatsSources sources_;
-  const bool show_sessions_;
+  const ShowSessions show_sessions_;
+  const AllowedHosts hosts_;
 
   // However many clients ask, the workers are asked once at a time and at most twice a second.
   std::mutex sessions_mutex_;

@@ -1,24 +1,39 @@
 #include "stats/server.h"
 
 #include <microhttpd.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "proxy/net/listen_socket.h"
+#include "stats/connection_guard.h"
 
 namespace pgsteer {
+
+struct HttpListener {
+  HttpListener(Routes& its_routes, bool loopback, const HttpLimits& limits)
+      : routes(its_routes), on_loopback(loopback), guard(limits) {}
+
+  Routes& routes;
+  const bool on_loopback;
+  ConnectionGuard guard;
+  MHD_Daemon* daemon = nullptr;
+};
+
 namespace {
 
-// A silent or slow client is disconnected after this; until then it costs no thread.
+// A silent client is disconnected after this; until then it costs no thread. HttpLimits bounds a
+// slow one.
 constexpr unsigned kTimeoutSeconds = 5;
-constexpr int kBacklog = 128;
-constexpr unsigned kConnectionLimit = 256;           // per listening socket
+constexpr int kBacklog = 1'024;
+// Per listening socket, shared out among its threads. Above HttpLimits::connections: the difference
+// is for those whose end has been asked for and has not come yet.
+constexpr unsigned kConnectionLimit = 512;
 constexpr std::size_t kConnectionMemory = 16 << 10;  // request line and headers must fit
 
 struct Header {
@@ -55,16 +70,58 @@ MHD_Result send(MHD_Connection* connection, const HttpAnswer& answer) {
   return result;
 }
 
+int descriptor_of(MHD_Connection* connection) {
+  return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+std::optional<std::string> value_of(MHD_Connection* connection, MHD_ValueKind kind,
+                                    const char* name) {
+  const char* const value = MHD_lookup_connection_value(connection, kind, name);
+  return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+}
+
+bool is_loopback(const BindAddress& bind) {
+  return bind.host.starts_with("127.") || bind.host == "::1";
+}
+
+// The names by which this machine knows itself.
+std::vector<std::string> with_machine_names(std::vector<std::string> names) {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return names;
+  const std::string full = name.data();
+  names.push_back(full);
+  names.push_back(full.substr(0, full.find('.')));
+  return names;
+}
+
+// MHD_NotifyConnectionCallback: the library closes the descriptor after the second call.
+void on_connection(void* owner, MHD_Connection* connection, void** /*state*/,
+                   MHD_ConnectionNotificationCode what) noexcept {
+  ConnectionGuard& guard = static_cast<HttpListener*>(owner)->guard;
+  const int fd = descriptor_of(connection);
+  if (what == MHD_CONNECTION_NOTIFY_CLOSED) return guard.closed(fd);
+  guard.opened(
+      fd, MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
+}
+
+// MHD_RequestCompletedCallback
+void on_answered(void* owner, MHD_Connection* connection, void** /*state*/,
+                 MHD_RequestTerminationCode /*how*/) noexcept {
+  static_cast<HttpListener*>(owner)->guard.answered(descriptor_of(connection));
+}
+
 // MHD_AccessHandlerCallback: called first with the headers, then with each piece of a body, then
 // once more. noexcept: an exception here would be a bug and must not unwind through C code.
-MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url, const char* method,
+MHD_Result on_request(void* owner, MHD_Connection* connection, const char* url, const char* method,
                       const char* /*version*/, const char* /*upload*/, std::size_t* upload_size,
                       void** state) noexcept {
   static char headers_seen;
   const std::string_view verb = method;
   const bool served = verb == MHD_HTTP_METHOD_GET || verb == MHD_HTTP_METHOD_HEAD;
   // Answering any other method at once makes the library close instead of reading its body.
+  auto& listener = *static_cast<HttpListener*>(owner);
   if (served && *state == nullptr) {
+    listener.guard.request_read(descriptor_of(connection));
     *state = &headers_seen;
     return MHD_YES;
   }
@@ -72,12 +129,11 @@ MHD_Result on_request(void* routes, MHD_Connection* connection, const char* url,
     *upload_size = 0;
     return MHD_YES;
   }
-  std::optional<std::string> listener;
-  if (const char* value =
-          MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "listener")) {
-    listener = value;
-  }
-  return send(connection, static_cast<Routes*>(routes)->answer(verb, url, listener));
+  HttpRequest request{.method = verb, .path = url, .listener = {}, .host = {}};
+  request.listener = value_of(connection, MHD_GET_ARGUMENT_KIND, "listener");
+  request.host = value_of(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+  request.on_loopback = listener.on_loopback;
+  return send(connection, listener.routes.answer(request));
 }
 
 // Malformed requests and clients that vanish are not worth a log line.
@@ -88,29 +144,28 @@ UniqueFd open_socket(const BindAddress& bind) try {
     throw std::runtime_error(bind.text +
                              ": the page is not served on a Unix socket; give HOST:PORT");
   }
-  UniqueFd fd = open_listen_socket(bind, kBacklog);
-  // Browsers open connections in advance and send nothing; they stay in the kernel until they do.
-  const int on = 1;
-  ::setsockopt(fd.get(), IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof on);
-  return fd;
+  return open_listen_socket(bind, kBacklog);
 } catch (const std::runtime_error& problem) {
   throw std::runtime_error(std::string("stats.bind ") + problem.what());
 }
 
-MHD_Daemon* start_daemon(int fd, unsigned threads, Routes& routes) {
+MHD_Daemon* start_daemon(int fd, unsigned threads, HttpListener& listener) {
   // At least two threads, so that a slow session table does not delay other requests.
-  return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, nullptr, nullptr,
-                          &on_request, &routes, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr,
-                          MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-                          std::clamp(threads, 2u, 64u), MHD_OPTION_CONNECTION_LIMIT,
-                          kConnectionLimit, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
-                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
+  return MHD_start_daemon(
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, nullptr, nullptr, &on_request,
+      &listener, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr, MHD_OPTION_LISTEN_SOCKET, fd,
+      MHD_OPTION_THREAD_POOL_SIZE, std::clamp(threads, 2u, 64u), MHD_OPTION_NOTIFY_CONNECTION,
+      &on_connection, &listener, MHD_OPTION_NOTIFY_COMPLETED, &on_answered, &listener,
+      MHD_OPTION_CONNECTION_LIMIT, kConnectionLimit, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
 }
 
 }  // namespace
 
-StatsServer::StatsServer(const StatsConfig& config, StatsSources sources)
-    : config_(config), routes_(store_, std::move(sources), config.show_sessions) {}
+StatsServer::StatsServer(const StatsConfig& config, StatsSources sources, const HttpLimits& limits)
+    : config_(config),
+      limits_(limits),
+      routes_(store_, std::move(sources), config.show_sessions, with_machine_names(config.hosts)) {}
 
 StatsServer::~StatsServer() { stop(); }
 
@@ -121,23 +176,24 @@ void StatsServer::event(EventView event) { store_.event(std::move(event)); }
 void StatsServer::start() {
   std::vector<UniqueFd> sockets;
   for (const BindAddress& bind : config_.bind) sockets.push_back(open_socket(bind));
-  for (UniqueFd& socket : sockets) {
-    const std::uint16_t port = bound_port(socket.get());
-    MHD_Daemon* daemon = start_daemon(socket.get(), config_.threads, routes_);
-    if (daemon == nullptr) {
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    const std::uint16_t port = bound_port(sockets[i].get());
+    auto listener = std::make_unique<HttpListener>(routes_, is_loopback(config_.bind[i]), limits_);
+    listener->daemon = start_daemon(sockets[i].get(), config_.threads, *listener);
+    if (listener->daemon == nullptr) {
       stop();
       throw std::runtime_error("stats.bind: the HTTP server did not start on port " +
                                std::to_string(port) + " (no threads or descriptors left?)");
     }
-    socket.release();  // the daemon closes it when it is stopped
-    daemons_.push_back(daemon);
+    sockets[i].release();  // the daemon closes it when it is stopped
+    listeners_.push_back(std::move(listener));
     ports_.push_back(port);
   }
 }
 
 void StatsServer::stop() {
-  for (MHD_Daemon* daemon : daemons_) MHD_stop_daemon(daemon);
-  daemons_.clear();
+  for (const auto& listener : listeners_) MHD_stop_daemon(listener->daemon);
+  listeners_.clear();
   ports_.clear();
 }
 

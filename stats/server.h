@@ -9,16 +9,17 @@
 
 #include "config/config.h"
 #include "health/views.h"
+#include "stats/http_connections.h"
 #include "stats/routes.h"
 #include "stats/stats_store.h"
 
-struct MHD_Daemon;
-
 namespace pgsteer {
+
+struct HttpListener;  // one listening socket
 
 class StatsServer {
  public:
-  StatsServer(const StatsConfig& config, StatsSources sources);
+  StatsServer(const StatsConfig& config, StatsSources sources, const HttpLimits& limits = {});
   ~StatsServer();  // stops
   StatsServer(const StatsServer&) = delete;
   StatsServer& operator=(const StatsServer&) = delete;
@@ -36,9 +37,10 @@ class StatsServer {
 
  private:
   const StatsConfig config_;
+  const HttpLimits limits_;
   StatsStore store_;
   Routes routes_;
-  std::vector<MHD_Daemon*> daemons_;  // one per listening socket
+  std::vector<std::unique_ptr<HttpListener>> listeners_;
   std::vector<std::uint16_t> ports_;
 };
 

@@ -140,11 +140,15 @@ void Session::send_error() {
 }
 
 std::string Session::error_detail() const {
-  if (const std::string* const detail = context_.waiter.detail()) return *detail;
   const EndReason why = context_.waiter.ended();
-  const Topology* const topology = context_.services.topology();
   const bool nowhere =
       why == EndReason::kNoNode || why == EndReason::kHoldFull || why == EndReason::kConnectFailed;
+  // Sentences about nodes come from the checker, and those of an end from whoever ended it.
+  const bool brief = context_.listen().error_detail == ErrorDetail::kShort;
+  if (brief && nowhere) return "pgsteer: no node takes connections now";
+  const std::string* const detail = context_.waiter.detail();
+  if (detail != nullptr) return brief ? std::string() : *detail;
+  const Topology* const topology = context_.services.topology();
   if (nowhere && topology != nullptr) {
     if (!topology->no_primary_why.empty()) return "pgsteer: " + topology->no_primary_why;
     return "pgsteer: no node of \"" + context_.listen().name + "\" takes connections now";

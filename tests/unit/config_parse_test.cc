@@ -118,6 +118,7 @@ TEST(ConfigParse, EverySettingIsRead) {
       {"listen", "first_packet_timeout", "\"7s\""},
       {"listen", "login_timeout", "\"17s\""},
       {"listen", "connect_timeout", "\"7s\""},
+      {"listen", "error_detail", "\"short\""},
       {"listen", "tls_min_version", "\"1.3\""},
       {"listen", "proxy_protocol_from", "[\"::1\"]"},
       {"listen", "client_in_application_name", "true"},
@@ -129,7 +130,9 @@ TEST(ConfigParse, EverySettingIsRead) {
       {"health", "user", "\"me\""},
       {"stats", "bind", "[\"127.0.0.1:7000\"]"},
       {"stats", "threads", "7"},
+      {"stats", "show_sessions", "true"},
       {"stats", "show_sessions", "false"},
+      {"stats", "hosts", "[\"pgsteer.example.com\", \"*\"]"},
       {"server", "workers", "7"},
       {"server", "shutdown_timeout", "\"7s\""},
       {"server", "shutdown_timeout_unreadable", "\"7s\""},
@@ -386,6 +389,7 @@ class ConfigFiles : public testing::Test {
 
   std::string write(const std::string& name, const std::string& text) {
     std::ofstream(directory_ / name) << text;
+    std::filesystem::permissions(directory_ / name, std::filesystem::perms(0600));
     return (directory_ / name).string();
   }
 
