@@ -167,7 +167,10 @@ std::vector<SessionView> Server::sessions() {
   for (auto& worker : workers_) {
     auto promise = std::make_shared<std::promise<std::vector<SessionView>>>();
     answers.push_back(promise->get_future());
-    worker->post([&worker, promise] { promise->set_value(worker->sessions()); });
+    worker->post([&worker, promise] {
+      worker->describe_sessions(
+          [promise](std::vector<SessionView> views) { promise->set_value(std::move(views)); });
+    });
   }
   const auto until = std::chrono::steady_clock::now() + kAnswerTime;
   std::vector<SessionView> all;

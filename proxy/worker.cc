@@ -48,6 +48,7 @@ Worker::Worker(const Config& config, std::size_t index, Counters& counters, Sess
       slots_(config, counters, index),
       startups_(startup_limit()),
       services_(services()),
+      table_([](const Session& session) { return session.view(Clock::now()); }),
       housekeeping_(loop_, this, &keep_house) {
   watch_peers();
   loop_.on_watchdog(this, [](void* self) { static_cast<Worker*>(self)->act_on_published(); });
@@ -98,7 +99,14 @@ void Worker::run() {
     // Not before everybody who is cut has been told.
     if (report_due_ && !loop_.wakeups_pending()) this->report();
     retired_.clear();
+    if (table_.pending()) describe_some();
   }
+  table_.finish();
+}
+
+void Worker::describe_some() {
+  table_.step();
+  if (table_.pending()) loop_.post([] {});  // the next turn does not wait
 }
 
 void Worker::keep_house(void* owner) {
@@ -120,6 +128,7 @@ void Worker::take(AcceptedClient client) {
 }
 
 void Worker::retire(Session& session) {
+  table_.leaves(session);
   (session.previous != nullptr ? session.previous->next : first_) = session.next;
   if (session.next != nullptr) session.next->previous = session.previous;
   --count_;
@@ -259,12 +268,8 @@ std::optional<Address> Worker::find_key(std::uint32_t pid, std::span<const std::
   return std::nullopt;
 }
 
-std::vector<SessionView> Worker::sessions() const {
-  std::vector<SessionView> views;
-  views.reserve(count_);
-  const auto now = Clock::now();
-  for (const Session* s = first_; s != nullptr; s = s->next) views.push_back(s->view(now));
-  return views;
+void Worker::describe_sessions(std::function<void(std::vector<SessionView>)> done) {
+  table_.begin(first_, count_, std::move(done));
 }
 
 }  // namespace pgsteer

@@ -23,6 +23,7 @@
 #include "proxy/routing/counters.h"
 #include "proxy/routing/node_slots.h"
 #include "proxy/session/session.h"
+#include "proxy/sliced_copy.h"
 
 namespace pgsteer {
 
@@ -70,7 +71,8 @@ class Worker {
   void answer_key(std::uint64_t session, const std::optional<Address>& owner);
   // The node of the session with this key.
   std::optional<Address> find_key(std::uint32_t pid, std::span<const std::byte> key) const;
-  std::vector<SessionView> sessions() const;
+  // Hands over the session table as soon as it has been described, in parts over several turns.
+  void describe_sessions(std::function<void(std::vector<SessionView>)> done);
 
  private:
   SessionServices services();
@@ -79,6 +81,7 @@ class Worker {
   void node_spoke(std::size_t listener);
   void server_ended(std::size_t listener);
   void retire(Session& session);
+  void describe_some();
   Session* find(std::uint64_t id) const;
   static void keep_house(void* worker);
   void end_for_stop(Clock::time_point now);
@@ -104,6 +107,7 @@ class Worker {
   Clock::time_point published_at_{};
   bool expired_ = false;
   Session* first_ = nullptr;  // all sessions, newest first
+  SlicedCopy<Session, SessionView> table_;
   std::size_t count_ = 0;
   std::vector<std::unique_ptr<Session>> retired_;  // destroyed at the end of the turn
   Timer housekeeping_;  // what has to be looked at again and again: held clients, a stop
