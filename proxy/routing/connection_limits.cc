@@ -5,7 +5,7 @@
 namespace pgsteer {
 
 std::size_t ConnectionLimits::Hash::operator()(const IpAddress& address) const {
-  return ClientAddress{.address = address}.hash();
+  return ClientAddress{.address = address}.table_key();
 }
 
 bool ConnectionLimits::allowed(const ClientAddress& client) const {
@@ -23,7 +23,7 @@ EndReason ConnectionLimits::admit(const ClientAddress& client, Instant now) {
       config_.max_connections_per_client != 0 || config_.new_connections_per_client != 0;
   if (by_client && !client.unix_socket) {
     if (clients_.size() >= sweep_at_) forget_quiet(now);
-    Client& known = clients_[client.address];
+    Client& known = clients_[client.limited_as()];
     if (now - known.second >= std::chrono::seconds(1)) {
       known.second = now;
       known.begun = 0;
@@ -50,7 +50,7 @@ EndReason ConnectionLimits::admit(const ClientAddress& client, Instant now) {
 
 void ConnectionLimits::leave(const ClientAddress& client) {
   --sessions_;
-  const auto known = clients_.find(client.address);
+  const auto known = clients_.find(client.limited_as());
   if (known != clients_.end() && known->second.sessions > 0) --known->second.sessions;
 }
 

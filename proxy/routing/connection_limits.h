@@ -25,7 +25,7 @@ class ConnectionLimits {
   void leave(const ClientAddress& client);
 
  private:
-  // An address that has sessions, or had new ones within the last second.
+  // An address (of IPv6: its /64) that has sessions, or had new ones within the last second.
   struct Client {
     std::uint32_t sessions = 0;
     std::uint32_t begun = 0;  // since `second`

@@ -7,6 +7,15 @@
 
 namespace pgsteer {
 
+namespace {
+
+// Of the logins in flight one client address gets this part, at least one, while others wait.
+constexpr std::uint32_t kClientShare = 8;
+// Requests of such addresses that one release() looks past.
+constexpr std::size_t kMostPassed = 1'024;
+
+}  // namespace
+
 NodeSlot& NodeSlot::operator=(NodeSlot&& other) noexcept {
   if (this == &other) return *this;
   give_back();
@@ -14,18 +23,32 @@ NodeSlot& NodeSlot::operator=(NodeSlot&& other) noexcept {
   NodeSlots& slots = *other.slots_;
   slots.unlink(other);
   user_ = other.user_;
+  client_ = other.client_;
   timeline_ = other.timeline_;
   listener_ = other.listener_;
   node_ = other.node_;
-  login_open_ = std::exchange(other.login_open_, false);
+  login_ = std::exchange(other.login_, Login::kOver);
   slots_ = std::exchange(other.slots_, nullptr);
   slots.link(*this);
   return *this;
 }
 
+void NodeSlot::login_awaits_client() {
+  if (login_ != Login::kInFlight) return;
+  const Verdict& verdict = slots_->topology_->pools[listener_].by_node[node_];
+  if (verdict.reason == Reason::kTrial) return;
+  login_ = Login::kAwaitsClient;
+  slots_->end_login(*this);
+}
+
+void NodeSlot::login_goes_on() {
+  if (login_ != Login::kAwaitsClient) return;
+  login_ = Login::kInFlight;
+  slots_->begin_login(*this);
+}
+
 void NodeSlot::login_over() {
-  if (!std::exchange(login_open_, false)) return;
-  slots_->login_over(*this);
+  if (std::exchange(login_, Login::kOver) == Login::kInFlight) slots_->end_login(*this);
 }
 
 void NodeSlot::give_back() {
@@ -114,20 +137,39 @@ void NodeSlots::bind(SlotRequest& request, std::size_t node) {
   counters_.turn.fetch_add(1, std::memory_order_relaxed);
   counters_.nodes[node].sessions.fetch_add(1, std::memory_order_relaxed);
   counters_.by_listener[request.listener]->by_node[node].sessions.enter();
-  ++logins_[node];
   NodeSlot& slot = request.granted;
   slot.slots_ = this;
   slot.user_ = request.user;
   slot.timeline_ = topology_->timeline;
   slot.listener_ = static_cast<std::uint16_t>(request.listener);
   slot.node_ = static_cast<std::uint8_t>(node);
-  slot.login_open_ = true;
+  slot.client_ = request.client;
+  slot.login_ = NodeSlot::Login::kInFlight;
+  begin_login(slot);
   link(slot);
 }
 
-void NodeSlots::login_over(const NodeSlot& slot) {
+void NodeSlots::begin_login(const NodeSlot& slot) {
+  ++logins_[slot.node_];
+  ++logins_of_[slot.client_];
+}
+
+void NodeSlots::end_login(const NodeSlot& slot) {
   --logins_[slot.node_];
+  const auto client = logins_of_.find(slot.client_);
+  if (--client->second == 0) logins_of_.erase(client);
   release_due_ = true;
+}
+
+bool NodeSlots::too_many_logins(const SlotRequest& request) const {
+  return route_for(request).outcome == RouteOutcome::kBusy;
+}
+
+bool NodeSlots::has_its_share(const SlotRequest& request) const {
+  const std::uint32_t limit = login_share(config_.listen[request.listener].logins_in_flight);
+  if (limit == 0) return false;
+  const auto client = logins_of_.find(request.client);
+  return client != logins_of_.end() && client->second >= std::max(1U, limit / kClientShare);
 }
 
 // The limit is the listener's, over all workers. Workers that look at the same moment may exceed it
@@ -166,22 +208,36 @@ bool NodeSlots::anyone_held() const {
   return std::any_of(queues_.begin(), queues_.end(), [](const auto& q) { return !q.empty(); });
 }
 
-// A request that waits only for nodes which failed it does not stop the ones behind it.
+// False: there is nothing for those behind it either. A request that waits only for nodes which
+// failed it does not stop them.
+bool NodeSlots::grant(SlotRequest& request, Clock::time_point now) {
+  if (request.granted || request.user->ending()) return true;
+  if (request.tried != 0 && now >= request.retry_at) request.tried = 0;
+  const RouteOutcome outcome = take(request);
+  if (outcome == RouteOutcome::kNode) request.user->resume_soon();
+  if (outcome == RouteOutcome::kFull) request.user->end(EndReason::kNodeFull, {});
+  return outcome == RouteOutcome::kNode || outcome == RouteOutcome::kFull ||
+         outcome == RouteOutcome::kTried;
+}
+
+// First those whose address has less than its share, then, if places are left, everybody: a single
+// address may use them all while nobody else waits.
 void NodeSlots::release(Clock::time_point now) {
   release_due_ = false;
   for (const std::deque<SlotRequest*>& queue : queues_) {
+    std::size_t passed = 0;
+    bool places = true;
     for (SlotRequest* const request : queue) {
-      if (request->granted || request->user->ending()) continue;
-      if (request->tried != 0 && now >= request->retry_at) request->tried = 0;
-      const RouteOutcome outcome = take(*request);
-      if (outcome == RouteOutcome::kNode) {
-        request->user->resume_soon();
-      } else if (outcome == RouteOutcome::kFull) {
-        request->user->end(EndReason::kNodeFull, {});
-      } else if (outcome != RouteOutcome::kTried) {
-        break;
+      if (!request->granted && has_its_share(*request)) {
+        // The scan is bounded: thousands of one stranger's requests may wait here.
+        if (++passed == kMostPassed) break;
+        continue;
       }
+      places = grant(*request, now);
+      if (!places) break;
     }
+    if (passed == 0) continue;
+    for (auto at = queue.begin(); places && at != queue.end(); ++at) places = grant(**at, now);
   }
 }
 

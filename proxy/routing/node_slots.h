@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -51,23 +52,32 @@ class NodeSlot {
   std::size_t node() const { return node_; }
   // The primary's timeline when the slot was taken.
   std::uint32_t timeline() const { return timeline_; }
-  // It counts among the node's logins in flight.
-  bool login_open() const { return login_open_; }
+  bool login_open() const { return login_ != Login::kOver; }
+  // The server works on the login, which counts among the node's logins in flight.
+  bool login_in_flight() const { return login_ == Login::kInFlight; }
+  // The server waits for the client: until login_goes_on() the login does not count. (On a node on
+  // trial it does: there, no login begins before the last one is over.)
+  void login_awaits_client();
+  // The client has answered: the login counts again, beyond the limit if need be. An answer that is
+  // there does not wait behind strangers.
+  void login_goes_on();
   // The login is over: the next one may begin.
   void login_over();
 
  private:
   friend class NodeSlots;
+  enum class Login : std::uint8_t { kOver, kInFlight, kAwaitsClient };
   void give_back();
 
   NodeSlots* slots_ = nullptr;
   SlotUser* user_ = nullptr;
   NodeSlot* previous_ = nullptr;
   NodeSlot* next_ = nullptr;
+  std::uint64_t client_ = 0;
   std::uint32_t timeline_ = 0;
   std::uint16_t listener_ = 0;
   std::uint8_t node_ = 0;
-  bool login_open_ = false;
+  Login login_ = Login::kOver;
 };
 
 // A session's wish for a node. At a fixed address while it is held.
@@ -77,7 +87,8 @@ struct SlotRequest {
   SlotUser* user = nullptr;
   std::size_t listener = 0;
   std::uint64_t session = 0;
-  std::uint64_t client_hash = 0;
+  std::uint64_t client_hash = 0;   // for the balance; see ClientAddress::hash()
+  std::uint64_t client = 0;        // whose share of the logins it takes; ClientAddress::table_key()
   std::uint64_t tried = 0;         // nodes that have failed it, a bit each
   Clock::time_point retry_at{};    // from when on those may be tried again
   Clock::time_point arrived{};     // its place in the queue, however often it joins that
@@ -110,6 +121,8 @@ class NodeSlots {
   Route route_for(const SlotRequest& request) const;
   // Takes a slot at once if there is one (kNode: request.granted is set).
   RouteOutcome take(SlotRequest& request);
+  // Only the limit of logins in flight keeps the request from a node.
+  bool too_many_logins(const SlotRequest& request) const;
 
   // Queues the request in the order of arrival; false if the listener holds as many as it may.
   bool hold(SlotRequest& request, Clock::time_point now);
@@ -117,7 +130,8 @@ class NodeSlots {
   void unhold(SlotRequest& request, Clock::time_point now, bool served);
   bool anyone_held(std::size_t listener) const { return !queues_[listener].empty(); }
   bool anyone_held() const;
-  // Grants what can be granted, in the order in which requests came.
+  // Grants what can be granted, in the order in which requests came; but clients whose address has
+  // its share of the logins in flight already let the others pass.
   void release(Clock::time_point now);
   // A slot has become free, or the topology has changed, since the last release().
   bool release_due() const { return release_due_; }
@@ -127,18 +141,22 @@ class NodeSlots {
   friend class NodeSlot;
 
   std::uint32_t login_share(std::uint32_t limit) const;
+  bool has_its_share(const SlotRequest& request) const;
+  bool grant(SlotRequest& request, Clock::time_point now);
   void bind(SlotRequest& request, std::size_t node);
   void link(NodeSlot& slot);
   void unlink(NodeSlot& slot);
-  void login_over(const NodeSlot& slot);
+  void begin_login(const NodeSlot& slot);
+  void end_login(const NodeSlot& slot);
 
   const Config& config_;
   Counters& counters_;
   const std::size_t worker_;
   TopologyPtr topology_;
-  NodeSlot* first_ = nullptr;                     // all slots that are taken
-  std::vector<std::uint32_t> logins_;             // in flight, by node
-  std::vector<std::deque<SlotRequest*>> queues_;  // by listener
+  NodeSlot* first_ = nullptr;                                   // all slots that are taken
+  std::vector<std::uint32_t> logins_;                           // in flight, by node
+  std::unordered_map<std::uint64_t, std::uint32_t> logins_of_;  // in flight, by client
+  std::vector<std::deque<SlotRequest*>> queues_;                // by listener
   Held held_;
   bool release_due_ = false;
 };

@@ -102,6 +102,7 @@ Task<EndReason> ConnectStage::open() {
         co_await send_all(context_, server(), startup_.bytes, EndReason::kConnectFailed);
     if (e != EndReason::kNone) co_return e;
   }
+  connected_.server_has_hello = startup_.kind == Startup::Kind::kTlsDirect;
   if (!connected_.visible) co_return EndReason::kNone;
   // The startup packet says how long it is. A client that does not wait has sent more behind it.
   const std::size_t packet = load_u32(startup_.bytes.data());

@@ -27,6 +27,7 @@ NodeSearch::NodeSearch(SessionContext& context)
   request_.session = context.id;
   request_.client_hash = context.address.hash();
   request_.arrived = Clock::now();
+  request_.client = context.address.table_key();
 }
 
 Task<StageResult<NodeConnectionPtr>> NodeSearch::next() {
@@ -38,7 +39,10 @@ Task<StageResult<NodeConnectionPtr>> NodeSearch::next() {
   context_.waiter.may_search_again(true);
   for (;;) {
     const EndReason chosen = co_await choose();
-    if (chosen != EndReason::kNone) co_return {chosen, nullptr};
+    if (chosen != EndReason::kNone) {
+      explain(chosen);
+      co_return {chosen, nullptr};
+    }
     context_.phase = SessionPhase::kConnecting;
     auto node = std::make_unique<NodeConnection>(context_, std::move(request_.granted));
     const EndReason connected = co_await connect(*node);
@@ -65,6 +69,14 @@ Clock::time_point NodeSearch::attempt_until() const {
 
 bool NodeSearch::another_node() const {
   return context_.services.slots.route_for(request_).outcome == RouteOutcome::kNode;
+}
+
+// There is a node, but no turn: "no node takes connections" would mislead.
+void NodeSearch::explain(EndReason refused) {
+  if (refused != EndReason::kNoNode && refused != EndReason::kHoldFull) return;
+  if (!context_.services.slots.too_many_logins(request_)) return;
+  context_.waiter.explain("pgsteer: too many logins in flight (logins_in_flight of \"" +
+                          context_.listen().name + "\")");
 }
 
 // Others come first.

@@ -35,6 +35,7 @@ class NodeSearch {
   bool another_node() const;
   void give_up(const NodeConnection& node);
   Task<EndReason> choose();
+  void explain(EndReason refused);
   Task<EndReason> connect(NodeConnection& node);
   EndReason open_socket(NodeConnection& node, const Address& address);
 

@@ -92,6 +92,7 @@ class Relay {
   bool idle() const { return visible_ && pgsteer::idle(from_server_, from_client_); }
   ServerStream& server_stream() { return from_server_; }
   const ServerStream& server_stream() const { return from_server_; }
+  const ClientStream& client_stream() const { return from_client_; }
   std::uint64_t bytes_in() const { return bytes_in_; }
   std::uint64_t bytes_out() const { return bytes_out_; }
 

@@ -10,8 +10,20 @@ namespace pgsteer {
 
 namespace {
 
-// A login that cannot be read is taken to be over after this long.
+// A login that cannot be read is taken to be over this long after the client's first bytes.
 constexpr std::chrono::milliseconds kUnseenLogin{250};
+// Authentication requests (protocol.sgml 55.7) to which the server wants no answer.
+constexpr std::uint32_t kAuthenticationOk = 0;
+constexpr std::uint32_t kAuthenticationSaslFinal = 12;
+
+// The server has asked for a password or the like, and waits.
+bool awaits_answer(const ServerStream& server) {
+  const LoginFacts* const facts = server.login();
+  return facts != nullptr && server.at_boundary() && !facts->authenticated &&
+         facts->authentication != kAuthenticationOk &&
+         facts->authentication != kAuthenticationSaslFinal;
+}
+
 // Many sessions ask one thing and leave. Only those that last are worth further system calls.
 constexpr std::chrono::seconds kSettled{1};
 
@@ -33,6 +45,7 @@ EndReason RelayStage::begin(const ConnectedNode& connected) {
   if (!relay_.begin(connected.visible, &bytes)) return EndReason::kNoResources;
   services.node_spoke(context_.listener);
   if (!connected.visible) {
+    if (!connected.server_has_hello) node_->slot.login_awaits_client();
     settle_after(kUnseenLogin);
     return EndReason::kNone;
   }
@@ -40,7 +53,7 @@ EndReason RelayStage::begin(const ConnectedNode& connected) {
       .set(connected.login_until);
   relay_.note_sent(connected.sent_ahead);
   const EndReason e = relay_.feed_from_server(connected.first_answer);
-  follow_login();
+  follow_turns(false);
   return e;
 }
 
@@ -48,11 +61,27 @@ void RelayStage::on_ready(void* stage, Watch& watch, std::uint32_t events) {
   auto& self = *static_cast<RelayStage*>(stage);
   Waiter& waiter = self.context_.waiter;
   if (waiter.ending()) return;  // told to end: not another byte
-  const EndReason e = self.relay_.on_ready(&watch == &self.context_.client.watch, events);
-  if (self.login_open()) self.follow_login();
+  const bool client_side = &watch == &self.context_.client.watch;
+  const EndReason e = self.relay_.on_ready(client_side, events);
+  if (self.node_->slot.login_open()) self.follow_turns(client_side);
   if (e == EndReason::kNone) return;
   waiter.conclude(e);
   waiter.resume();
+}
+
+// A login is in flight while the server works on it: from a whole message of the client's to the
+// next question. Of TLS that is passed through only the turns can be seen. After an SSLRequest the
+// server waits for the ClientHello; who never sends one holds no login.
+void RelayStage::follow_turns(bool client_side) {
+  NodeSlot& slot = node_->slot;
+  if (relay_.visible()) {
+    if (client_side && relay_.client_stream().at_boundary()) slot.login_goes_on();
+    if (!client_side && awaits_answer(relay_.server_stream())) slot.login_awaits_client();
+    return follow_login();
+  }
+  if (!client_side) return slot.login_awaits_client();
+  slot.login_goes_on();
+  if (!std::exchange(client_spoke_, true)) settle_after(kUnseenLogin);
 }
 
 // Until the first ReadyForQuery: what the login shows; then its slot is free for the next.
@@ -90,7 +119,10 @@ void RelayStage::settle_after(Timer::Clock::duration in) {
 // a silent server is worth its system calls now.
 void RelayStage::on_settled(void* stage) {
   auto& self = *static_cast<RelayStage*>(stage);
-  self.node_->slot.login_over();
+  NodeSlot& slot = self.node_->slot;
+  // A client that has not begun its TLS yet is not in flight: its login is still to come.
+  const bool to_come = !self.relay_.visible() && !self.client_spoke_ && !slot.login_in_flight();
+  if (!to_come) slot.login_over();
   set_keepalive(self.node_->server.fd(), self.context_.services.config.server);
   self.timer_.emplace<std::monostate>();
 }

@@ -1,5 +1,6 @@
 // The third stage of a session: bytes both ways until someone is done. The bytes are the Relay's
-// business; this follows the login on the way, keeps the backend's key, and frees the login slot.
+// business; this follows the login on the way, keeps the backend's key, and frees the login slot
+// while the server waits for the client and when the login is over.
 // Owned by the session, used on its worker's thread.
 #pragma once
 
@@ -47,10 +48,10 @@ class RelayStage {
   // What bounds the session at the moment: first its login, then, once, how soon it is settled.
   using LoginTimeout = Deadline;
   using SettleTimer = Timer;
-  bool login_open() const { return std::holds_alternative<LoginTimeout>(timer_); }
 
   static void on_ready(void* stage, Watch& watch, std::uint32_t events);
   static void on_settled(void* stage);
+  void follow_turns(bool client_side);
   void follow_login();
   void note_hot_standby(bool on) const;
   void settle_after(Timer::Clock::duration in);
@@ -60,6 +61,7 @@ class RelayStage {
   Relay relay_;
   std::variant<std::monostate, LoginTimeout, SettleTimer> timer_;
   Key key_;
+  bool client_spoke_ = false;  // not visible: it has sent something since the relay began
 };
 
 }  // namespace pgsteer

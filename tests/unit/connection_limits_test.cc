@@ -135,5 +135,23 @@ TEST(ConnectionLimits, SweepingOldClientsKeepsTheCounts) {
   EXPECT_EQ(limits.admit(client(1, 255), now), EndReason::kNone);
 }
 
+TEST(ConnectionLimits, OneIpv6HostDoesNotEvadeThemWithItsOtherAddresses) {
+  ListenConfig config;
+  config.max_connections_per_client = 2;
+  ConnectionLimits limits(config);
+  const ConnectionLimits::Instant now{std::chrono::hours(1)};
+  ClientAddress client;
+  client.address = {0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 2};
+  for (std::uint8_t host = 1; host <= 2; ++host) {
+    client.address[15] = host;
+    EXPECT_EQ(limits.admit(client, now), EndReason::kNone);
+  }
+  client.address[15] = 3;
+  EXPECT_EQ(limits.admit(client, now), EndReason::kTooManyPerClient);
+  limits.leave(client);  // any of them: it is the network that counts
+  client.address[15] = 4;
+  EXPECT_EQ(limits.admit(client, now), EndReason::kNone);
+}
+
 }  // namespace
 }  // namespace pgsteer

@@ -30,9 +30,11 @@ struct User : SlotUser {
 };
 
 struct Client {
-  explicit Client(std::uint64_t number) {
+  // `address`: stands for the address that it comes from.
+  explicit Client(std::uint64_t number, std::uint64_t address = 0) {
     request.user = &user;
     request.session = number;
+    request.client = address;
   }
   User user;
   SlotRequest request;
@@ -130,6 +132,81 @@ TEST_F(NodeSlotsTest, LoginsInFlightAreMetered) {
   EXPECT_TRUE(slots_->release_due());
   EXPECT_EQ(slots_->take(c.request), RouteOutcome::kNode);
   EXPECT_EQ(sessions(0), 3U);
+}
+
+// 64 clients that never answer the password request stopped every login to a node.
+TEST_F(NodeSlotsTest, ALoginThatAwaitsItsClientIsNotInFlight) {
+  config_.listen[0].logins_in_flight = 1;
+  start();
+  primary(0);
+  Client silent(1), other(2), third(3);
+  ASSERT_EQ(slots_->take(silent.request), RouteOutcome::kNode);
+  NodeSlot& waits = silent.request.granted;
+  EXPECT_EQ(slots_->take(other.request), RouteOutcome::kBusy);
+  waits.login_awaits_client();
+  waits.login_awaits_client();  // once is enough
+  EXPECT_TRUE(slots_->release_due());
+  EXPECT_TRUE(waits.login_open());
+  EXPECT_FALSE(waits.login_in_flight());
+  ASSERT_EQ(slots_->take(other.request), RouteOutcome::kNode);
+  waits.login_goes_on();  // an answer never waits, so there are two now
+  EXPECT_TRUE(waits.login_in_flight());
+  other.request.granted.login_over();
+  EXPECT_EQ(slots_->take(third.request), RouteOutcome::kBusy);
+  waits.login_over();
+  waits.login_goes_on();  // it is over
+  EXPECT_EQ(slots_->take(third.request), RouteOutcome::kNode);
+}
+
+TEST_F(NodeSlotsTest, OnTrialALoginCountsWhileItAwaitsItsClient) {
+  start();
+  primary(0);
+  draft_.pools[0].by_node[0].reason = Reason::kTrial;
+  slots_->adopt(std::make_shared<const Topology>(draft_));
+  Client a(1), b(2);
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  a.request.granted.login_awaits_client();
+  EXPECT_EQ(slots_->take(b.request), RouteOutcome::kBusy);
+}
+
+// One address that fills the queue waits behind itself, and not everybody behind it.
+TEST_F(NodeSlotsTest, AnAddressWithItsShareOfTheLoginsLetsOthersPass) {
+  config_.listen[0].logins_in_flight = 8;  // so the share of an address is one
+  start();
+  primary(0);
+  std::vector<std::unique_ptr<Client>> crowd;
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    crowd.push_back(std::make_unique<Client>(i, 7));
+    if (slots_->take(crowd.back()->request) != RouteOutcome::kNode) {
+      ASSERT_TRUE(slots_->hold(crowd.back()->request, now_));
+    }
+  }
+  ASSERT_TRUE(crowd[7]->request.granted);  // nobody else wants them, so it has all
+  ASSERT_FALSE(crowd[8]->request.granted);
+  Client other(100, 8);
+  ASSERT_TRUE(slots_->hold(other.request, now_));
+  crowd[0]->request.granted.login_over();
+  slots_->release(now_);
+  EXPECT_TRUE(other.request.granted);
+  EXPECT_FALSE(crowd[8]->request.granted);
+  crowd[1]->request.granted.login_over();
+  slots_->release(now_);
+  EXPECT_TRUE(crowd[8]->request.granted);  // nobody else waits, so it goes on
+  EXPECT_FALSE(crowd[9]->request.granted);
+  for (auto& each : crowd) slots_->unhold(each->request, now_, false);
+  slots_->unhold(other.request, now_, true);
+}
+
+TEST_F(NodeSlotsTest, TooManyLoginsIsToldFromNoNode) {
+  config_.listen[0].logins_in_flight = 1;
+  start();
+  nobody();
+  Client a(1), b(2);
+  EXPECT_FALSE(slots_->too_many_logins(a.request));
+  primary(0);
+  EXPECT_FALSE(slots_->too_many_logins(a.request));
+  ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
+  EXPECT_TRUE(slots_->too_many_logins(b.request));
 }
 
 TEST_F(NodeSlotsTest, EachWorkerHasItsShareOfTheLogins) {

@@ -1,0 +1,105 @@
+// A login slot is held while the server works, not while a client keeps it waiting.
+#include <gtest/gtest.h>
+
+#include "proxy/wire/first_packet.h"
+#include "tests/component/proxy_fixture.h"
+#include "tests/unit/wire.h"
+
+namespace pgsteer {
+namespace {
+
+constexpr unsigned kLogins = 4;
+
+class ProxyLoginSlots : public testing::Test {
+ protected:
+  ProxyLoginSlots() {
+    proxy.rw().logins_in_flight = kLogins;
+    proxy.rw().hold = 1s;  // a client without a slot is refused within the test's patience
+  }
+  void begin() {
+    proxy.start();
+    proxy.primary(0);
+  }
+  // Clients that have been asked for a password and say nothing.
+  std::vector<ProxyClient> silent(unsigned count) {
+    std::vector<ProxyClient> clients;
+    for (unsigned i = 0; i < count; ++i) {
+      clients.push_back(proxy.connect());
+      clients.back().send_startup();
+      const auto asked = clients.back().message();
+      EXPECT_TRUE(asked && asked->type == 'R') << i;
+    }
+    return clients;
+  }
+  static bool answer(ProxyClient& client) {
+    client.send(wire::message('p', std::string("secret\0", 7)));
+    return client.wait_until_ready();
+  }
+
+  ProxyFixture proxy;
+};
+
+TEST_F(ProxyLoginSlots, ClientsThatNeverAnswerThePasswordRequestStopNobody) {
+  proxy.node(0).set({.login = FakePostgres::Login::kPassword});
+  begin();
+  std::vector<ProxyClient> crowd = silent(3 * kLogins);
+  std::vector<ProxyClient> another = silent(1);
+  EXPECT_TRUE(answer(another[0]));
+  for (ProxyClient& client : crowd) EXPECT_TRUE(answer(client));  // late, but not lost
+}
+
+TEST_F(ProxyLoginSlots, AnAnswerTakesItsSlotAgainUntilTheServerIsDone) {
+  FakePostgres::Behaviour slow;
+  slow.script = [](WireEnd& end) {
+    end.receive(ProxyClient::startup_packet().size());
+    if (!end.send(wire::message('R', wire::u32(3)))) return;
+    end.message();   // the password, which it goes on checking
+    end.receive(1);  // until the client leaves
+  };
+  proxy.node(0).set(slow);
+  begin();
+  std::vector<ProxyClient> clients = silent(kLogins);
+  for (ProxyClient& client : clients) client.send(wire::message('p', std::string("x\0", 2)));
+  ProxyClient late = proxy.connect();
+  late.send_startup();
+  ASSERT_TRUE(late.ended_with("57P03"));
+  EXPECT_EQ(late.last_error.detail,
+            "pgsteer: too many logins in flight (logins_in_flight of \"rw\")");
+}
+
+// One byte of an answer gives the server nothing to work on.
+TEST_F(ProxyLoginSlots, HalfAnAnswerTakesNoSlot) {
+  proxy.node(0).set({.login = FakePostgres::Login::kPassword});
+  begin();
+  std::vector<ProxyClient> crowd = silent(2 * kLogins);
+  for (ProxyClient& client : crowd) client.send("p");
+  ASSERT_TRUE(eventually([&] {
+    std::uint64_t in = 0;
+    for (const NodeTrafficView& node : proxy.traffic().nodes) in += node.bytes_in;
+    return in == crowd.size();
+  }));
+  std::vector<ProxyClient> another = silent(1);
+  EXPECT_TRUE(answer(another[0]));
+}
+
+TEST_F(ProxyLoginSlots, ClientsThatOnlySendAnSslRequestStopNobody) {
+  FakePostgres::Behaviour takes_tls;
+  takes_tls.script = [](WireEnd& end) {
+    if (end.receive(kSslRequestPacket.size()) && end.send("S")) end.receive(1);
+  };
+  proxy.node(0).set(takes_tls);
+  proxy.draft.nodes[0].tls = TlsAnswer::kYes;
+  proxy.rw().logins_in_flight = 1;
+  begin();
+  std::vector<ProxyClient> crowd;
+  for (int i = 0; i < 20; ++i) {
+    crowd.push_back(proxy.connect());
+    ASSERT_EQ(crowd.back().request_ssl(), 'S') << i;
+  }
+  // All are at the node, and not one of them after the other, a quarter of a second each.
+  EXPECT_TRUE(eventually([&] { return proxy.traffic().nodes[0].sessions == 20; }, 2s));
+  EXPECT_EQ(proxy.ended("no_node"), 0U);
+}
+
+}  // namespace
+}  // namespace pgsteer
