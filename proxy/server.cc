@@ -147,8 +147,14 @@ void Server::stop(std::chrono::milliseconds limit, std::chrono::milliseconds unr
   const auto until = now + limit;
   const auto unreadable_until = now + unreadable;
   // Worker 0 carries the acceptor, and may be gone before the others: what their clients give back
-  // there after that is no longer counted, and nobody is admitted any more.
-  workers_[0]->post([this] { acceptor_->close(); });
+  // there after that is no longer counted, and nobody is admitted any more. No worker is told to
+  // stop before the acceptor has closed: a client posted to one that has gone would hang.
+  std::promise<void> closed;
+  workers_[0]->post([this, &closed] {
+    acceptor_->close();
+    closed.set_value();
+  });
+  closed.get_future().wait();
   for (auto& worker : workers_) {
     worker->post([&worker, until, unreadable_until] { worker->stop(until, unreadable_until); });
   }

@@ -35,12 +35,23 @@ struct Gauge {
   std::atomic<std::uint64_t> most{0};
   std::atomic<std::uint64_t> total{0};
 
-  void enter() {
+  void enter() { count(now.fetch_add(1, std::memory_order_relaxed) + 1); }
+  void count(std::uint64_t mine) {
     total.fetch_add(1, std::memory_order_relaxed);
     const std::uint64_t mine = now.fetch_add(1, std::memory_order_relaxed) + 1;
     std::uint64_t seen = most.load(std::memory_order_relaxed);
     while (mine > seen && !most.compare_exchange_weak(seen, mine, std::memory_order_relaxed)) {
     }
+  // The same, unless there are `limit` already. Workers that come at the same moment do not exceed
+  // it.
+  bool enter_below(std::uint64_t limit) {
+    std::uint64_t seen = now.load(std::memory_order_relaxed);
+    do {
+      if (seen >= limit) return false;
+    } while (!now.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed));
+    count(seen + 1);
+    return true;
+  }
   }
   void leave() { now.fetch_sub(1, std::memory_order_relaxed); }
 };

@@ -128,14 +128,28 @@ Route NodeSlots::route_for(const SlotRequest& request) const {
 }
 
 RouteOutcome NodeSlots::take(SlotRequest& request) {
-  const Route next = route_for(request);
-  if (next.outcome == RouteOutcome::kNode) bind(request, next.node);
-  return next.outcome;
+  for (;;) {
+    const Route next = route_for(request);
+    if (next.outcome != RouteOutcome::kNode) return next.outcome;
+    if (!reserve(next.node)) continue;  // another worker took the last place: it is full now
+    bind(request, next.node);
+    return next.outcome;
+  }
+}
+
+// Workers that look at the same moment do not exceed the node's limit.
+bool NodeSlots::reserve(std::size_t node) {
+  std::atomic<std::uint32_t>& sessions = counters_.nodes[node].sessions;
+  const std::uint32_t limit = config_.nodes[node].max_connections;
+  std::uint32_t seen = sessions.load(std::memory_order_relaxed);
+  do {
+    if (limit != 0 && seen >= limit) return false;
+  } while (!sessions.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed));
+  return true;
 }
 
 void NodeSlots::bind(SlotRequest& request, std::size_t node) {
   counters_.turn.fetch_add(1, std::memory_order_relaxed);
-  counters_.nodes[node].sessions.fetch_add(1, std::memory_order_relaxed);
   counters_.by_listener[request.listener]->by_node[node].sessions.enter();
   NodeSlot& slot = request.granted;
   slot.slots_ = this;
@@ -172,13 +186,10 @@ bool NodeSlots::has_its_share(const SlotRequest& request) const {
   return client != logins_of_.end() && client->second >= std::max(1U, limit / kClientShare);
 }
 
-// The limit is the listener's, over all workers. Workers that look at the same moment may exceed it
-// by one each.
+// The limit is the listener's, over all workers.
 bool NodeSlots::hold(SlotRequest& request, Clock::time_point now) {
   ListenerCounters& counters = *counters_.by_listener[request.listener];
-  const std::uint64_t held = counters.held.now.load(std::memory_order_relaxed);
-  if (held >= config_.listen[request.listener].hold_sessions) return false;
-  counters.held.enter();
+  if (!counters.held.enter_below(config_.listen[request.listener].hold_sessions)) return false;
   // A client whose node has failed it comes back to its place, not to the end of the queue.
   std::deque<SlotRequest*>& queue = queues_[request.listener];
   auto at = queue.end();

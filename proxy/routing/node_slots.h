@@ -143,6 +143,7 @@ class NodeSlots {
   std::uint32_t login_share(std::uint32_t limit) const;
   bool has_its_share(const SlotRequest& request) const;
   bool grant(SlotRequest& request, Clock::time_point now);
+  bool reserve(std::size_t node);
   void bind(SlotRequest& request, std::size_t node);
   void link(NodeSlot& slot);
   void unlink(NodeSlot& slot);

@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -274,6 +276,40 @@ TEST_F(NodeSlotsTest, NoMoreAreHeldThanTheListenerAllows) {
   EXPECT_FALSE(slots_->hold(b.request, now_));
   slots_->unhold(a.request, now_, false);
   EXPECT_TRUE(slots_->hold(b.request, now_));
+}
+
+// Two workers looked at the same moment, and both found the last place free.
+TEST_F(NodeSlotsTest, WorkersThatTakeTheLastPlaceTogetherGetOne) {
+  constexpr std::uint32_t kPlaces = 100;
+  config_.nodes[0].max_connections = kPlaces;
+  config_.listen[0].logins_in_flight = 0;
+  config_.listen[0].hold_sessions = kPlaces;
+  start();
+  primary(0);
+  std::atomic<std::uint32_t> taken = 0;
+  std::atomic<std::uint32_t> held = 0;
+  const auto work = [&](std::size_t worker) {
+    NodeSlots slots(config_, *counters_, worker);
+    slots.adopt(slots_->topology());
+    std::vector<std::unique_ptr<Client>> clients;
+    for (std::uint64_t i = 0; i < 2 * kPlaces; ++i) {
+      clients.push_back(std::make_unique<Client>(i));
+      if (slots.take(clients.back()->request) == RouteOutcome::kNode) {
+        ++taken;
+      } else if (slots.hold(clients.back()->request, now_)) {
+        ++held;
+      }
+    }
+    while (taken < kPlaces || held < kPlaces) std::this_thread::yield();
+    clients.clear();
+  };
+  std::thread one(work, 0);
+  std::thread two(work, 1);
+  one.join();
+  two.join();
+  EXPECT_EQ(taken, kPlaces);
+  EXPECT_EQ(held, kPlaces);
+  EXPECT_EQ(sessions(0), 0U);
 }
 
 TEST_F(NodeSlotsTest, AFailedNodeIsTriedAgainAfterAPause) {
