@@ -187,6 +187,10 @@ struct LogConfig {
 // The data plane uses one bit per node in a 64-bit integer.
 inline constexpr std::size_t kMaxNodes = 64;
 inline constexpr std::size_t kMaxListeners = 64;
+// Connections to each address of the page, shared out among its threads. Above
+// HttpLimits::connections: the difference is for those whose end has been asked for and has not
+// come yet.
+inline constexpr unsigned kStatsConnections = 256;
 
 struct Config {
   std::vector<NodeConfig> nodes;     // 1 to kMaxNodes

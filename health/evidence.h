@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -52,7 +53,8 @@ struct ClusterEvidence {
 struct DatabaseEvidence {
   std::size_t node = 0;
   Instant sent, received;
-  DatabaseAnswer answer = DatabaseAnswer::kUnknown;
+  DatabaseAnswer answer = DatabaseAnswer::kUnknown;  // kUnknown: see local_fault
+  std::string local_fault = {};                      // why pgsteer could not ask; empty: it could
 };
 struct TlsEvidence {
   std::size_t node = 0;

@@ -43,15 +43,22 @@ void note_replica(NodeState& n, const Report& r, Instant received) {
   }
 }
 
+// Nothing was asked, so nothing is known: neither for the node nor against it. Time goes on all the
+// same: without an answer the primary's proof grows old.
+void note_local_fault(JudgeContext& j, std::size_t node, const std::string& error) {
+  j.s.local_fault = j.name(node) + " cannot be checked: pgsteer: " + error;
+}
+
 void note_failure(NodeState& n, const LeaderEvidence& e) {
   if (n.rest.failures++ == 0) {
     n.rest.failing_since = e.sent;
     if (n.database.answered_at < e.sent) n.database.answer = DatabaseAnswer::kUnknown;
   }
-  // Dropped packets, a full backlog and failing TLS say nothing about Patroni either.
+  // Dropped packets, a full backlog, failing TLS and what pgsteer itself lacks say nothing about
+  // Patroni either.
   const Outcome outcome = e.report.outcome;
   const bool silence = outcome == Outcome::kSilent || outcome == Outcome::kUnreachable ||
-                       outcome == Outcome::kTlsFailed;
+                       outcome == Outcome::kTlsFailed || outcome == Outcome::kLocalFault;
   n.rest.definite_failures = silence ? 0 : n.rest.definite_failures + 1;
   n.lease.replies = 0;
 }
@@ -101,6 +108,8 @@ void apply(JudgeContext& j, const LeaderEvidence& e) {
   const Report& r = e.report;
   const bool was_failing = n.rest.failures > 0 || !n.rest.tried;
   n.rest.in_flight = false;
+  j.s.local_fault.clear();
+  if (r.outcome == Outcome::kLocalFault) note_local_fault(j, e.node, r.detail);
   n.rest.tried = true;
   n.rest.attempt = r;
   note_check(n.checks, e);
@@ -150,6 +159,7 @@ void apply(JudgeContext& j, const DatabaseEvidence& e) {
   NodeState& n = j.node(e.node);
   DatabaseState& d = n.database;
   d.in_flight = false;
+  if (!e.local_fault.empty()) return note_local_fault(j, e.node, e.local_fault);
   if (!needs_port_check(n, j.now)) return;  // Patroni has told meanwhile
   d.answered_at = e.received;
   d.failures = e.answer == DatabaseAnswer::kAnswers ? 0 : d.failures + 1;

@@ -286,13 +286,17 @@ void alarm_uncheckable(JudgeContext& j) {
   }
 }
 
+void alarm_local_fault(JudgeContext& j) {
+  if (!j.s.local_fault.empty()) j.alarms[AlarmKey{AlarmKind::kLocalFault}] = j.s.local_fault;
+}
+
 std::string explain_no_primary(const JudgeContext& j) {
   const JudgeState& s = j.s;
   if (!s.first_round_done) return "no node has been checked yet";
   if (s.primary) return j.name(s.primary->node) + ": " + s.primary->verdict.why;
   for (const AlarmKind kind :
        {AlarmKind::kClaimants, AlarmKind::kStaleTimeline, AlarmKind::kIdentity,
-        AlarmKind::kNewIdentifier, AlarmKind::kUncheckable}) {
+        AlarmKind::kNewIdentifier, AlarmKind::kUncheckable, AlarmKind::kLocalFault}) {
     if (const auto it = j.alarms.find(AlarmKey{kind}); it != j.alarms.end()) return it->second;
   }
   std::string text;
@@ -349,6 +353,7 @@ std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t ex
 void judge_primary(JudgeContext& j) {
   JudgeState& s = j.s;
   note_timelines(j);
+  alarm_local_fault(j);
   if (s.first_round_done) {
     const std::vector<std::size_t> claimants = find_claimants(j);
     if (s.primary) check_superseded(j, claimants);

@@ -241,6 +241,7 @@ enum class AlarmKind : std::uint8_t {
   kTimelineWentBack,  // the primary leads on a timeline below one that was seen before
   kNewIdentifier,     // every node in sight shows another system identifier than before
   kUncheckable,       // TLS of every REST API fails
+  kLocalFault,        // pgsteer itself cannot ask: out of descriptors or memory
 };
 struct AlarmKey {
   AlarmKind kind = AlarmKind::kClaimants;
@@ -262,6 +263,7 @@ struct JudgeState {
   RoundState rounds;
   SuspicionState suspicion;
   Alarms alarms;                  // that hold now
+  std::string local_fault;        // why the last check could not be made; empty: it could
   bool paused = false;            // a member says that the cluster is in maintenance mode
   bool failsafe = false;          // a member says that failsafe mode is active
   bool first_round_done = false;  // enough nodes have answered to decide something

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
+#include "health/local_fault.h"
 #include "proxy/wire/first_packet.h"
 
 namespace pgsteer {
@@ -37,13 +39,18 @@ void PortCheck::connect_next() {
     Address address = addresses_.back();
     addresses_.pop_back();
     fd_ = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0) continue;
+    if (fd_ < 0) {
+      if (is_local_fault(errno)) local_fault_ = errno;
+      continue;
+    }
     auto* where = reinterpret_cast<const sockaddr*>(&address.storage);
     if (::connect(fd_, where, address.size) == 0 || errno == EINPROGRESS) return;
     if (errno == ECONNREFUSED) answer_ = DatabaseAnswer::kRefused;
     drop();
   }
-  end(answer_, TlsAnswer::kUnknown);
+  // Another address may have answered; silence of those that were not asked says nothing.
+  const bool local = local_fault_ != 0 && answer_ == DatabaseAnswer::kUnreachable;
+  end(local ? DatabaseAnswer::kUnknown : answer_, TlsAnswer::kUnknown);
 }
 
 void PortCheck::finish_connect() {
@@ -86,7 +93,9 @@ std::optional<Evidence> PortCheck::step(Instant now) {
   }
   if (!over_) return std::nullopt;
   if (kind_ == ProbeKind::kTls) return TlsEvidence{node_, tls_};
-  return DatabaseEvidence{node_, began_, now, answer_};
+  const bool local = answer_ == DatabaseAnswer::kUnknown;
+  return DatabaseEvidence{node_, began_, now, answer_,
+                          local ? std::strerror(local_fault_) : std::string()};
 }
 
 }  // namespace pgsteer

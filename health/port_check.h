@@ -45,6 +45,7 @@ class PortCheck {
   int fd_ = -1;
   bool connected_ = false;
   bool over_ = false;
+  int local_fault_ = 0;  // an errno of socket()
   DatabaseAnswer answer_ = DatabaseAnswer::kUnreachable;
   TlsAnswer tls_ = TlsAnswer::kUnknown;
 };

@@ -20,6 +20,7 @@ namespace {
 constexpr int kAcceptsPerTurn = 32;
 // Until accepting is tried again after the kernel refused, and opening a port that was taken.
 constexpr std::chrono::milliseconds kPause{100};
+constexpr std::chrono::seconds kWarningPause{10};
 
 // Clients inherit the socket's options.
 UniqueFd open_socket(const BindAddress& bind, const ServerConfig& server) try {
@@ -35,18 +36,16 @@ UniqueFd open_socket(const BindAddress& bind, const ServerConfig& server) try {
 
 }  // namespace
 
-Acceptor::Acceptor(const Config& config, EventLoop& loop, std::size_t workers, Counters& counters,
-                   HandOver hand_over)
+Acceptor::Acceptor(const Config& config, EventLoop& loop, std::size_t most_clients,
+                   Counters& counters, HandOver hand_over, MakeRoom make_room)
     : config_(config),
       loop_(loop),
       counters_(counters),
       hand_over_(std::move(hand_over)),
-      sessions_(workers),
-      resume_(loop, this,
-              [](void* self) {
-                auto& acceptor = *static_cast<Acceptor*>(self);
-                for (auto& socket : acceptor.sockets_) acceptor.watch(*socket, true);
-              }),
+      make_room_(std::move(make_room)),
+      most_clients_(most_clients),
+      sessions_(counters.workers),
+      resume_(loop, this, [](void* self) { static_cast<Acceptor*>(self)->watch_all(true); }),
       recheck_(loop, this, [](void* self) { static_cast<Acceptor*>(self)->check_listeners(); }) {
   listeners_.reserve(config.listen.size());
   for (std::size_t i = 0; i < config.listen.size(); ++i) {
@@ -70,8 +69,11 @@ Acceptor::Acceptor(const Config& config, EventLoop& loop, std::size_t workers, C
 
 Acceptor::~Acceptor() { close(); }
 
-void Acceptor::start() {
-  for (auto& socket : sockets_) watch(*socket, true);
+void Acceptor::start() { watch_all(true); }
+
+void Acceptor::watch_all(bool on) {
+  if (on) waits_for_room_ = false;
+  for (auto& socket : sockets_) watch(*socket, on);
 }
 
 void Acceptor::watch(Socket& socket, bool on) {
@@ -90,6 +92,8 @@ bool Acceptor::from_balancer(std::size_t listener, const ClientAddress& client) 
 
 void Acceptor::accept_some(Socket& socket) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    // Only the next readiness says whether anybody else waits.
+    if (clients_ >= most_clients_) return i == 0 ? wait_for_room() : void();
     Address from;
     from.size = sizeof from.storage;
     UniqueFd fd(::accept4(socket.watch.fd.get(), reinterpret_cast<sockaddr*>(&from.storage),
@@ -118,6 +122,7 @@ void Acceptor::accept_some(Socket& socket) {
 void Acceptor::hand_over(AcceptedClient client) {
   const auto lightest = std::min_element(sessions_.begin(), sessions_.end());
   ++*lightest;
+  ++clients_;
   hand_over_(static_cast<std::size_t>(lightest - sessions_.begin()), std::move(client));
 }
 
@@ -127,8 +132,23 @@ void Acceptor::pause(const Socket& socket) {
   counters_.accept_errors.fetch_add(1, std::memory_order_relaxed);
   spdlog::warn("cannot accept on {}: {}; pausing for {} ms", socket.bind->text,
                std::strerror(errno), kPause.count());
-  for (auto& each : sockets_) watch(*each, false);
+  watch_all(false);
   resume_.set_after(kPause);
+}
+
+// What is left belongs to the checks, the page and the log. The connections stay in the kernel's
+// queue until somebody leaves; those who have said nothing yet are made to.
+void Acceptor::wait_for_room() {
+  counters_.accept_waits.fetch_add(1, std::memory_order_relaxed);
+  const auto now = Clock::now();
+  if (now >= next_warning_) {
+    spdlog::warn("{} clients are connected: the limit of descriptors allows no more", clients_);
+    next_warning_ = now + kWarningPause;
+  }
+  watch_all(false);
+  waits_for_room_ = true;
+  resume_.set_after(kPause);
+  make_room_();
 }
 
 EndReason Acceptor::admit_behind(std::size_t listener, const ClientAddress& client) {
@@ -138,6 +158,11 @@ EndReason Acceptor::admit_behind(std::size_t listener, const ClientAddress& clie
 void Acceptor::left(std::size_t worker, std::size_t listener, const ClientAddress& client,
                     bool counted) {
   --sessions_[worker];
+  --clients_;
+  if (waits_for_room_ && !closing_) {
+    resume_.cancel();
+    watch_all(true);
+  }
   if (counted) give_back(listener, client);
 }
 

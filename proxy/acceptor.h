@@ -24,10 +24,14 @@ class Acceptor {
   using Clock = std::chrono::steady_clock;
   // Hands `client` to a worker, on that worker's thread.
   using HandOver = std::function<void(std::size_t worker, AcceptedClient client)>;
+  // Asks the workers to end clients that have said nothing yet.
+  using MakeRoom = std::function<void()>;
 
-  // `loop` is worker 0's. Opens every socket; throws std::runtime_error with one clear line.
-  Acceptor(const Config& config, EventLoop& loop, std::size_t workers, Counters& counters,
-           HandOver hand_over);
+  // `loop` is worker 0's. No more than `most_clients` are accepted at the same time: the
+  // descriptors for more are reserved (see DescriptorBudget). Opens every socket; throws
+  // std::runtime_error with one clear line.
+  Acceptor(const Config& config, EventLoop& loop, std::size_t most_clients, Counters& counters,
+           HandOver hand_over, MakeRoom make_room);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -68,6 +72,8 @@ class Acceptor {
   void accept_some(Socket& socket);
   void hand_over(AcceptedClient client);
   void pause(const Socket& socket);
+  void wait_for_room();
+  void watch_all(bool on);
   bool from_balancer(std::size_t listener, const ClientAddress& client) const;
   void watch(Socket& socket, bool on);
   void check_listeners();
@@ -78,10 +84,15 @@ class Acceptor {
   EventLoop& loop_;
   Counters& counters_;
   const HandOver hand_over_;
+  const MakeRoom make_room_;
+  const std::size_t most_clients_;
+  std::size_t clients_ = 0;  // accepted and not left
+  bool waits_for_room_ = false;
+  Clock::time_point next_warning_{};  // that there is no room
   std::vector<Listener> listeners_;
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::vector<std::uint32_t> sessions_;  // by worker: handed over and not left
-  Timer resume_;                         // after a pause: out of descriptors
+  Timer resume_;                         // after a pause: out of descriptors, or of room
   Timer recheck_;                        // listeners that are to close, or to open again
   bool closing_ = false;
 };

@@ -37,6 +37,27 @@ void print_faults(const Parsed& parsed) {
 constexpr const char* kRootRemark =
     "runs as root; a user of its own is enough (ports below 1024 need CAP_NET_BIND_SERVICE)";
 
+std::string in_words(const DescriptorBudget& budget) {
+  return "descriptor limit " + std::to_string(budget.limit) + ": " +
+         std::to_string(budget.clients) + " clients at the same time, " +
+         std::to_string(budget.reserved) + " reserved for checks, page, log and cancels";
+}
+
+// Two descriptors per session: the soft limit of 1024 that most systems start with is too few.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  // A table of descriptors that threads share is doubled only after a grace period (expand_fdtable
+  // in Linux' fs/file.c): in a storm of clients a worker would stand still for 10 ms several times.
+  // So it is made large before there are workers; 8 bytes each.
+  constexpr rlim_t kReserved = 65'536;
+  const auto last = static_cast<int>(std::min(limit.rlim_cur, kReserved)) - 1;
+  ::close(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
+}
+
 int check(const std::string& path) {
   const Parsed parsed = parse_file(path);
   print_faults(parsed);
@@ -49,25 +70,16 @@ int check(const std::string& path) {
     std::fprintf(stderr, "%s: %s\n", path.c_str(), problem.what());
     return kBadConfig;
   }
-  std::printf("%s: no faults: %zu nodes, %zu listeners\n", path.c_str(), parsed.config.nodes.size(),
-              parsed.config.listen.size());
+  raise_descriptor_limit();
+  const DescriptorBudget budget = process_budget(parsed.config);
+  if (!budget.enough()) {
+    std::fprintf(stderr, "%s: %s; the least limit is %zu\n", path.c_str(), in_words(budget).c_str(),
+                 budget.least_limit());
+    return kBadConfig;
+  }
+  std::printf("%s: no faults: %zu nodes, %zu listeners; %s\n", path.c_str(),
+              parsed.config.nodes.size(), parsed.config.listen.size(), in_words(budget).c_str());
   return 0;
-}
-
-// Two descriptors per session: the soft limit of 1024 that most systems start with is too few.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  spdlog::info("descriptor limit {}: about {} sessions", limit.rlim_cur, limit.rlim_cur / 2);
-  // A table of descriptors that threads share is doubled only after a grace period (expand_fdtable
-  // in Linux' fs/file.c): in a storm of clients a worker would stand still for 10 ms several times.
-  // So it is made large before there are workers; 8 bytes each.
-  constexpr rlim_t kReserved = 65'536;
-  const auto last = static_cast<int>(std::min(limit.rlim_cur, kReserved)) - 1;
-  ::close(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, last));
 }
 
 // The parts in the order in which they need each other; destroyed the other way round.
@@ -142,6 +154,7 @@ int run(const std::string& path) {
   int code = 0;
   try {
     raise_descriptor_limit();
+    spdlog::info("{}", in_words(process_budget(parsed.config)));
     spdlog::info("pgsteer {} starts with {}", PGSTEER_VERSION, path);
     if (::geteuid() == 0) spdlog::warn("pgsteer {}", kRootRemark);
     Program program(parsed.config);

@@ -1,9 +1,11 @@
 #include "proxy/server.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <future>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -18,7 +20,22 @@ unsigned worker_count(const ServerConfig& config) {
   return config.workers != 0 ? config.workers : cores;
 }
 
+std::size_t most_clients(const Config& config) {
+  const DescriptorBudget budget = process_budget(config);
+  if (budget.enough()) return budget.clients;
+  throw std::runtime_error("the limit of " + std::to_string(budget.limit) +
+                           " descriptors is too low: with this configuration " +
+                           std::to_string(budget.least_limit()) +
+                           " are the least (LimitNOFILE, ulimit -n)");
+}
+
 }  // namespace
+
+DescriptorBudget process_budget(const Config& config) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return descriptor_budget(config, limit.rlim_cur, worker_count(config.server));
+}
 
 Server::Server(const Config& config, ServerOutput output)
     : config_(config),
@@ -30,16 +47,17 @@ Server::Server(const Config& config, ServerOutput output)
     workers_.push_back(
         std::make_unique<Worker>(config, i, counters_, links(), worker_output(i), tls));
   }
-  acceptor_ = std::make_unique<Acceptor>(config, workers_[0]->loop(), workers_.size(), counters_,
-                                         [this](std::size_t worker, AcceptedClient client) {
-                                           if (worker == 0)
-                                             return workers_[0]->take(std::move(client));
-                                           auto shared =
-                                               std::make_shared<AcceptedClient>(std::move(client));
-                                           workers_[worker]->post([this, worker, shared] {
-                                             workers_[worker]->take(std::move(*shared));
-                                           });
-                                         });
+  acceptor_ = std::make_unique<Acceptor>(
+      config, workers_[0]->loop(), most_clients(config), counters_,
+      [this](std::size_t worker, AcceptedClient client) {
+        if (worker == 0) return workers_[0]->take(std::move(client));
+        auto shared = std::make_shared<AcceptedClient>(std::move(client));
+        workers_[worker]->post(
+            [this, worker, shared] { workers_[worker]->take(std::move(*shared)); });
+      },
+      [this] {
+        for (auto& worker : workers_) worker->post([&worker] { worker->make_room(); });
+      });
 }
 
 Server::~Server() {

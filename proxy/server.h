@@ -12,6 +12,7 @@
 #include "health/topology.h"
 #include "proxy/acceptor.h"
 #include "proxy/routing/counters.h"
+#include "proxy/routing/descriptor_budget.h"
 #include "proxy/routing/traffic_view.h"
 #include "proxy/session/session_view.h"
 #include "proxy/worker.h"
@@ -24,6 +25,9 @@ struct ServerOutput {
   std::function<void(std::size_t node)> found_writable;  // see SessionLinks
   std::function<void(const WorkerReport&)> report;
 };
+
+// What this process's limit of descriptors allows.
+DescriptorBudget process_budget(const Config& config);
 
 class Server {
  public:

@@ -23,6 +23,10 @@ constexpr Fact<StatsSnapshot> kProcess[] = {
     {{"accept_errors_total", "pgsteer_accept_errors_total", kCounter,
       "Clients that could not be accepted, for example because no file descriptor was left."},
      [](P p) -> Value { return p.traffic.accept_errors_total; }},
+    {{"accept_waits_total", "pgsteer_accept_waits_total", kCounter,
+      "Times that clients had to wait in the kernel because the descriptors that the limit allows "
+      "for clients were all in use."},
+     [](P p) -> Value { return p.traffic.accept_waits_total; }},
     {{"checks_stopped", "pgsteer_checks_stopped", kGauge,
       "1 while pgsteer's own checks of the nodes stand still for so long that it acts as if there "
       "were no primary."},

@@ -31,9 +31,6 @@ namespace {
 // slow one.
 constexpr unsigned kTimeoutSeconds = 5;
 constexpr int kBacklog = 1'024;
-// Per listening socket, shared out among its threads. Above HttpLimits::connections: the difference
-// is for those whose end has been asked for and has not come yet.
-constexpr unsigned kConnectionLimit = 512;
 constexpr std::size_t kConnectionMemory = 16 << 10;  // request line and headers must fit
 
 struct Header {
@@ -156,7 +153,7 @@ MHD_Daemon* start_daemon(int fd, unsigned threads, HttpListener& listener) {
       &listener, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr, MHD_OPTION_LISTEN_SOCKET, fd,
       MHD_OPTION_THREAD_POOL_SIZE, std::clamp(threads, 2u, 64u), MHD_OPTION_NOTIFY_CONNECTION,
       &on_connection, &listener, MHD_OPTION_NOTIFY_COMPLETED, &on_answered, &listener,
-      MHD_OPTION_CONNECTION_LIMIT, kConnectionLimit, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
+      MHD_OPTION_CONNECTION_LIMIT, kStatsConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
 }
 

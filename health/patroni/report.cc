@@ -296,6 +296,8 @@ const char* to_string(Outcome outcome) {
       return "tls_failed";
     case Outcome::kUnresolved:
       return "unresolved";
+    case Outcome::kLocalFault:
+      return "local_fault";
   }
   return "?";
 }

@@ -23,6 +23,8 @@ enum class Outcome : std::uint8_t {
   kMalformed,    // not a reply of Patroni
   kTlsFailed,
   kUnresolved,  // the name of the REST API does not resolve
+  kLocalFault,  // pgsteer itself could not ask, out of descriptors or memory: says nothing of the
+                // node
 };
 
 enum class Role : std::uint8_t {

@@ -1,12 +1,15 @@
 #include "health/patroni/rest_client.h"
 
 #include <strings.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <mutex>
 #include <stdexcept>
 
 #include "config/address.h"
+#include "health/local_fault.h"
 #include "health/patroni/rest_failure.h"
 
 namespace pgsteer {
@@ -37,6 +40,13 @@ std::size_t take_body(char* data, std::size_t, std::size_t size, void* to) {
   return size;
 }
 
+// As libcurl does it; but it keeps the reason to itself when there is no socket.
+curl_socket_t open_socket(void* error, curlsocktype, curl_sockaddr* where) {
+  const int fd = ::socket(where->family, where->socktype | SOCK_CLOEXEC, where->protocol);
+  if (is_local_fault(fd < 0 ? errno : 0)) *static_cast<int*>(error) = errno;
+  return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 // "10.0.0.1" or "[::1]": an address without its port, as CURLOPT_RESOLVE wants it.
 std::string bare(const Address& address) {
   const std::string text = address.text();
@@ -50,6 +60,7 @@ struct RestClient::Transfer {
   std::unique_ptr<curl_slist, ListFree> resolve;
   std::unique_ptr<CURL, EasyFree> easy;
   char error[CURL_ERROR_SIZE] = "";
+  int socket_error = 0;
 };
 
 RestEndpoint rest_endpoint(const NodeConfig& node) {
@@ -112,6 +123,8 @@ void RestClient::begin(std::size_t node, ProbeKind kind, const RestEndpoint& end
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &t.reply.body);
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t.error);
   curl_easy_setopt(easy, CURLOPT_PRIVATE, &t);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &open_socket);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, &t.socket_error);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config_.verify ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config_.verify ? 2L : 0L);
   const auto text = [&](CURLoption option, const std::string& value) {
@@ -147,7 +160,8 @@ long info(CURL* easy, CURLINFO which) {
   return value;
 }
 
-TransferFailure failure_of(CURL* easy, CURLcode code, const char* error, bool reply_began) {
+TransferFailure failure_of(CURL* easy, CURLcode code, const char* error, int socket_error,
+                           bool reply_began) {
   curl_off_t connected = 0;
   const char* scheme = nullptr;
   curl_off_t encrypted = 0;
@@ -156,6 +170,7 @@ TransferFailure failure_of(CURL* easy, CURLcode code, const char* error, bool re
   curl_easy_getinfo(easy, CURLINFO_SCHEME, &scheme);
   return {.code = code,
           .error = error,
+          .socket_error = socket_error,
           .os_error = info(easy, CURLINFO_OS_ERRNO),
           .verify_result = info(easy, CURLINFO_SSL_VERIFYRESULT),
           .https = scheme != nullptr && strcasecmp(scheme, "https") == 0,
@@ -166,7 +181,7 @@ TransferFailure failure_of(CURL* easy, CURLcode code, const char* error, bool re
 
 // How a request ended, as an Outcome and a few words.
 void conclude(const HealthConfig& config, CURL* easy, CURLcode code, const char* error,
-              RestReply& reply) {
+              int socket_error, RestReply& reply) {
   reply.status = static_cast<int>(info(easy, CURLINFO_RESPONSE_CODE));
   curl_header* date = nullptr;
   if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) == CURLHE_OK)
@@ -177,7 +192,8 @@ void conclude(const HealthConfig& config, CURL* easy, CURLcode code, const char*
     return;
   }
   const bool reply_began = !reply.body.empty() || reply.status != 0;
-  RestFailure failed = rest_failure(config, failure_of(easy, code, error, reply_began));
+  RestFailure failed =
+      rest_failure(config, failure_of(easy, code, error, socket_error, reply_began));
   reply.outcome = failed.outcome;
   reply.detail = std::move(failed.detail);
 }
@@ -198,7 +214,7 @@ std::vector<RestReply> RestClient::collect() {
     });
     Transfer& t = **it;
     t.reply.received = std::chrono::steady_clock::now();
-    conclude(config_, easy, code, t.error, t.reply);
+    conclude(config_, easy, code, t.error, t.socket_error, t.reply);
     curl_multi_remove_handle(multi_.get(), easy);
     replies.push_back(std::move(t.reply));
     transfers_.erase(it);

@@ -130,6 +130,9 @@ RestFailure broken_off(const HealthConfig& config, const TransferFailure& failur
 }  // namespace
 
 RestFailure rest_failure(const HealthConfig& config, const TransferFailure& failure) {
+  if (failure.socket_error != 0) {
+    return {Outcome::kLocalFault, std::strerror(failure.socket_error)};
+  }
   switch (failure.code) {
     case CURLE_COULDNT_CONNECT:
       if (failure.os_error == ECONNREFUSED) return {Outcome::kRefused, "connection refused"};

@@ -19,6 +19,7 @@ inline constexpr std::size_t kMostBody = 64 * 1024;
 struct TransferFailure {
   CURLcode code = CURLE_OK;
   std::string error;       // CURLOPT_ERRORBUFFER; may be empty
+  int socket_error = 0;    // why no socket could be opened; 0: one could
   long os_error = 0;       // CURLINFO_OS_ERRNO
   long verify_result = 0;  // CURLINFO_SSL_VERIFYRESULT: OpenSSL's X509_V_...
   bool https = false;

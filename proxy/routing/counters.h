@@ -38,7 +38,6 @@ struct Gauge {
   void enter() { count(now.fetch_add(1, std::memory_order_relaxed) + 1); }
   void count(std::uint64_t mine) {
     total.fetch_add(1, std::memory_order_relaxed);
-    const std::uint64_t mine = now.fetch_add(1, std::memory_order_relaxed) + 1;
     std::uint64_t seen = most.load(std::memory_order_relaxed);
     while (mine > seen && !most.compare_exchange_weak(seen, mine, std::memory_order_relaxed)) {
     }
@@ -107,7 +106,8 @@ struct Counters {
   std::vector<NodeCounters> nodes;
   unsigned workers = 1;  // among whom limits are shared out; set before they run
   std::atomic<std::uint64_t> accept_errors{0};
-  std::atomic<bool> checks_stopped{false};  // the workers act on an expired topology
+  std::atomic<std::uint64_t> accept_waits{0};  // times that there was no room for a client
+  std::atomic<bool> checks_stopped{false};     // the workers act on an expired topology
   std::atomic<std::uint64_t> next_session{1};
   std::atomic<std::uint32_t> turn{0};  // breaks ties of the balance
   HandshakeRate handshakes;            // of all listeners

@@ -67,6 +67,7 @@ TrafficView traffic_view(const Config& config, const Counters& counters,
   }
   view.accept_errors_total = get(counters.accept_errors);
   view.workers = static_cast<unsigned>(bytes.size());
+  view.accept_waits_total = get(counters.accept_waits);
   view.checks_stopped = counters.checks_stopped.load(std::memory_order_relaxed);
   return view;
 }

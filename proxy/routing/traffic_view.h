@@ -57,6 +57,8 @@ struct TrafficView {
   std::vector<ListenerView> listeners;
   std::uint64_t accept_errors_total = 0;  // out of descriptors and the like
   unsigned workers = 0;
+  // Times that no client was accepted because the descriptors for clients were all in use.
+  std::uint64_t accept_waits_total = 0;
   // The checker has published nothing for too long: sessions of primary listeners are cut or held.
   bool checks_stopped = false;
 };

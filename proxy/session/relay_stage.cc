@@ -45,7 +45,7 @@ EndReason RelayStage::begin(const ConnectedNode& connected) {
   if (!relay_.begin(connected.visible, &bytes)) return EndReason::kNoResources;
   services.node_spoke(context_.listener);
   if (!connected.visible) {
-    if (!connected.server_has_hello) node_->slot.login_awaits_client();
+    if (!connected.server_has_hello) server_waits();
     settle_after(kUnseenLogin);
     return EndReason::kNone;
   }
@@ -73,15 +73,27 @@ void RelayStage::on_ready(void* stage, Watch& watch, std::uint32_t events) {
 // next question. Of TLS that is passed through only the turns can be seen. After an SSLRequest the
 // server waits for the ClientHello; who never sends one holds no login.
 void RelayStage::follow_turns(bool client_side) {
-  NodeSlot& slot = node_->slot;
   if (relay_.visible()) {
-    if (client_side && relay_.client_stream().at_boundary()) slot.login_goes_on();
-    if (!client_side && awaits_answer(relay_.server_stream())) slot.login_awaits_client();
+    if (client_side && relay_.client_stream().at_boundary()) server_works();
+    if (!client_side && awaits_answer(relay_.server_stream())) server_waits();
     return follow_login();
   }
-  if (!client_side) return slot.login_awaits_client();
-  slot.login_goes_on();
+  if (!client_side) return server_waits();
+  server_works();
   if (!std::exchange(client_spoke_, true)) settle_after(kUnseenLogin);
+}
+
+void RelayStage::server_waits() {
+  node_->slot.login_awaits_client();
+  if (unanswered_) return;
+  unanswered_ = std::make_unique<StartupList::Place>();
+  unanswered_->enter(context_.services.startups, context_.waiter);
+  unanswered_->spoke();
+}
+
+void RelayStage::server_works() {
+  unanswered_.reset();
+  node_->slot.login_goes_on();
 }
 
 // Until the first ReadyForQuery: what the login shows; then its slot is free for the next.
@@ -95,6 +107,7 @@ void RelayStage::follow_login() {
     }
     if (facts->in_hot_standby && context_.listen().to == Target::kPrimary) {
       note_hot_standby(*facts->in_hot_standby);
+  unanswered_.reset();
     }
   }
   server.release_login();
@@ -122,9 +135,13 @@ void RelayStage::on_settled(void* stage) {
   NodeSlot& slot = self.node_->slot;
   // A client that has not begun its TLS yet is not in flight: its login is still to come.
   const bool to_come = !self.relay_.visible() && !self.client_spoke_ && !slot.login_in_flight();
-  if (!to_come) slot.login_over();
+  if (!to_come) {
+    self.unanswered_.reset();
+    slot.login_over();
+  }
   set_keepalive(self.node_->server.fd(), self.context_.services.config.server);
   self.timer_.emplace<std::monostate>();
+  unanswered_.reset();
 }
 
 void RelayStage::release_node() {

@@ -57,6 +57,8 @@ class RelayStage {
   void settle_after(Timer::Clock::duration in);
 
   SessionContext& context_;
+  void server_waits();
+  void server_works();
   NodeConnectionPtr node_;
   Relay relay_;
   std::variant<std::monostate, LoginTimeout, SettleTimer> timer_;
@@ -65,3 +67,4 @@ class RelayStage {
 };
 
 }  // namespace pgsteer
+  std::unique_ptr<StartupList::Place> unanswered_;  // while the server waits for the client's login

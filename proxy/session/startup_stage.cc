@@ -139,10 +139,12 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
       if (!terminates()) co_return take_hello();
       done = false;
       const EndReason e = co_await terminate_tls(context_, true);
+      if (e == EndReason::kNone) place_.spoke();
       co_return e;
     }
     case PacketKind::kSslRequest:
     case PacketKind::kGssRequest: {
+      place_.spoke();
       const EndReason e = co_await answer_encryption(packet.kind);
       done = startup_.kind != Startup::Kind::kClear;
       co_return e == EndReason::kNone&& done ? refuse_ : e;
@@ -165,6 +167,7 @@ Task<FirstPacket> StartupStage::read_packet() {
   for (;;) {
     FirstPacket packet = decode_first_packet(bytes);
     if (packet.kind != PacketKind::kNeedMore) co_return packet;
+    if (bytes.size() >= kMinStartupPacket) place_.spoke();
     std::span<std::byte> into = context_.services.relay.buffer;
     into = into.first(exact ? packet.size - bytes.size() : kMaxStartupPacket + 1);
     if (exact && bytes.empty() && !client_.tls) {
@@ -290,6 +293,7 @@ Task<EndReason> StartupStage::pass_encryption(PacketKind kind) {
   if (answer.end == EndReason::kClientLeft) co_return answer.end;
   context_.phase = SessionPhase::kStartup;
   place_.enter(context_.services.startups, context_.waiter);
+  place_.spoke();
   if (answer.end != EndReason::kNone) {
     const EndReason e = co_await decline(answer.end);
     co_return e;

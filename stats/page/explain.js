@@ -68,6 +68,8 @@ export const kBannerAdvice = {
   alarm: 'pgsteer sends no sessions to a node whose claim it cannot trust. Run patronictl list and ' +
       'look at the node named here. Do not restart or rebuild anything before you know which node ' +
       'has the newest data.',
+  localFault: 'pgsteer itself cannot ask the nodes, most likely for want of file descriptors. Raise ' +
+      'LimitNOFILE, or close what takes them; the log says what the limit allows.',
   fence: 'Patroni on the primary does not answer. Check that it runs and that this machine can ' +
       'reach its REST API.',
   paused: 'When the work is done, end it with patronictl resume.',

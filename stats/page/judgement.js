@@ -75,7 +75,8 @@ export function banners(status) {
         listener.name + ': no node takes new sessions at the moment.',
         listener.open ? kBannerAdvice.unserved : kBannerAdvice.closed,
         listener.held_clients ? listener.held_clients + ' waiting' : ''));
-  cluster.alarms.forEach((alarm) => add('bad', 'alarm ' + alarm, sentence(alarm), kBannerAdvice.alarm));
+  cluster.alarms.forEach((alarm) => add('bad', 'alarm ' + alarm, sentence(alarm),
+      alarm.includes(' cannot be checked: pgsteer: ') ? kBannerAdvice.localFault : kBannerAdvice.alarm));
   if (cluster.fence_seconds !== null) {
     add('warn', 'fence',
         'pgsteer cannot confirm the primary at the moment. Unless it can in time, it ends the ' +

@@ -1,5 +1,6 @@
 // The checker thread against fake REST APIs: what it publishes, and how each failure looks.
 #include "tests/component/checker_fixture.h"
+#include "tests/component/descriptor_limit.h"
 
 namespace pgsteer {
 namespace {
@@ -237,6 +238,27 @@ TEST_F(CheckerTest, TheFailoverIsRecordedWithTheWorkersReports) {
   EXPECT_EQ(last_view()->failovers[0].from, "pg-1");
   EXPECT_EQ(last_view()->failovers[0].sessions_cut, 3u);
   EXPECT_EQ(last_view()->failovers[0].sessions_cut_told, 2u);
+}
+
+// Out of descriptors pgsteer cannot ask. It blamed the nodes: "Patroni does not answer".
+TEST_F(CheckerTest, WithoutDescriptorsAnAlarmNamesTheLocalFault) {
+  build(2);
+  rest[0]->lead(4);
+  start();
+  ASSERT_TRUE(eventually([&] { return leads(0); }));
+  const auto alarmed = [this] {
+    for (const std::string& alarm : view->alarms) {
+      if (alarm.find("cannot be checked: pgsteer: Too many open files") != std::string::npos)
+        return true;
+    }
+    return false;
+  };
+  {
+    const DescriptorLimit none(3);
+    EXPECT_TRUE(eventually(alarmed));
+    EXPECT_TRUE(eventually([&] { return admitted(0); }));
+  }
+  EXPECT_TRUE(eventually([&] { return !alarmed() && leads(0); }));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "proxy/wire/first_packet.h"
+#include "tests/component/descriptor_limit.h"
 #include "tests/component/proxy_fixture.h"
 #include "tests/unit/wire.h"
 
@@ -381,26 +382,6 @@ TEST_F(ProxyStartup, TooManyNewConnectionsPerSecondAreClosed) {
 
 // -------------------------------------------------------------------------------------------------
 // Many connections
-
-// Sets the soft limit of descriptors and restores it.
-class DescriptorLimit {
- public:
-  explicit DescriptorLimit(rlim_t soft) {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    rlimit now = before_;
-    now.rlim_cur = soft;
-    ::setrlimit(RLIMIT_NOFILE, &now);
-  }
-  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
- private:
-  rlimit before_{};
-};
-
-rlim_t descriptors_in_use() {
-  const std::filesystem::directory_iterator all("/proc/self/fd");
-  return static_cast<rlim_t>(std::distance(begin(all), end(all)));
-}
 
 TEST_F(ProxyStartup, SilentConnectionsAreLimitedAndOthersServed) {
   constexpr unsigned kSilent = 2000;

@@ -429,5 +429,25 @@ TEST(JudgeFence, ALateLeaderWhoseLeaseWentElsewhereIsNotAdoptedAgain) {
   EXPECT_EQ(c.count(TransitionKind::kNewPrimary), adopted);
 }
 
+// Too many open files: nobody was asked, so nobody is to blame; but no proof is no proof.
+TEST(JudgeFence, AFaultOfPgsteerItselfIsAnAlarmAndNoEvidence) {
+  Cluster c;
+  quiet(c);
+  for (auto& n : c.nodes) {
+    n.outcome = Outcome::kLocalFault;
+    n.latency = milliseconds(1);
+  }
+  c.run(seconds(10));
+  EXPECT_TRUE(c.alarm(AlarmKind::kLocalFault));
+  EXPECT_TRUE(c.admits(0));
+  for (auto& n : c.nodes) n.outcome = Outcome::kAnswered;
+  c.run(seconds(3));
+  EXPECT_FALSE(c.alarm(AlarmKind::kLocalFault));
+  EXPECT_EQ(c.rw(0), "admit primary");
+  for (auto& n : c.nodes) n.outcome = Outcome::kLocalFault;
+  c.run(seconds(60));
+  EXPECT_EQ(c.rw(0), "cut fenced") << "its lease may have passed on meanwhile";
+}
+
 }  // namespace
 }  // namespace pgsteer
