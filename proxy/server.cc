@@ -87,6 +87,9 @@ SessionLinks Server::links() {
       });
     });
   };
+  links.give_back = [this](std::size_t listener, const ClientAddress& peer) {
+    workers_[0]->post([this, listener, peer] { acceptor_->give_back(listener, peer); });
+  };
   links.ask_key = [this](std::size_t worker, std::uint64_t session, std::uint32_t pid,
                          const std::vector<std::byte>& key) {
     search_key(worker, session, pid, key);
@@ -105,7 +108,7 @@ void Server::search_key(std::size_t asking, std::uint64_t session, std::uint32_t
       return;
     }
     workers_[at]->post([this, asking, session, pid, key, self, step, at] {
-      const auto found = workers_[at]->find_key(pid, key);
+      const auto found = workers_[at]->keys().find(pid, key);
       if (!found) return self(self, step + 1);
       workers_[asking]->post(
           [this, asking, session, found] { workers_[asking]->answer_key(session, found); });

@@ -47,6 +47,7 @@ Worker::Worker(const Config& config, std::size_t index, Counters& counters, Sess
       bytes_(config.listen.size(), config.nodes.size()),
       slots_(config, counters, index),
       startups_(startup_limit()),
+      cancels_(loop_, config.nodes.size()),
       services_(services()),
       table_([](const Session& session) { return session.view(Clock::now()); }),
       housekeeping_(loop_, this, &keep_house) {
@@ -73,6 +74,7 @@ SessionServices Worker::services() {
       .bytes = bytes_,
       .startups = startups_,
       .cancels = cancels_,
+      .keys = keys_,
       .links = links_,
       .tls = tls_,
       .stopping = stopping_,
@@ -80,8 +82,6 @@ SessionServices Worker::services() {
       .node_spoke = [this](std::size_t listener) { node_spoke(listener); },
       .told_role_lost = [this] { ++report_.cut_told; },
       .server_ended = [this](std::size_t listener) { server_ended(listener); },
-      .find_key = [this](std::uint32_t pid,
-                         std::span<const std::byte> key) { return find_key(pid, key); },
       .retired = [this](Session& session) { retire(session); },
   };
 }
@@ -257,15 +257,8 @@ bool Worker::answer_admission(std::uint64_t id, EndReason refuse) {
   return session != nullptr;
 }
 
-void Worker::answer_key(std::uint64_t id, const std::optional<Address>& owner) {
+void Worker::answer_key(std::uint64_t id, const std::optional<KeyOwner>& owner) {
   if (Session* const session = find(id)) session->key_found(owner);
-}
-
-std::optional<Address> Worker::find_key(std::uint32_t pid, std::span<const std::byte> key) const {
-  for (const Session* s = first_; s != nullptr; s = s->next) {
-    if (s->has_key(pid, key)) return s->server_address();
-  }
-  return std::nullopt;
 }
 
 void Worker::describe_sessions(std::function<void(std::vector<SessionView>)> done) {

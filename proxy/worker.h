@@ -70,9 +70,8 @@ class Worker {
   void stop(Clock::time_point limit, Clock::time_point unreadable_limit);
   // False: the session is gone.
   bool answer_admission(std::uint64_t session, EndReason refuse);
-  void answer_key(std::uint64_t session, const std::optional<Address>& owner);
-  // The node of the session with this key.
-  std::optional<Address> find_key(std::uint32_t pid, std::span<const std::byte> key) const;
+  void answer_key(std::uint64_t session, const std::optional<KeyOwner>& owner);
+  const KeyIndex& keys() const { return keys_; }
   // Hands over the session table as soon as it has been described, in parts over several turns.
   void describe_sessions(std::function<void(std::vector<SessionView>)> done);
 
@@ -102,7 +101,8 @@ class Worker {
   ByteCounters bytes_;
   NodeSlots slots_;
   StartupList startups_;
-  StatementCancels cancels_{loop_};
+  OutgoingCancels cancels_;
+  KeyIndex keys_;
   SessionServices services_;
 
   TopologyPtr published_;  // the last one that came; in force unless it has expired

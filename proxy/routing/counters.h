@@ -41,6 +41,7 @@ struct Gauge {
     std::uint64_t seen = most.load(std::memory_order_relaxed);
     while (mine > seen && !most.compare_exchange_weak(seen, mine, std::memory_order_relaxed)) {
     }
+  }
   // The same, unless there are `limit` already. Workers that come at the same moment do not exceed
   // it.
   bool enter_below(std::uint64_t limit) {
@@ -50,7 +51,6 @@ struct Gauge {
     } while (!now.compare_exchange_weak(seen, seen + 1, std::memory_order_relaxed));
     count(seen + 1);
     return true;
-  }
   }
   void leave() { now.fetch_sub(1, std::memory_order_relaxed); }
 };
@@ -83,6 +83,7 @@ struct ListenerCounters {
   Gauge sessions;  // waiting ones included
   Gauge held;
   std::atomic<std::uint64_t> cancels{0};
+  std::atomic<std::uint64_t> cancels_dropped{0};
   std::array<std::atomic<std::uint64_t>, kEndReasonCount> ends{};
   std::atomic<bool> open{true};
   Histogram connect;

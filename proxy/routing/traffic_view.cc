@@ -37,6 +37,7 @@ ListenerView view_of(const ListenerCounters& from) {
   view.held_clients = get(from.held.now);
   view.held_clients_total = get(from.held.total);
   view.cancels_total = get(from.cancels);
+  view.cancels_dropped_total = get(from.cancels_dropped);
   for (std::size_t i = 0; i < kEndReasonCount; ++i) view.session_ends[i] = get(from.ends[i]);
   view.connect_seconds = view_of(from.connect);
   view.hold_seconds = view_of(from.hold);
@@ -66,8 +67,8 @@ TrafficView traffic_view(const Config& config, const Counters& counters,
     }
   }
   view.accept_errors_total = get(counters.accept_errors);
-  view.workers = static_cast<unsigned>(bytes.size());
   view.accept_waits_total = get(counters.accept_waits);
+  view.workers = static_cast<unsigned>(bytes.size());
   view.checks_stopped = counters.checks_stopped.load(std::memory_order_relaxed);
   return view;
 }

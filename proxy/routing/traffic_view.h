@@ -44,7 +44,8 @@ struct ListenerView {
   std::uint64_t clients_total = 0;
   std::uint64_t held_clients = 0;  // waiting for a node
   std::uint64_t held_clients_total = 0;
-  std::uint64_t cancels_total = 0;  // CancelRequests forwarded
+  std::uint64_t cancels_total = 0;          // CancelRequests forwarded
+  std::uint64_t cancels_dropped_total = 0;  // and those that were sent to no node
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::array<std::uint64_t, kEndReasonCount> session_ends{};  // by EndReason
@@ -56,9 +57,9 @@ struct ListenerView {
 struct TrafficView {
   std::vector<ListenerView> listeners;
   std::uint64_t accept_errors_total = 0;  // out of descriptors and the like
-  unsigned workers = 0;
   // Times that no client was accepted because the descriptors for clients were all in use.
   std::uint64_t accept_waits_total = 0;
+  unsigned workers = 0;
   // The checker has published nothing for too long: sessions of primary listeners are cut or held.
   bool checks_stopped = false;
 };

@@ -101,16 +101,13 @@ void RelayStage::follow_login() {
   ServerStream& server = relay_.server_stream();
   if (!server.login_done() && !server.opaque()) return;
   if (const LoginFacts* const facts = server.login()) {
-    if (facts->has_key) {
-      key_.pid = facts->pid;
-      key_.bytes.assign(facts->key().begin(), facts->key().end());
-    }
+    if (facts->has_key) note_key(*facts);
     if (facts->in_hot_standby && context_.listen().to == Target::kPrimary) {
       note_hot_standby(*facts->in_hot_standby);
-  unanswered_.reset();
     }
   }
   server.release_login();
+  unanswered_.reset();
   node_->slot.login_over();
   settle_after(kSettled);
 }
@@ -141,13 +138,32 @@ void RelayStage::on_settled(void* stage) {
   }
   set_keepalive(self.node_->server.fd(), self.context_.services.config.server);
   self.timer_.emplace<std::monostate>();
-  unanswered_.reset();
 }
 
 void RelayStage::release_node() {
+  unanswered_.reset();
   timer_.emplace<std::monostate>();
   node_->close();
   node_->slot = {};
+}
+
+void RelayStage::note_key(const LoginFacts& facts) {
+  forget_key();
+  key_.pid = facts.pid;
+  key_.bytes.assign(facts.key().begin(), facts.key().end());
+  key_.hash = KeyIndex::hash(key_.pid, key_.bytes);
+  context_.services.keys.add(key_.hash, *this);
+}
+
+void RelayStage::forget_key() {
+  if (!key_.bytes.empty()) context_.services.keys.remove(key_.hash, *this);
+  key_ = {};
+}
+
+std::optional<KeyOwner> RelayStage::key_owner() const {
+  const auto address = peer_address(node_->server.fd());
+  if (!address) return std::nullopt;
+  return KeyOwner{node_->slot.node(), *address};
 }
 
 bool RelayStage::has_key(std::uint32_t pid, std::span<const std::byte> key) const {
@@ -158,8 +174,8 @@ bool RelayStage::has_key(std::uint32_t pid, std::span<const std::byte> key) cons
 // still be committed there.
 void RelayStage::stop_statement() {
   if (key_.bytes.empty() || relay_.idle()) return;
-  if (const auto address = peer_address(node_->server.fd())) {
-    context_.services.cancels.send(*address, encode_cancel_request(key_.pid, key_.bytes));
+  if (const auto owner = key_owner()) {
+    context_.services.cancels.send(*owner, encode_cancel_request(key_.pid, key_.bytes));
   }
 }
 

@@ -19,9 +19,12 @@
 
 namespace pgsteer {
 
-class RelayStage {
+class RelayStage final : public KeyHolder {
  public:
   RelayStage(SessionContext& context, NodeConnectionPtr node);
+  RelayStage(const RelayStage&) = delete;
+  RelayStage& operator=(const RelayStage&) = delete;
+  ~RelayStage() override { forget_key(); }
 
   // Begins. From then on the poller drives it: it ends the session by its context's waiter.
   // kNone: goes on.
@@ -36,7 +39,8 @@ class RelayStage {
   void release_node();
 
   // The backend's key was seen and is this one.
-  bool has_key(std::uint32_t pid, std::span<const std::byte> key) const;
+  bool has_key(std::uint32_t pid, std::span<const std::byte> key) const override;
+  std::optional<KeyOwner> key_owner() const override;
   // Cancels the statement that is still running, if the key is known.
   void stop_statement();
 
@@ -44,6 +48,7 @@ class RelayStage {
   struct Key {
     std::uint32_t pid = 0;
     std::vector<std::byte> bytes;
+    std::uint64_t hash = 0;
   };
   // What bounds the session at the moment: first its login, then, once, how soon it is settled.
   using LoginTimeout = Deadline;
@@ -52,19 +57,21 @@ class RelayStage {
   static void on_ready(void* stage, Watch& watch, std::uint32_t events);
   static void on_settled(void* stage);
   void follow_turns(bool client_side);
+  void server_waits();
+  void server_works();
   void follow_login();
   void note_hot_standby(bool on) const;
+  void note_key(const LoginFacts& facts);
+  void forget_key();
   void settle_after(Timer::Clock::duration in);
 
   SessionContext& context_;
-  void server_waits();
-  void server_works();
   NodeConnectionPtr node_;
   Relay relay_;
   std::variant<std::monostate, LoginTimeout, SettleTimer> timer_;
   Key key_;
+  std::unique_ptr<StartupList::Place> unanswered_;  // while the server waits for the client's login
   bool client_spoke_ = false;  // not visible: it has sent something since the relay began
 };
 
 }  // namespace pgsteer
-  std::unique_ptr<StartupList::Place> unanswered_;  // while the server waits for the client's login

@@ -167,7 +167,7 @@ void Session::admitted(EndReason refuse) {
   context_.waiter.resume();
 }
 
-void Session::key_found(const std::optional<Address>& owner) {
+void Session::key_found(const std::optional<KeyOwner>& owner) {
   if (context_.answers == nullptr) return;
   context_.answers->key_owner = owner;
   context_.waiter.resume();
@@ -206,15 +206,6 @@ bool Session::look_at_peers(Clock::time_point now, Clock::time_point counts_from
   const EndReason gone = relay_->relay().look_at_peers(now, counts_from, limit);
   if (gone != EndReason::kNone) end(gone);
   return true;
-}
-
-bool Session::has_key(std::uint32_t pid, std::span<const std::byte> key) const {
-  return relay_ && relay_->has_key(pid, key);
-}
-
-std::optional<Address> Session::server_address() const {
-  if (context_.node == nullptr || context_.node->server.fd() < 0) return std::nullopt;
-  return peer_address(context_.node->server.fd());
 }
 
 std::string Session::node_name() const {

@@ -43,7 +43,7 @@ class Session {
 
   // Answers to SessionLinks::ask_admission and ask_key.
   void admitted(EndReason refuse);
-  void key_found(const std::optional<Address>& owner);
+  void key_found(const std::optional<KeyOwner>& owner);
 
   std::uint64_t id() const { return context_.id; }
   std::size_t listener() const { return context_.listener; }
@@ -58,9 +58,6 @@ class Session {
   bool readable() const { return !relay_ || relay_->relay().visible(); }
   // Ends it if a peer is gone: Relay::look_at_peers(). False: there was no need to look.
   bool look_at_peers(Clock::time_point now, Clock::time_point counts_from, Clock::duration limit);
-  bool has_key(std::uint32_t pid, std::span<const std::byte> key) const;
-  // Of the node that it is connected to.
-  std::optional<Address> server_address() const;
   SessionView view(Clock::time_point now) const;
 
   // The worker's list of sessions.

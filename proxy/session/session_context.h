@@ -40,7 +40,7 @@ using NodeConnectionPtr = std::unique_ptr<NodeConnection>;
 // What others answer to a stage that has asked. Lives in the stage.
 struct Answers {
   std::optional<EndReason> admission;
-  std::optional<Address> key_owner;
+  std::optional<KeyOwner> key_owner;
 };
 
 // What a stage gives to the next one. With a reason to end the value is set as far as it got.

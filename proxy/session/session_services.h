@@ -17,6 +17,7 @@
 #include "proxy/net/tls.h"
 #include "proxy/routing/counters.h"
 #include "proxy/routing/node_slots.h"
+#include "proxy/session/key_index.h"
 #include "proxy/session/outgoing_cancel.h"
 #include "proxy/session/relay.h"
 #include "proxy/session/startup_list.h"
@@ -38,6 +39,8 @@ struct SessionLinks {
   std::function<void(std::size_t worker, std::uint64_t session, std::size_t listener,
                      const ClientAddress&)>
       ask_admission;
+  // The client only brings a cancel: it takes no session's place.
+  std::function<void(std::size_t listener, const ClientAddress&)> give_back;
   // Does another worker have the session with this key? Answered by Session::key_found().
   std::function<void(std::size_t worker, std::uint64_t session, std::uint32_t pid,
                      std::vector<std::byte> key)>
@@ -53,7 +56,8 @@ struct SessionServices {
   Counters& counters;
   ByteCounters& bytes;
   StartupList& startups;
-  StatementCancels& cancels;
+  OutgoingCancels& cancels;
+  KeyIndex& keys;
   const SessionLinks& links;
   const TlsContextsPtr& tls;  // replaced when certificates are read again
   const bool& stopping;
@@ -61,7 +65,6 @@ struct SessionServices {
   std::function<void(std::size_t listener)> node_spoke;  // a node has answered a login
   std::function<void()> told_role_lost;  // a client that was cut has been sent the reason
   std::function<void(std::size_t listener)> server_ended;  // a session, and nobody had asked it to
-  std::function<std::optional<Address>(std::uint32_t pid, std::span<const std::byte> key)> find_key;
   std::function<void(Session&)> retired;  // ended; to be destroyed once it has returned
 
   const Topology* topology() const { return slots.topology().get(); }
