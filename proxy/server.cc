@@ -164,6 +164,7 @@ bool Server::reload_tls() {
 }
 
 void Server::stop(std::chrono::milliseconds limit, std::chrono::milliseconds unreadable) {
+  if (threads_.empty()) return;
   const auto now = Worker::Clock::now();
   const auto until = now + limit;
   const auto unreadable_until = now + unreadable;

@@ -56,6 +56,7 @@ class ConnectStage {
 
 Task<EndReason> ConnectStage::run() {
   connected_.node = std::move(startup_.node);
+  if (connected_.node) connected_.node->slot.login_goes_on();
   for (;;) {
     EndReason e = EndReason::kNone;
     if (!connected_.node) e = co_await find_node();

@@ -294,6 +294,8 @@ Task<EndReason> StartupStage::pass_encryption(PacketKind kind) {
   context_.phase = SessionPhase::kStartup;
   place_.enter(context_.services.startups, context_.waiter);
   place_.spoke();
+  // A node that waits for the client's next packet has nothing to work on until then.
+  if (startup_.node) startup_.node->slot.login_awaits_client();
   if (answer.end != EndReason::kNone) {
     const EndReason e = co_await decline(answer.end);
     co_return e;

@@ -22,6 +22,7 @@ class ConfigCheck : public testing::Test {
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     directory_ = pattern;
     for (const char* name : {"crt", "key", "ca"}) std::ofstream(directory_ / name) << "pem";
+    std::filesystem::permissions(directory_ / "key", std::filesystem::perms(0600));
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
@@ -127,14 +128,14 @@ TEST_F(ConfigCheck, TerminateWithoutCertificateOrKey) {
 }
 
 TEST_F(ConfigCheck, TermsThatHaveNoEffectWhereTlsIsTerminated) {
-  expect_one(base_ + terminate_ + "tls_crl = \"crl\"\n",
+  expect_one(base_ + terminate_ + "tls_crl = \"ca\"\n",
              "10: listen[0].tls_crl: warning: ", "clients are not asked for a certificate");
   const std::string asks = "tls_client_ca = \"ca\"\ntls_client_certificate = \"required\"\n";
   expect_one(base_ + terminate_ + asks + "tls_required = false\n",
              "12: listen[0].tls_required: warning: ", "\"required\" needs TLS");
   expect_one(base_ + terminate_ + "refuse_in_clear = false\n",
              "10: listen[0].refuse_in_clear: warning: ", "answers requests for TLS itself");
-  expect_clean(base_ + terminate_ + asks + "tls_crl = \"crl\"\n");
+  expect_clean(base_ + terminate_ + asks + "tls_crl = \"ca\"\n");
 }
 
 TEST_F(ConfigCheck, ClientCertificatesWithoutTheirCa) {
@@ -151,7 +152,7 @@ TEST_F(ConfigCheck, ClientCertificatesWithoutTheirCa) {
 TEST_F(ConfigCheck, TlsSettingsWithoutTerminate) {
   for (const char* line :
        {"tls_certificate = \"crt\"", "tls_key = \"key\"", "tls_min_version = \"1.3\"",
-        "tls_client_ca = \"ca\"", "tls_client_certificate = \"required\"", "tls_crl = \"crl\"",
+        "tls_client_ca = \"ca\"", "tls_client_certificate = \"required\"", "tls_crl = \"ca\"",
         "tls_required = false", "tls_ciphers = \"HIGH\"", "tls_handshakes_per_client = 1"}) {
     const std::string key = std::string(line).substr(0, std::string(line).find(' '));
     expect_one(base_ + line + "\n", "7: listen[0]." + key + ": warning: has no effect",

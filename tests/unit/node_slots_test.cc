@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
@@ -288,6 +289,7 @@ TEST_F(NodeSlotsTest, WorkersThatTakeTheLastPlaceTogetherGetOne) {
   primary(0);
   std::atomic<std::uint32_t> taken = 0;
   std::atomic<std::uint32_t> held = 0;
+  std::latch both_have_tried(2);
   const auto work = [&](std::size_t worker) {
     NodeSlots slots(config_, *counters_, worker);
     slots.adopt(slots_->topology());
@@ -300,8 +302,7 @@ TEST_F(NodeSlotsTest, WorkersThatTakeTheLastPlaceTogetherGetOne) {
         ++held;
       }
     }
-    while (taken < kPlaces || held < kPlaces) std::this_thread::yield();
-    clients.clear();
+    both_have_tried.arrive_and_wait();  // nobody gives a place back before
   };
   std::thread one(work, 0);
   std::thread two(work, 1);
