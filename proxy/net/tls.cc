@@ -13,6 +13,7 @@ namespace pgsteer {
 namespace {
 
 constexpr std::string_view kAlpn{"\x0apostgresql", 11};
+constexpr long kMaxRecord = 8192;  // plaintext bytes
 
 std::string openssl_error() {
   std::array<char, 200> text{};
@@ -104,6 +105,10 @@ SslContext make_listener_context(const ListenConfig& listen) {
   if (SSL_CTX_set_cipher_list(raw, listen.tls_ciphers.c_str()) != 1) {
     fail("cannot use tls_ciphers", listen.tls_ciphers);
   }
+  // libpq makes room for 8 KiB before it reads (fe-misc.c, pqReadData()). OpenSSL keeps what does
+  // not fit of a larger record, and an asynchronous client waits for a socket that stays silent.
+  // PostgreSQL's own records are no larger (pqcomm.c, PQ_SEND_BUFFER_SIZE).
+  SSL_CTX_set_max_send_fragment(raw, kMaxRecord);
   SSL_CTX_set_alpn_select_cb(raw, choose_alpn, nullptr);
   static constexpr std::array<unsigned char, 7> kSessionId{'p', 'g', 's', 't', 'e', 'e', 'r'};
   SSL_CTX_set_session_id_context(raw, kSessionId.data(), kSessionId.size());

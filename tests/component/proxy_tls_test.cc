@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <openssl/err.h>
 
+#include <algorithm>
+
 #include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
 #include "tests/unit/wire.h"
@@ -159,6 +161,24 @@ TEST_P(ProxyTls, IsTerminated) {
   EXPECT_EQ(views[0].tls, TlsUse::kTerminated);
   EXPECT_EQ(views[0].user, "alice");
   EXPECT_EQ(proxy.node(0).ssl_requests(), 0U);  // node_tls is off
+}
+
+// An asynchronous client of libpq hangs if the end of an answer comes in a larger one: libpq reads
+// what fits into its buffer, and then waits for the socket while OpenSSL holds the rest.
+TEST_P(ProxyTls, RecordsToClientsAreNoLargerThanPostgresqlsOwn) {
+  terminate();
+  begin();
+  ProxyClient client = encrypted();
+  ASSERT_TRUE(client.log_in());
+  ASSERT_TRUE(client.send_query(std::string(300'000, 'x')));
+  std::size_t largest = 0;
+  for (std::size_t total = 0; total < 300'000;) {
+    const std::size_t size = client.some().size();  // SSL_read() returns one record at most
+    ASSERT_GT(size, 0U);
+    largest = std::max(largest, size);
+    total += size;
+  }
+  EXPECT_LE(largest, 8192U);
 }
 
 TEST_P(ProxyTls, TerminatedSessionsGetTheReasonOfACut) {
