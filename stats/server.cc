@@ -153,8 +153,8 @@ MHD_Daemon* start_daemon(int fd, unsigned threads, HttpListener& listener) {
       &listener, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr, MHD_OPTION_LISTEN_SOCKET, fd,
       MHD_OPTION_THREAD_POOL_SIZE, std::clamp(threads, 2u, 64u), MHD_OPTION_NOTIFY_CONNECTION,
       &on_connection, &listener, MHD_OPTION_NOTIFY_COMPLETED, &on_answered, &listener,
-      MHD_OPTION_CONNECTION_LIMIT, kStatsConnections, MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds,
-      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
+      MHD_OPTION_CONNECTION_LIMIT, kStatsConnections, MHD_OPTION_CONNECTION_TIMEOUT,
+      kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ struct ConnectedNode {
   NodeConnectionPtr node;
   // The bytes are PostgreSQL messages in clear, as far as pgsteer is concerned.
   bool visible = false;
-  std::vector<std::byte> sent_ahead;    // visible only: what followed the startup packet
+  std::vector<std::byte> sent_ahead;  // visible only: what followed the startup packet
   // Not visible: the server has a ClientHello to work on, and not only its answer to an SSLRequest.
   bool server_has_hello = false;
   std::vector<std::byte> first_answer;  // visible only: read, to be relayed first

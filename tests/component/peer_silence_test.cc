@@ -16,10 +16,20 @@ struct Looks {
   PeerSilence silence;
   Clock::time_point counts_from{};
 
-  // `heard`: when the last segment came.
+  // `heard`: when the last segment came. The last data was sent two seconds ago.
   bool at(Clock::duration now, bool unanswered, Clock::duration heard) {
-    const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(now - heard);
-    return silence.look({.outstanding = true, .unanswered = unanswered, .heard_ago = ago},
+    return at(now, unanswered, heard, now - 2s);
+  }
+  bool at(Clock::duration now, bool unanswered, Clock::duration heard, Clock::duration sent,
+          bool probed_twice = false) {
+    const auto ago = [now](Clock::duration when) {
+      return std::chrono::duration_cast<std::chrono::milliseconds>(now - when);
+    };
+    return silence.look({.outstanding = true,
+                         .unanswered = unanswered,
+                         .probed_twice = probed_twice,
+                         .heard_ago = ago(heard),
+                         .sent_ago = ago(sent)},
                         kStart + now, counts_from, kLimit);
   }
 };
@@ -55,6 +65,20 @@ TEST(PeerSilence, AClosedWindowWhoseProbesAreAnsweredIsAlive) {
     ASSERT_FALSE(look.at(probe + 5s, false, probe));
     ASSERT_FALSE(look.at(probe + 115s, false, probe));
   }
+}
+
+// One lost packet is no evidence: the next is up to two minutes away.
+TEST(PeerSilence, OnePacketWithoutAnAnswerIsNotEnough) {
+  Looks look;
+  for (auto now = 0s; now < 120s; now += 5s) ASSERT_FALSE(look.at(now, true, -1s, -500ms));
+  EXPECT_FALSE(look.at(120s, true, -1s, 119'500ms));  // it has just been repeated
+  EXPECT_TRUE(look.at(121s, true, -1s, 119'500ms));
+}
+
+TEST(PeerSilence, OneProbeWithoutAnAnswerIsNotEnough) {
+  Looks look;
+  for (auto now = 0s; now < 120s; now += 5s) ASSERT_FALSE(look.at(now, true, -1s, -1h));
+  EXPECT_TRUE(look.at(120s, true, -1s, -1h, true));
 }
 
 TEST(PeerSilence, TimeInWhichNobodyLookedDoesNotCount) {

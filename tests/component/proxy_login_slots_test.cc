@@ -31,6 +31,12 @@ class ProxyLoginSlots : public testing::Test {
     }
     return clients;
   }
+  // Bytes of clients that have been passed on after their startup packets.
+  std::uint64_t relayed() {
+    std::uint64_t in = 0;
+    for (const NodeTrafficView& node : proxy.traffic().nodes) in += node.bytes_in;
+    return in;
+  }
   static bool answer(ProxyClient& client) {
     client.send(wire::message('p', std::string("secret\0", 7)));
     return client.wait_until_ready();
@@ -59,7 +65,9 @@ TEST_F(ProxyLoginSlots, AnAnswerTakesItsSlotAgainUntilTheServerIsDone) {
   proxy.node(0).set(slow);
   begin();
   std::vector<ProxyClient> clients = silent(kLogins);
-  for (ProxyClient& client : clients) client.send(wire::message('p', std::string("x\0", 2)));
+  const std::string password = wire::message('p', std::string("x\0", 2));
+  for (ProxyClient& client : clients) client.send(password);
+  ASSERT_TRUE(eventually([&] { return relayed() == clients.size() * password.size(); }));
   ProxyClient late = proxy.connect();
   late.send_startup();
   ASSERT_TRUE(late.ended_with("57P03"));
@@ -73,11 +81,7 @@ TEST_F(ProxyLoginSlots, HalfAnAnswerTakesNoSlot) {
   begin();
   std::vector<ProxyClient> crowd = silent(2 * kLogins);
   for (ProxyClient& client : crowd) client.send("p");
-  ASSERT_TRUE(eventually([&] {
-    std::uint64_t in = 0;
-    for (const NodeTrafficView& node : proxy.traffic().nodes) in += node.bytes_in;
-    return in == crowd.size();
-  }));
+  ASSERT_TRUE(eventually([&] { return relayed() == crowd.size(); }));
   std::vector<ProxyClient> another = silent(1);
   EXPECT_TRUE(answer(another[0]));
 }

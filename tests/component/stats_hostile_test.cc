@@ -92,7 +92,8 @@ TEST_F(StatsServerTest, ACrowdOfAddressesDoesNotKeepOthersOut) {
   start({}, {.connections = 8, .connections_per_client = 4});
   std::vector<std::unique_ptr<RawClient>> peers;
   for (int i = 0; i < 64; ++i) {
-    peers.push_back(std::make_unique<RawClient>(server_->ports().front(), 2U + i));
+    peers.push_back(
+        std::make_unique<RawClient>(server_->ports().front(), 2U + static_cast<unsigned>(i)));
     peers.back()->send("GET /");
   }
   for (int i = 0; i < 20; ++i) EXPECT_EQ(request(url_ + "/live").status, 200);

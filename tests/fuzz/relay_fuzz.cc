@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -29,7 +30,10 @@ constexpr int kSocketBuffer = 4096;  // the kernel doubles it
 constexpr std::size_t kMostBytes = 60'000;
 
 struct World {
-  World() { resources.sizes = {.read = 128, .splice_turn = 2048, .thin = 32, .tail = 96}; }
+  World() {
+    ::signal(SIGPIPE, SIG_IGN);  // as in the program: splice() has no flag against it
+    resources.sizes = {.read = 128, .splice_turn = 2048, .thin = 32, .tail = 96};
+  }
   Poller poller;
   RelayResources resources{poller};
   ByteCounters::Pair bytes;

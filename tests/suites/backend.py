@@ -35,7 +35,8 @@ class Mode:
     node_tls: str = ""
 
 
-_TERMINATE = 'tls = "terminate"\ntls_certificate = "{tls}/%s.crt"\ntls_key = "{tls}/%s.key"\n'
+# psycopg's tests of its tunnel connect in clear.
+_TERMINATE = 'tls = "terminate"\ntls_required = false\ntls_certificate = "{tls}/%s.crt"\ntls_key = "{tls}/%s.key"\n'
 
 # terminate-node-tls shows the node's own certificate: otherwise channel binding fails, as the documents say.
 MODES = [
