@@ -122,6 +122,8 @@ class Relay {
     return flow.backlog || (flow.pipe && flow.pipe->filled > tail_size(flow));
   }
   std::size_t tail_size(const Flow& flow) const;
+  // Bytes that may be spliced next.
+  std::size_t may_take_unseen(const Flow& flow) const;
 
   EndReason pump(Flow& flow, bool to_the_end);
   EndReason rearm(Flow& flow);

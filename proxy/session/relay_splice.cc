@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <utility>
 
 #include "proxy/session/relay.h"
@@ -56,6 +57,15 @@ std::size_t Relay::tail_size(const Flow& flow) const {
   return visible_ || &flow == &to_server_ ? resources_.sizes.tail : 0;
 }
 
+// Of one long message no more than its body: what follows is to be seen.
+std::size_t Relay::may_take_unseen(const Flow& flow) const {
+  if (!visible_ || &flow == &to_client_ || from_client_.copy_in() || from_client_.opaque()) {
+    return std::numeric_limits<std::size_t>::max();
+  }
+  const std::size_t left = from_client_.body_left();
+  return left - std::min(left, flow.pipe->filled);
+}
+
 // The tail costs a read and a small send when the source has nothing more, and nothing while the
 // stream flows.
 EndReason Relay::splice_turn(Flow& flow) {
@@ -64,9 +74,10 @@ EndReason Relay::splice_turn(Flow& flow) {
   std::size_t moved = 0;
   bool finished = false;
   while (moved < most && !finished) {
-    const ssize_t n =
-        ::splice(source(flow).fd(), nullptr, flow.pipe->write.get(), nullptr,
-                 std::min(most, flow.pipe->capacity), SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    const std::size_t size = std::min({most, flow.pipe->capacity, may_take_unseen(flow)});
+    if (size == 0) break;
+    const ssize_t n = ::splice(source(flow).fd(), nullptr, flow.pipe->write.get(), nullptr, size,
+                               SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) break;
     if (n < 0) {
       const EndReason end = read_tail(flow);

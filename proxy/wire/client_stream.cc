@@ -80,7 +80,8 @@ void ClientStream::skip(std::uint64_t bytes) {
   copy_done_ = false;
   // A message of which only the header was copied has not been counted yet.
   if (cursor_.unvisited() && bytes <= cursor_.body_left()) count(cursor_.type());
-  gap_ = gap_ || !opaque();
+  // Outside a COPY the gap may hold any number of requests.
+  gap_ = gap_ || (!opaque() && copy_in_);
   cursor_.skip(bytes);
   gap_ = gap_ && opaque();
 }

@@ -61,7 +61,8 @@ class ClientStream {
 
   // `count` bytes were forwarded unseen (spliced). Framing survives if they lie inside one body.
   // After a gap in a COPY FROM STDIN it comes back with the server's ReadyForQuery if the last
-  // bytes before that were given to advance() and end with CopyDone or CopyFail.
+  // bytes before that were given to advance() and end with CopyDone or CopyFail. (A client that has
+  // sent the end of a second COPY by then is misjudged: it seems idle until the next answer.)
   void skip(std::uint64_t count);
   void make_opaque() { cursor_.lose(); }
 

@@ -15,7 +15,7 @@ std::string record(char type, std::size_t body) {
 }
 
 TEST(StreamTail, TlsAlertsOfEveryCipherAreRecognised) {
-  for (const std::size_t body : {18, 26, 48, 64}) {
+  for (const std::size_t body : {18U, 26U, 48U, 64U}) {
     EXPECT_TRUE(ends_with_tls_alert(bytes(record(0x15, body)))) << body;
     EXPECT_TRUE(ends_with_tls_alert(bytes(record(0x17, 22) + record(0x15, body)))) << body;
   }
