@@ -1,6 +1,6 @@
 // The checker thread against fake REST APIs: what it publishes, and how each failure looks.
 #include "tests/component/checker_fixture.h"
-#include "tests/component/descriptor_limit.h"
+#include "tests/component/no_sockets.h"
 
 namespace pgsteer {
 namespace {
@@ -254,7 +254,7 @@ TEST_F(CheckerTest, WithoutDescriptorsAnAlarmNamesTheLocalFault) {
     return false;
   };
   {
-    const DescriptorLimit none(3);
+    const NoSockets none;
     EXPECT_TRUE(eventually(alarmed));
     EXPECT_TRUE(eventually([&] { return admitted(0); }));
   }
