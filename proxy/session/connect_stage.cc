@@ -91,7 +91,7 @@ Task<EndReason> ConnectStage::open() {
     const EndReason e = co_await ask_node(context_, *connected_.node, PacketKind::kSslRequest,
                                           connected_.login_until, answer);
     if (e != EndReason::kNone) co_return e;
-    if (answer != std::byte{'S'}) co_return EndReason::kTlsFailed;
+    if (answer != kAccepted) co_return EndReason::kTlsFailed;
     note_server_name();
   } else if (context_.services.tls->node && startup_.kind == Startup::Kind::kClear) {
     const EndReason e = co_await node_tls();
@@ -125,7 +125,7 @@ Task<EndReason> ConnectStage::node_tls() {
                                               connected_.login_until, answer);
     if (asked != EndReason::kNone) co_return asked;
   }
-  if (answer != std::byte{'S'}) {
+  if (answer != kAccepted) {
     context_.waiter.explain("the node does not take TLS");
     co_return EndReason::kTlsFailed;
   }

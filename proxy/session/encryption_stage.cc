@@ -9,9 +9,6 @@ namespace pgsteer {
 
 namespace {
 
-constexpr std::byte kYes{'S'};
-constexpr std::byte kNo{'N'};
-
 // Every node that is known to answer takes TLS, and there is one or one is waited for.
 bool may_promise_tls(const SessionContext& context) {
   const Topology* const topology = context.services.topology();
@@ -57,7 +54,7 @@ Task<StageResult<std::byte>> run_encryption_stage(SessionContext& context, Start
   if (request == PacketKind::kSslRequest && !startup.node && may_promise_tls(context)) {
     startup.kind = Startup::Kind::kTlsAccepted;
     context.tls = TlsUse::kPassed;
-    co_return {EndReason::kNone, kYes};
+    co_return {EndReason::kNone, kAccepted};
   }
   if (!startup.search) startup.search = std::make_unique<NodeSearch>(context);
   startup.search->bound(NodeSearch::Clock::now() + context.listen().hold +
@@ -65,8 +62,8 @@ Task<StageResult<std::byte>> run_encryption_stage(SessionContext& context, Start
   std::byte answer{};
   const EndReason e = co_await find_answer(context, startup, request, answer);
   startup.search->bound(NodeSearch::Clock::time_point::max());
-  if (e != EndReason::kNone) co_return {e, kNo};
-  if (answer == kNo) {
+  if (e != EndReason::kNone) co_return {e, kDeclined};
+  if (answer == kDeclined) {
     startup.declined.push_back(request);
   } else {
     startup.kind = Startup::Kind::kTlsRelayed;

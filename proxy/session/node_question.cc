@@ -8,7 +8,6 @@ namespace pgsteer {
 
 namespace {
 
-constexpr std::byte kNo{'N'};
 // The complete GSSENCRequest: length and code.
 constexpr std::array<std::byte, 8> kGssRequestPacket{
     std::byte{0},    std::byte{0},    std::byte{0},    std::byte{8},
@@ -16,7 +15,7 @@ constexpr std::array<std::byte, 8> kGssRequestPacket{
 
 bool in_order(PacketKind request, std::byte answer) {
   const char yes = request == PacketKind::kSslRequest ? 'S' : 'G';
-  return answer == kNo || answer == std::byte(yes);
+  return answer == kDeclined || answer == std::byte(yes);
 }
 
 }  // namespace
@@ -54,7 +53,7 @@ Task<EndReason> confirm_declined(SessionContext& context, NodeConnection& node,
     std::byte answer{};
     const EndReason e = co_await ask_node(context, node, request, until, answer);
     if (e != EndReason::kNone) co_return e;
-    if (answer == kNo) continue;
+    if (answer == kDeclined) continue;
     context.waiter.explain("pgsteer: " + context.services.config.nodes[node.slot.node()].name +
                            " takes encryption, which another node has just declined");
     co_return EndReason::kNoNode;

@@ -11,6 +11,10 @@
 
 namespace pgsteer {
 
+// The answers to an SSLRequest. A GSSENCRequest is declined with the same N.
+inline constexpr std::byte kAccepted{'S'};
+inline constexpr std::byte kDeclined{'N'};
+
 // `request` is kSslRequest or kGssRequest; `answer` becomes S or N, or G or N. A node that closes,
 // says anything else, or is silent until `until`, is suspected: kConnectFailed.
 Task<EndReason> ask_node(SessionContext& context, NodeConnection& node, PacketKind request,

@@ -12,6 +12,7 @@
 #include "proxy/session/client_tls.h"
 #include "proxy/session/deadline.h"
 #include "proxy/session/encryption_stage.h"
+#include "proxy/session/node_question.h"
 #include "proxy/wire/bytes.h"
 #include "proxy/wire/client_hello.h"
 #include "proxy/wire/proxy_header.h"
@@ -21,8 +22,6 @@ namespace pgsteer {
 namespace {
 
 constexpr std::byte kTlsRecord{0x16};
-constexpr std::byte kYes{'S'};
-constexpr std::byte kNo{'N'};
 // A GSSENCRequest, an SSLRequest, each at most once, and the packet itself.
 constexpr int kMaxPackets = 3;
 // A client that will be refused may say enough to be told so, and holds a descriptor no longer.
@@ -256,7 +255,7 @@ Task<EndReason> StartupStage::answer_encryption(PacketKind kind) {
     co_return EndReason::kBadPacket;
   }
   if (terminated()) {  // TLS inside TLS: no
-    const EndReason e = co_await send_answer(kNo);
+    const EndReason e = co_await send_answer(kDeclined);
     co_return e;
   }
   if (!terminates()) {
@@ -264,7 +263,7 @@ Task<EndReason> StartupStage::answer_encryption(PacketKind kind) {
     co_return co_await pass_encryption(kind);
   }
   const bool ssl = kind == PacketKind::kSslRequest;
-  const EndReason sent = co_await send_answer(ssl ? kYes : kNo);
+  const EndReason sent = co_await send_answer(ssl ? kAccepted : kDeclined);
   if (sent != EndReason::kNone || !ssl) co_return sent;
   const EndReason e = co_await terminate_tls(context_, false);
   co_return e;
@@ -314,7 +313,7 @@ Task<EndReason> StartupStage::decline(EndReason refuse) {
   declined_ = true;
   if (!listen().refuse_in_clear) co_return refuse;
   await_refusal();
-  const EndReason e = co_await send_answer(kNo);
+  const EndReason e = co_await send_answer(kDeclined);
   co_return e;
 }
 
