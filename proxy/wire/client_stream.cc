@@ -18,10 +18,12 @@ void ClientStream::advance(std::span<const std::byte> bytes) {
 
 // Without framing. Terminate is usually sent in a chunk of its own. The end of a COPY counts only
 // if the server answers it before another byte follows: rows of a binary COPY may look like it, and
-// a client that sends ahead may have requests in the gap.
+// a client that sends ahead may have requests in the gap. A COPY begun by a Query ends without a
+// Sync: one behind it has an answer of its own.
 void ClientStream::note_tail(std::span<const std::byte> bytes) {
   if (is_terminate(bytes)) terminated_ = true;
-  copy_done_ = gap_ && ends_with_copy_done(bytes);
+  const bool by_query = due_ != syncs_;
+  copy_done_ = gap_ && due_ <= 1 && ends_with_copy_done(bytes, !by_query);
 }
 
 void ClientStream::count(char type) {
@@ -64,8 +66,9 @@ void ClientStream::count(char type) {
 
 void ClientStream::copy_ended() {
   if (syncs_ != 0) {
-    if (copy_in_ && syncs_ <= due_) {
-      due_ -= syncs_;
+    if (copy_in_ && syncs_ == 1 && due_ != 0 && !early_sync_) {
+      --due_;
+      early_sync_ = true;
       unsynced_ = true;
     } else {
       uncertain_ = true;
@@ -90,17 +93,24 @@ void ClientStream::skip(std::uint64_t bytes) {
 void ClientStream::restart() {
   cursor_.restart();
   due_ = syncs_ = 0;
-  unsynced_ = uncertain_ = copy_done_ = gap_ = false;
+  unsynced_ = copy_done_ = gap_ = false;
 }
 
 void ClientStream::on_copy_in() { copy_in_ = true; }
+
+// Of a COPY that fails the server ignores the rest, but answers each Sync that it reads afterwards.
+void ClientStream::on_error() {
+  if (copy_in_) syncs_ = 0;
+  if (early_sync_) ++due_;
+  copy_in_ = early_sync_ = false;
+}
 
 void ClientStream::on_ready() {
   if (opaque()) {
     on_ready_unframed();
     return;
   }
-  copy_in_ = false;
+  copy_in_ = early_sync_ = false;
   if (due_ == 0) {
     uncertain_ = true;
     return;
@@ -109,20 +119,21 @@ void ClientStream::on_ready() {
   if (due_ == 0) syncs_ = 0;
 }
 
-// The client's framing is lost. If a COPY FROM STDIN was all that was running, and the client has
-// ended it, this answers it, and the client's next byte starts a message.
+// The client's framing is lost. If a COPY FROM STDIN that has not failed was all that was running,
+// and the client has ended it, this answers it, and the client's next byte starts a message.
 void ClientStream::on_ready_unframed() {
-  if (copy_in_ && due_ <= 1 && copy_done_) restart();
-  copy_in_ = false;
+  if (copy_in_ && copy_done_ && !uncertain_) restart();
+  copy_in_ = gap_ = copy_done_ = false;
 }
 
+// Errors may have passed unseen.
 void ClientStream::on_ready_after_gap() {
+  on_error();
   if (opaque()) {
     on_ready_unframed();
   } else if (due_ == 1) {
     on_ready();
   } else {
-    copy_in_ = false;
     uncertain_ = true;
   }
 }

@@ -37,9 +37,10 @@ bool is_terminate(std::span<const std::byte> bytes);
 // COPY FROM STDIN is the exception: the server ignores a Sync between its CopyInResponse and the
 // client's CopyDone or CopyFail (copyfromparse.c), and libpq sends exactly that: Execute, Sync,
 // data, CopyDone, Sync gets one ReadyForQuery. So when a CopyDone or CopyFail passes after a
-// CopyInResponse, the Syncs since the last Query or Execute are subtracted. A client that sends all
-// of this without waiting for the CopyInResponse makes the count uncertain for the rest of the
-// session.
+// CopyInResponse, the early Sync is subtracted. If the COPY fails it is added again: the server may
+// have failed before it read the Sync, and then answers it. (If it did not, the session stays
+// busy.) A client that sends several early Syncs, or all of this without waiting for the
+// CopyInResponse, makes the count uncertain for the rest of the session.
 //
 // If the count is wrong, it errs on the side of busy: a Query that the server skips after an error
 // (extended protocol without Sync) stays due; a ReadyForQuery that was not due makes the count
@@ -60,9 +61,10 @@ class ClientStream {
   std::uint32_t body_left() const { return cursor_.body_left(); }
 
   // `count` bytes were forwarded unseen (spliced). Framing survives if they lie inside one body.
-  // After a gap in a COPY FROM STDIN it comes back with the server's ReadyForQuery if the last
-  // bytes before that were given to advance() and end with CopyDone or CopyFail. (A client that has
-  // sent the end of a second COPY by then is misjudged: it seems idle until the next answer.)
+  // After a gap in a COPY FROM STDIN it comes back with the server's ReadyForQuery if the COPY
+  // succeeded, so that the server has read the data as such, and if the last bytes before that were
+  // given to advance() and end with its CopyDone (and the Sync of an extended query). (A client
+  // that has sent a second CopyDone by then is misjudged: it seems idle until the next answer.)
   void skip(std::uint64_t count);
   void make_opaque() { cursor_.lose(); }
 
@@ -73,6 +75,7 @@ class ClientStream {
   void restart();
   void copy_ended();
   void on_copy_in();  // CopyInResponse
+  void on_error();    // ErrorResponse
   void on_ready();    // ReadyForQuery
   void on_ready_after_gap();
   void on_ready_unframed();
@@ -84,8 +87,9 @@ class ClientStream {
   bool copy_in_ = false;
   bool uncertain_ = false;
   bool terminated_ = false;
-  bool gap_ = false;        // opaque because of skip(), not because the bytes made no sense
-  bool copy_done_ = false;  // opaque, and the last bytes look like the end of a COPY
+  bool gap_ = false;         // opaque because of skip(), not because the bytes made no sense
+  bool copy_done_ = false;   // opaque, and the last bytes look like the end of a COPY
+  bool early_sync_ = false;  // was subtracted, and the COPY has not failed so far
 };
 static_assert(sizeof(ClientStream) <= 32);
 

@@ -66,6 +66,9 @@ void ServerStream::visit(char type, std::uint32_t size, std::uint32_t offset,
       }
       break;
     case 'E':
+      if (offset == 0) client.on_error();
+      on_report_piece(type, size, offset, part);
+      break;
     case 'N':
       on_report_piece(type, size, offset, part);
       break;

@@ -11,7 +11,6 @@ namespace pgsteer {
 namespace {
 
 constexpr std::size_t kMaxCompletionTag = 64;  // tcop/cmdtag.h COMPLETION_TAG_BUFSIZE
-constexpr std::size_t kMaxCopyFail = 256;
 
 // The body of the message of `type` that `bytes` end with, if its body has `body` bytes.
 bool ends_with_message(std::span<const std::byte> bytes, char type, std::size_t body) {
@@ -51,15 +50,12 @@ bool ends_with_answer(std::span<const std::byte> bytes) {
          ends_with_message(bytes, '3', 0) || !last_error_body(bytes).empty();
 }
 
-bool ends_with_copy_done(std::span<const std::byte> bytes) {
-  if (ends_with_message(bytes, 'S', 0)) bytes = bytes.first(bytes.size() - kMessageHead);
-  if (ends_with_message(bytes, 'c', 0)) return true;
-  if (bytes.empty() || bytes.back() != std::byte{0}) return false;
-  for (std::size_t body = 1; body <= kMaxCopyFail && body < bytes.size(); ++body) {
-    if (ends_with_message(bytes, 'f', body)) return true;
-    if (body > 1 && bytes[bytes.size() - body] == std::byte{0}) return false;
+bool ends_with_copy_done(std::span<const std::byte> bytes, bool and_sync) {
+  if (and_sync) {
+    if (!ends_with_message(bytes, 'S', 0)) return false;
+    bytes = bytes.first(bytes.size() - kMessageHead);
   }
-  return false;
+  return ends_with_message(bytes, 'c', 0);
 }
 
 bool ends_with_tls_alert(std::span<const std::byte> bytes) {

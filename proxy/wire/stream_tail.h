@@ -20,9 +20,9 @@ bool ends_with_answer(std::span<const std::byte> bytes);
 // The body of the ErrorResponse that `bytes` end with; empty if they do not.
 std::span<const std::byte> last_error_body(std::span<const std::byte> bytes);
 
-// From the client: CopyDone or a short CopyFail, and perhaps a Sync. The rows of a binary COPY can
-// well contain these five bytes.
-bool ends_with_copy_done(std::span<const std::byte> bytes);
+// From the client: CopyDone, or CopyDone and Sync. The rows of a binary COPY can well contain these
+// five or ten bytes.
+bool ends_with_copy_done(std::span<const std::byte> bytes, bool and_sync);
 
 // From either side, inside TLS: an alert, in practice the close_notify that ends a connection. In
 // TLS 1.3 alerts are encrypted; no other record of PostgreSQL is as short (its shortest message has
