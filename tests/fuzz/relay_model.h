@@ -18,7 +18,8 @@ inline std::string model_noise(std::uint8_t kind, std::size_t size) {
                                      wire::message('c') + wire::message('X') +
                                      wire::report('E', "FATAL", "57P01");
   std::string noise;
-  while (noise.size() < size) noise += kPieces.substr(kind % kPieces.size());
+  noise.reserve(size + kPieces.size());
+  while (noise.size() < size) noise.append(kPieces, kind % kPieces.size());
   noise.resize(size);
   return noise;
 }
@@ -149,11 +150,13 @@ class ModelServer {
     if (verb == 'r' && status_ == 'T') status_ = 'I';
     if (verb == 'o') {
       std::string all = wire::message('H', std::string(3, '\0'));
+      all.reserve(20'000);
       for (unsigned i = 0; i < size; ++i)
         all += wire::message('d', std::string(i * 7U % 300U, 'o'));
       say(all + wire::message('c'));
     } else {
-      for (unsigned i = 0; i < size; ++i) say(wire::message('D', std::string(100, 'r')));
+      static const std::string kRow = wire::message('D', std::string(100, 'r'));
+      for (unsigned i = 0; i < size; ++i) say(kRow);
     }
     done();
   }
