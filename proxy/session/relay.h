@@ -89,7 +89,11 @@ class Relay {
   bool client_finished() const {
     return (to_server_.eof && !to_server_.failed) || from_client_.terminated() || tls_goodbye_;
   }
-  bool idle() const { return visible_ && pgsteer::idle(from_server_, from_client_); }
+  // Not while there are bytes in a pipe: those have not been looked at yet.
+  bool idle() const {
+    return visible_ && !to_server_.pipe && !to_client_.pipe &&
+           pgsteer::idle(from_server_, from_client_);
+  }
   ServerStream& server_stream() { return from_server_; }
   const ServerStream& server_stream() const { return from_server_; }
   const ClientStream& client_stream() const { return from_client_; }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <tuple>
 #include <utility>
 
@@ -135,6 +136,38 @@ TEST_F(RelayTest, SilenceAfterAnAnswerCountsFromTheFirstCall) {
   ASSERT_EQ(relay.on_ready(true, EPOLLIN), EndReason::kNone);
   EXPECT_FALSE(silent(9s));
   EXPECT_FALSE(silent(1h));
+}
+
+// A server that does not read has failed a COPY whose data are on their way to it through a pipe.
+// There may be requests behind them.
+TEST_F(RelayTest, BytesInAPipeAreNotIdle) {
+  std::array<int, 2> pair{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()), 0);
+  server_side.watch.fd.reset(pair[0]);
+  server = WireEnd(UniqueFd(pair[1]));
+  resources.sizes = {.read = 128, .splice_turn = 2048, .thin = 32, .tail = 96};
+  begin();
+  const auto from_client = [&](const std::string& sent) {
+    client.send(sent);
+    ASSERT_TRUE(arrived(client_side, POLLIN));
+    ASSERT_EQ(relay.on_ready(true, EPOLLIN), EndReason::kNone);
+  };
+  const auto from_server = [&](const std::string& sent) {
+    server.send(sent);
+    ASSERT_EQ(relay.on_ready(false, EPOLLIN), EndReason::kNone);
+  };
+  from_client(wire::query("copy t from stdin"));
+  from_server(wire::message('G', std::string(3, '\0')));
+  from_client(wire::message('d', std::string(4 * 128 - 5, 'x')));  // from now on it is spliced
+  const std::string others(1 << 20, 'o');
+  while (::send(server_side.fd(), others.data(), others.size(), MSG_DONTWAIT) > 0) {
+  }
+  from_client(wire::message('d', std::string(200, 'x')));
+  from_server(wire::report('E', "ERROR", "22P02") + wire::ready());
+  ASSERT_EQ(resources.pipes.taken(), 1u);
+  ASSERT_TRUE(relay.client_stream().at_boundary());
+  ASSERT_EQ(relay.client_stream().due(), 0u);
+  EXPECT_FALSE(relay.idle());
 }
 
 TEST_F(RelayTest, APeerIsLookedAtOnlyIfSomethingWasSent) {
