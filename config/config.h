@@ -190,7 +190,7 @@ inline constexpr std::size_t kMaxListeners = 64;
 // Connections to each address of the page, shared out among its threads. Above
 // HttpLimits::connections: the difference is for those whose end has been asked for and has not
 // come yet.
-inline constexpr unsigned kStatsConnections = 256;
+inline constexpr unsigned kStatsConnections = 128;
 
 struct Config {
   std::vector<NodeConfig> nodes;     // 1 to kMaxNodes

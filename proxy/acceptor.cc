@@ -21,6 +21,10 @@ constexpr int kAcceptsPerTurn = 32;
 // Until accepting is tried again after the kernel refused, and opening a port that was taken.
 constexpr std::chrono::milliseconds kPause{100};
 constexpr std::chrono::seconds kWarningPause{10};
+// With this part of all places left, clients that have not logged in begin to give way to others;
+// with half of that, without patience. Newcomers are accepted meanwhile: only then is it known
+// which address they come from.
+constexpr std::size_t kScarce = 8;
 
 // Clients inherit the socket's options.
 UniqueFd open_socket(const BindAddress& bind, const ServerConfig& server) try {
@@ -91,6 +95,12 @@ bool Acceptor::from_balancer(std::size_t listener, const ClientAddress& client) 
 }
 
 void Acceptor::accept_some(Socket& socket) {
+  const std::size_t before = clients_;
+  accept_batch(socket);
+  if (clients_ > before) make_room();
+}
+
+void Acceptor::accept_batch(Socket& socket) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     // Only the next readiness says whether anybody else waits.
     if (clients_ >= most_clients_) return i == 0 ? wait_for_room() : void();
@@ -137,18 +147,36 @@ void Acceptor::pause(const Socket& socket) {
 }
 
 // What is left belongs to the checks, the page and the log. The connections stay in the kernel's
-// queue until somebody leaves; those who have said nothing yet are made to.
+// queue until somebody leaves.
 void Acceptor::wait_for_room() {
   counters_.accept_waits.fetch_add(1, std::memory_order_relaxed);
-  const auto now = Clock::now();
-  if (now >= next_warning_) {
-    spdlog::warn("{} clients are connected: the limit of descriptors allows no more", clients_);
-    next_warning_ = now + kWarningPause;
-  }
   watch_all(false);
   waits_for_room_ = true;
   resume_.set_after(kPause);
-  make_room_();
+  make_room();
+}
+
+// Sessions may use every place. Those that are left for clients without a login are shared out
+// fairly.
+void Acceptor::make_room() {
+  const std::size_t scarce = most_clients_ / kScarce;
+  const std::size_t comfortable = most_clients_ - scarce;
+  if (clients_ <= comfortable) return;
+  const auto now = Clock::now();
+  if (now - asked_at_ >= kPause) asked_ = 0;  // there were no more to leave
+  const std::size_t wanted = clients_ - comfortable;
+  if (wanted <= asked_) return;
+  const bool last = most_clients_ - clients_ <= scarce / 2;
+  make_room_(wanted - asked_, scarce / 2,
+             last ? StartupList::Need::kNow : StartupList::Need::kSoon);
+  asked_ = wanted;
+  asked_at_ = now;
+  if (now < next_warning_) return;
+  spdlog::warn(
+      "{} clients are connected, and the limit of descriptors allows {}: those that have not "
+      "logged in give way",
+      clients_, most_clients_);
+  next_warning_ = now + kWarningPause;
 }
 
 EndReason Acceptor::admit_behind(std::size_t listener, const ClientAddress& client) {
@@ -159,6 +187,7 @@ void Acceptor::left(std::size_t worker, std::size_t listener, const ClientAddres
                     bool counted) {
   --sessions_[worker];
   --clients_;
+  if (asked_ > 0) --asked_;
   if (waits_for_room_ && !closing_) {
     resume_.cancel();
     watch_all(true);

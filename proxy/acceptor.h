@@ -15,6 +15,7 @@
 #include "proxy/net/listen_socket.h"
 #include "proxy/routing/connection_limits.h"
 #include "proxy/routing/counters.h"
+#include "proxy/routing/startup_list.h"
 #include "proxy/session/accepted_client.h"
 
 namespace pgsteer {
@@ -24,8 +25,9 @@ class Acceptor {
   using Clock = std::chrono::steady_clock;
   // Hands `client` to a worker, on that worker's thread.
   using HandOver = std::function<void(std::size_t worker, AcceptedClient client)>;
-  // Asks the workers to end clients that have said nothing yet.
-  using MakeRoom = std::function<void()>;
+  // Asks the workers to end `count` of the clients that have not logged in, and to keep `spared`.
+  using MakeRoom =
+      std::function<void(std::size_t count, std::size_t spared, StartupList::Need need)>;
 
   // `loop` is worker 0's. No more than `most_clients` are accepted at the same time: the
   // descriptors for more are reserved (see DescriptorBudget). Opens every socket; throws
@@ -70,9 +72,11 @@ class Acceptor {
   };
 
   void accept_some(Socket& socket);
+  void accept_batch(Socket& socket);
   void hand_over(AcceptedClient client);
   void pause(const Socket& socket);
   void wait_for_room();
+  void make_room();
   void watch_all(bool on);
   bool from_balancer(std::size_t listener, const ClientAddress& client) const;
   void watch(Socket& socket, bool on);
@@ -87,6 +91,8 @@ class Acceptor {
   const MakeRoom make_room_;
   const std::size_t most_clients_;
   std::size_t clients_ = 0;  // accepted and not left
+  std::size_t asked_ = 0;    // to leave, and have not left
+  Clock::time_point asked_at_{};
   bool waits_for_room_ = false;
   Clock::time_point next_warning_{};  // that there is no room
   std::vector<Listener> listeners_;

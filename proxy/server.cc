@@ -55,8 +55,12 @@ Server::Server(const Config& config, ServerOutput output)
         workers_[worker]->post(
             [this, worker, shared] { workers_[worker]->take(std::move(*shared)); });
       },
-      [this] {
-        for (auto& worker : workers_) worker->post([&worker] { worker->make_room(); });
+      [this](std::size_t count, std::size_t spared, StartupList::Need need) {
+        const std::size_t part = (count + workers_.size() - 1) / workers_.size();
+        const std::size_t keep = spared / workers_.size();
+        for (auto& worker : workers_) {
+          worker->post([&worker, part, keep, need] { worker->make_room(part, keep, need); });
+        }
       });
 }
 

@@ -62,7 +62,9 @@ class Worker {
   // that is in force already is only renewed; an older one is ignored.
   void adopt(TopologyPtr topology);
   // Descriptors run short: ends some of the clients that have not logged in.
-  void make_room() { startups_.make_room(Clock::now()); }
+  void make_room(std::size_t count, std::size_t spared, StartupList::Need need) {
+    startups_.make_room(count, spared, need, Clock::now());
+  }
   void use(TlsContextsPtr tls) { tls_ = std::move(tls); }
   // No more clients. Waiting ones are turned away, idle sessions end, busy ones may finish until
   // `limit`, then they end too. Sessions that cannot be read end once they are silent

@@ -15,10 +15,10 @@
 namespace pgsteer {
 
 struct HttpLimits {
-  std::size_t connections = 192;  // from here on, each new connection ends another
+  std::size_t connections = 96;   // from here on, each new connection ends another
   // The same for one client address (IPv6: one /64). Browsers open 6, and several scrapers may
   // share one address.
-  std::size_t connections_per_client = 32;
+  std::size_t connections_per_client = 24;
   std::chrono::milliseconds request{10'000};  // to read a whole request, from accept or last answer
   std::chrono::milliseconds answer{30'000};   // to send the answer
 };

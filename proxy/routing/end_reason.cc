@@ -26,7 +26,7 @@ constexpr std::array<EndReasonRow, kEndReasonCount> kTable{{
     {EndReason::kBadPacket, "bad_packet", "08P01", "invalid startup packet"},
     {EndReason::kFirstPacketTimeout, "first_packet_timeout", "", ""},
     {EndReason::kLoginTimeout, "login_timeout", "57014", "canceling authentication due to timeout"},
-    {EndReason::kCrowdedOut, "crowded_out", "", ""},
+    {EndReason::kCrowdedOut, "crowded_out", "53300", "sorry, too many clients already"},
     {EndReason::kDenied, "denied", "28000", "this address is not allowed to connect here"},
     {EndReason::kTooManyConnections, "too_many_connections", "53300",
      "sorry, too many clients already"},

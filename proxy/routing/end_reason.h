@@ -32,7 +32,7 @@ enum class EndReason : std::uint8_t {
   kBadPacket,
   kFirstPacketTimeout,
   kLoginTimeout,
-  kCrowdedOut,  // too many connections without a first packet: the oldest is closed
+  kCrowdedOut,  // too many that have not logged in, and its address has most of them
   kDenied,
   kTooManyConnections,
   kTooManyPerClient,

@@ -9,10 +9,11 @@ namespace pgsteer {
 
 namespace {
 
-// Of the logins in flight one client address gets this part, at least one, while others wait.
-constexpr std::uint32_t kClientShare = 8;
-// Requests of such addresses that one release() looks past.
-constexpr std::size_t kMostPassed = 1'024;
+// Between two looks for logins that have to go.
+constexpr std::chrono::milliseconds kPurgePause{100};
+
+// What one client address gets of `limit` logins while others wait.
+std::uint32_t share_of(std::uint32_t limit) { return std::max(1U, limit / 8); }
 
 }  // namespace
 
@@ -24,6 +25,7 @@ NodeSlot& NodeSlot::operator=(NodeSlot&& other) noexcept {
   slots.unlink(other);
   user_ = other.user_;
   client_ = other.client_;
+  unanswered_since_ = other.unanswered_since_;
   timeline_ = other.timeline_;
   listener_ = other.listener_;
   node_ = other.node_;
@@ -33,22 +35,22 @@ NodeSlot& NodeSlot::operator=(NodeSlot&& other) noexcept {
   return *this;
 }
 
+void NodeSlot::enter(Login login) { slots_->count(*this, std::exchange(login_, login), login); }
+
 void NodeSlot::login_awaits_client() {
   if (login_ != Login::kInFlight) return;
   const Verdict& verdict = slots_->topology_->pools[listener_].by_node[node_];
   if (verdict.reason == Reason::kTrial) return;
-  login_ = Login::kAwaitsClient;
-  slots_->end_login(*this);
+  unanswered_since_ = NodeSlots::Clock::now();
+  enter(Login::kAwaitsClient);
 }
 
 void NodeSlot::login_goes_on() {
-  if (login_ != Login::kAwaitsClient) return;
-  login_ = Login::kInFlight;
-  slots_->begin_login(*this);
+  if (login_ == Login::kAwaitsClient) enter(Login::kInFlight);
 }
 
 void NodeSlot::login_over() {
-  if (std::exchange(login_, Login::kOver) == Login::kInFlight) slots_->end_login(*this);
+  if (login_ != Login::kOver) enter(Login::kOver);
 }
 
 void NodeSlot::give_back() {
@@ -97,10 +99,30 @@ std::uint64_t NodeSlots::adopt(TopologyPtr topology) {
 
 // A slot that one worker frees is offered to its own waiting clients first. With one limit for all
 // workers the others would hardly ever see a free slot, so each has its share, and at least one.
-std::uint32_t NodeSlots::login_share(std::uint32_t limit) const {
+std::uint32_t NodeSlots::login_limit(std::size_t listener) const {
+  const std::uint32_t limit = config_.listen[listener].logins_in_flight;
   if (limit == 0) return 0;
   const std::uint32_t rest = worker_ < limit % counters_.workers ? 1 : 0;
   return std::max(1U, limit / counters_.workers + rest);
+}
+
+NodeSlots::Logins NodeSlots::of_client(std::uint64_t client) const {
+  const auto logins = logins_of_.find(client);
+  return logins != logins_of_.end() ? logins->second : Logins{};
+}
+
+// A login that its client does not answer holds one of the server's connections all the same. So
+// an address that has its share begins none while as many are open as may be in flight; others may,
+// up to twice as many.
+bool NodeSlots::busy(std::size_t node, const SlotRequest& request) const {
+  const Logins& logins = logins_[node];
+  // One login at a time finds out what the node is, before others follow.
+  const Verdict& verdict = topology_->pools[request.listener].by_node[node];
+  if (verdict.reason == Reason::kTrial) return logins.in_flight > 0;
+  const std::uint32_t limit = login_limit(request.listener);
+  if (limit == 0) return false;
+  if (logins.in_flight >= limit || logins.open() >= 2 * limit) return true;
+  return logins.open() >= limit && has_its_share(request);
 }
 
 Route NodeSlots::route_for(const SlotRequest& request) const {
@@ -108,14 +130,10 @@ Route NodeSlots::route_for(const SlotRequest& request) const {
   const ListenConfig& listen = config_.listen[request.listener];
   std::array<NodeLoad, kMaxNodes> load;
   const std::size_t nodes = config_.nodes.size();
-  const std::uint32_t max_logins = login_share(listen.logins_in_flight);
-  const auto& verdicts = topology_->pools[request.listener].by_node;
   for (std::size_t i = 0; i < nodes; ++i) {
     load[i].sessions = counters_.nodes[i].sessions.load(std::memory_order_relaxed);
     load[i].max_sessions = config_.nodes[i].max_connections;
-    load[i].logins = logins_[i];
-    // One login at a time finds out what the node is, before others follow.
-    load[i].max_logins = verdicts[i].reason == Reason::kTrial ? 1 : max_logins;
+    load[i].busy = busy(i, request);
   }
   return route({.topology = *topology_,
                 .listener = request.listener,
@@ -158,20 +176,22 @@ void NodeSlots::bind(SlotRequest& request, std::size_t node) {
   slot.listener_ = static_cast<std::uint16_t>(request.listener);
   slot.node_ = static_cast<std::uint8_t>(node);
   slot.client_ = request.client;
-  slot.login_ = NodeSlot::Login::kInFlight;
-  begin_login(slot);
+  slot.enter(NodeSlot::Login::kInFlight);
   link(slot);
 }
 
-void NodeSlots::begin_login(const NodeSlot& slot) {
-  ++logins_[slot.node_];
-  ++logins_of_[slot.client_];
-}
-
-void NodeSlots::end_login(const NodeSlot& slot) {
-  --logins_[slot.node_];
-  const auto client = logins_of_.find(slot.client_);
-  if (--client->second == 0) logins_of_.erase(client);
+// A login goes from one state to the next.
+void NodeSlots::count(const NodeSlot& slot, NodeSlot::Login from, NodeSlot::Login to) {
+  using Login = NodeSlot::Login;
+  const auto client = logins_of_.try_emplace(slot.client_).first;
+  if (to != Login::kOver) {
+    ++logins_[slot.node_].of(to);
+    ++client->second.of(to);
+  }
+  if (from == Login::kOver) return;
+  --logins_[slot.node_].of(from);
+  --client->second.of(from);
+  if (client->second.open() == 0) logins_of_.erase(client);
   release_due_ = true;
 }
 
@@ -180,31 +200,31 @@ bool NodeSlots::too_many_logins(const SlotRequest& request) const {
 }
 
 bool NodeSlots::has_its_share(const SlotRequest& request) const {
-  const std::uint32_t limit = login_share(config_.listen[request.listener].logins_in_flight);
-  if (limit == 0) return false;
-  const auto client = logins_of_.find(request.client);
-  return client != logins_of_.end() && client->second >= std::max(1U, limit / kClientShare);
+  const std::uint32_t limit = login_limit(request.listener);
+  return limit != 0 && of_client(request.client).open() >= share_of(limit);
 }
 
-// The limit is the listener's, over all workers.
+// The limit is the listener's, over all workers. Where it is reached, a client whose address has
+// few waiting takes the place of one whose address has many.
 bool NodeSlots::hold(SlotRequest& request, Clock::time_point now) {
   ListenerCounters& counters = *counters_.by_listener[request.listener];
-  if (!counters.held.enter_below(config_.listen[request.listener].hold_sessions)) return false;
+  HoldQueue& queue = queues_[request.listener];
+  if (!counters.held.enter_below(config_.listen[request.listener].hold_sessions)) {
+    const SlotRequest* const last = queue.last_of_most();
+    if (last == nullptr) return false;
+    if (queue.count(last->client) <= 2 * (queue.count(request.client) + 1)) return false;
+    last->user->end(EndReason::kHoldFull, {});
+    counters.held.enter();  // the other one leaves in a moment
+  }
   // A client whose node has failed it comes back to its place, not to the end of the queue.
-  std::deque<SlotRequest*>& queue = queues_[request.listener];
-  auto at = queue.end();
-  while (at != queue.begin() && (*std::prev(at))->arrived > request.arrived) --at;
-  queue.insert(at, &request);
+  queue.add(request);
+  if (!has_its_share(request)) release_due_ = true;  // it may pass others
   if (request.held_since == Clock::time_point{}) request.held_since = now;
   return true;
 }
 
 void NodeSlots::unhold(SlotRequest& request, Clock::time_point now, bool served) {
-  std::deque<SlotRequest*>& queue = queues_[request.listener];
-  // Mostly the first: the queue is served, and clients run out of time, in order.
-  const auto at = std::find(queue.begin(), queue.end(), &request);
-  if (at == queue.end()) return;
-  queue.erase(at);
+  if (!queues_[request.listener].remove(request)) return;
   ListenerCounters& counters = *counters_.by_listener[request.listener];
   counters.held.leave();
   const auto waited = now - request.held_since;
@@ -219,36 +239,65 @@ bool NodeSlots::anyone_held() const {
   return std::any_of(queues_.begin(), queues_.end(), [](const auto& q) { return !q.empty(); });
 }
 
-// False: there is nothing for those behind it either. A request that waits only for nodes which
-// failed it does not stop them.
-bool NodeSlots::grant(SlotRequest& request, Clock::time_point now) {
-  if (request.granted || request.user->ending()) return true;
+// A request that waits only for nodes which failed it does not stop those behind it.
+HoldQueue::Next NodeSlots::grant(SlotRequest& request, Clock::time_point now) {
+  if (request.granted || request.user->ending()) return HoldQueue::Next::kRequest;
   if (request.tried != 0 && now >= request.retry_at) request.tried = 0;
   const RouteOutcome outcome = take(request);
   if (outcome == RouteOutcome::kNode) request.user->resume_soon();
   if (outcome == RouteOutcome::kFull) request.user->end(EndReason::kNodeFull, {});
-  return outcome == RouteOutcome::kNode || outcome == RouteOutcome::kFull ||
-         outcome == RouteOutcome::kTried;
+  const bool nothing = outcome == RouteOutcome::kBusy || outcome == RouteOutcome::kNobody;
+  return nothing ? HoldQueue::Next::kStop : HoldQueue::Next::kRequest;
+}
+
+void NodeSlots::release(Clock::time_point now) {
+  release_due_ = false;
+  for (std::size_t i = 0; i < queues_.size(); ++i) release(i, now);
 }
 
 // First those whose address has less than its share, then, if places are left, everybody: a single
 // address may use them all while nobody else waits.
-void NodeSlots::release(Clock::time_point now) {
-  release_due_ = false;
-  for (const std::deque<SlotRequest*>& queue : queues_) {
-    std::size_t passed = 0;
-    bool places = true;
-    for (SlotRequest* const request : queue) {
-      if (!request->granted && has_its_share(*request)) {
-        // The scan is bounded: thousands of one stranger's requests may wait here.
-        if (++passed == kMostPassed) break;
-        continue;
-      }
-      places = grant(*request, now);
-      if (!places) break;
-    }
-    if (passed == 0) continue;
-    for (auto at = queue.begin(); places && at != queue.end(); ++at) places = grant(**at, now);
+void NodeSlots::release(std::size_t listener, Clock::time_point now) {
+  const HoldQueue& queue = queues_[listener];
+  bool passed = false;
+  bool places = true;
+  const auto offer = [&](SlotRequest& request) {
+    const HoldQueue::Next next = grant(request, now);
+    places = next != HoldQueue::Next::kStop;
+    return next;
+  };
+  queue.visit([&](SlotRequest& request) {
+    if (request.granted || !has_its_share(request)) return offer(request);
+    passed = true;
+    return HoldQueue::Next::kAddress;
+  });
+  if (passed && places) queue.visit(offer);
+  if (!places) end_unanswered(listener, now);
+}
+
+// As many as wait, if they stand in the way: on a node that takes no more, and of an address that
+// has its share, unless there is no place for anybody. First those of the busiest address, and of
+// these the oldest.
+void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
+  const std::uint32_t limit = login_limit(listener);
+  if (limit == 0 || now < next_purge_) return;
+  next_purge_ = now + kPurgePause;
+  std::vector<std::pair<std::uint32_t, NodeSlot*>> late;  // with the logins of its address
+  for (NodeSlot* slot = first_; slot != nullptr; slot = slot->next_) {
+    if (slot->login_ != NodeSlot::Login::kAwaitsClient || slot->user_->ending()) continue;
+    if (now - slot->unanswered_since_ < kPatience) continue;
+    const std::uint32_t on_node = logins_[slot->node_].open();
+    const std::uint32_t of_its = of_client(slot->client_).open();
+    const bool full = on_node >= 2 * limit;
+    if (full || (on_node >= limit && of_its >= share_of(limit))) late.emplace_back(of_its, slot);
+  }
+  std::ranges::sort(late, [](const auto& a, const auto& b) {
+    if (a.first != b.first) return a.first > b.first;
+    return a.second->unanswered_since_ < b.second->unanswered_since_;
+  });
+  late.resize(std::min(late.size(), queues_[listener].size()));
+  for (const auto& [_, slot] : late) {
+    slot->user_->end(EndReason::kCrowdedOut, "pgsteer: others waited for the place of this login");
   }
 }
 

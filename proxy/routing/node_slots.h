@@ -10,7 +10,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -20,6 +19,7 @@
 #include "health/topology.h"
 #include "proxy/routing/counters.h"
 #include "proxy/routing/end_reason.h"
+#include "proxy/routing/hold_queue.h"
 #include "proxy/routing/route.h"
 
 namespace pgsteer {
@@ -55,8 +55,8 @@ class NodeSlot {
   bool login_open() const { return login_ != Login::kOver; }
   // The server works on the login, which counts among the node's logins in flight.
   bool login_in_flight() const { return login_ == Login::kInFlight; }
-  // The server waits for the client: until login_goes_on() the login does not count. (On a node on
-  // trial it does: there, no login begins before the last one is over.)
+  // The server waits for the client: until login_goes_on() the login is not in flight. (On a node
+  // on trial it is: there, no login begins before the last one is over.)
   void login_awaits_client();
   // The client has answered: the login counts again, beyond the limit if need be. An answer that is
   // there does not wait behind strangers.
@@ -67,6 +67,7 @@ class NodeSlot {
  private:
   friend class NodeSlots;
   enum class Login : std::uint8_t { kOver, kInFlight, kAwaitsClient };
+  void enter(Login login);
   void give_back();
 
   NodeSlots* slots_ = nullptr;
@@ -74,6 +75,7 @@ class NodeSlot {
   NodeSlot* previous_ = nullptr;
   NodeSlot* next_ = nullptr;
   std::uint64_t client_ = 0;
+  std::chrono::steady_clock::time_point unanswered_since_{};  // kAwaitsClient
   std::uint32_t timeline_ = 0;
   std::uint16_t listener_ = 0;
   std::uint8_t node_ = 0;
@@ -100,6 +102,9 @@ class NodeSlots {
  public:
   using Clock = std::chrono::steady_clock;
 
+  // For this long a login that its client does not answer keeps its place while others wait for it.
+  static constexpr std::chrono::seconds kPatience{2};
+
   // What has been released to a node since the last call of take_held().
   struct Held {
     std::uint64_t sessions = 0;
@@ -121,7 +126,7 @@ class NodeSlots {
   Route route_for(const SlotRequest& request) const;
   // Takes a slot at once if there is one (kNode: request.granted is set).
   RouteOutcome take(SlotRequest& request);
-  // Only the limit of logins in flight keeps the request from a node.
+  // Only the limits of logins keep the request from a node.
   bool too_many_logins(const SlotRequest& request) const;
 
   // Queues the request in the order of arrival; false if the listener holds as many as it may.
@@ -131,7 +136,8 @@ class NodeSlots {
   bool anyone_held(std::size_t listener) const { return !queues_[listener].empty(); }
   bool anyone_held() const;
   // Grants what can be granted, in the order in which requests came; but clients whose address has
-  // its share of the logins in flight already let the others pass.
+  // its share of the logins already let the others pass. Where logins that their clients do not
+  // answer stand in the way, those are ended that have had kPatience.
   void release(Clock::time_point now);
   // A slot has become free, or the topology has changed, since the last release().
   bool release_due() const { return release_due_; }
@@ -140,25 +146,39 @@ class NodeSlots {
  private:
   friend class NodeSlot;
 
-  std::uint32_t login_share(std::uint32_t limit) const;
+  // Logins, of this worker.
+  struct Logins {
+    std::uint32_t in_flight = 0;
+    std::uint32_t unanswered = 0;  // the server waits for the client
+    std::uint32_t open() const { return in_flight + unanswered; }
+    std::uint32_t& of(NodeSlot::Login login) {
+      return login == NodeSlot::Login::kInFlight ? in_flight : unanswered;
+    }
+  };
+
+  std::uint32_t login_limit(std::size_t listener) const;
+  Logins of_client(std::uint64_t client) const;
+  bool busy(std::size_t node, const SlotRequest& request) const;
   bool has_its_share(const SlotRequest& request) const;
-  bool grant(SlotRequest& request, Clock::time_point now);
+  HoldQueue::Next grant(SlotRequest& request, Clock::time_point now);
+  void release(std::size_t listener, Clock::time_point now);
+  void end_unanswered(std::size_t listener, Clock::time_point now);
   bool reserve(std::size_t node);
   void bind(SlotRequest& request, std::size_t node);
   void link(NodeSlot& slot);
   void unlink(NodeSlot& slot);
-  void begin_login(const NodeSlot& slot);
-  void end_login(const NodeSlot& slot);
+  void count(const NodeSlot& slot, NodeSlot::Login from, NodeSlot::Login to);
 
   const Config& config_;
   Counters& counters_;
   const std::size_t worker_;
   TopologyPtr topology_;
-  NodeSlot* first_ = nullptr;                                   // all slots that are taken
-  std::vector<std::uint32_t> logins_;                           // in flight, by node
-  std::unordered_map<std::uint64_t, std::uint32_t> logins_of_;  // in flight, by client
-  std::vector<std::deque<SlotRequest*>> queues_;                // by listener
+  NodeSlot* first_ = nullptr;                            // all slots that are taken
+  std::vector<Logins> logins_;                           // by node
+  std::unordered_map<std::uint64_t, Logins> logins_of_;  // by client
+  std::vector<HoldQueue> queues_;                        // by listener
   Held held_;
+  Clock::time_point next_purge_{};
   bool release_due_ = false;
 };
 

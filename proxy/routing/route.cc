@@ -100,7 +100,7 @@ Route route(const RouteRequest& r) {
       tried = true;
     } else if (load.max_sessions != 0 && load.sessions >= load.max_sessions) {
       full = true;
-    } else if (load.max_logins != 0 && load.logins >= load.max_logins) {
+    } else if (load.busy) {
       busy = true;
     } else {
       eligible.nodes[eligible.count++] = static_cast<std::uint8_t>(node);

@@ -16,8 +16,7 @@ namespace pgsteer {
 struct NodeLoad {
   std::uint32_t sessions = 0;      // of all listeners and workers
   std::uint32_t max_sessions = 0;  // 0: no limit
-  std::uint32_t logins = 0;        // begun and not finished, of this worker
-  std::uint32_t max_logins = 0;    // 0: no limit
+  bool busy = false;               // takes no login of this client now
 };
 
 struct RouteRequest {
@@ -35,7 +34,7 @@ enum class RouteOutcome : std::uint8_t {
   kNode,
   kNobody,  // no node is admitted
   kTried,   // all admitted nodes have failed this client
-  kBusy,    // all admitted nodes have too many logins in flight: wait
+  kBusy,    // all admitted nodes have too many logins: wait
   kFull,    // all admitted nodes have as many sessions as they may
 };
 

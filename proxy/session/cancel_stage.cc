@@ -60,6 +60,7 @@ Task<EndReason> pass_on(SessionContext& context, FirstPacket packet, std::vector
 Task<EndReason> run_cancel_stage(SessionContext& context, FirstPacket packet,
                                  std::vector<std::byte> bytes) {
   context.phase = SessionPhase::kConnecting;
+  context.place->is_served();
   context.waiter.notice_close_of(nullptr);  // PostgreSQL obeys a cancel whose sender has left, too
   if (std::exchange(context.counted, false)) {
     context.services.links.give_back(context.listener, context.address);

@@ -55,6 +55,7 @@ class ConnectStage {
 };
 
 Task<EndReason> ConnectStage::run() {
+  context_.place->is_served();
   connected_.node = std::move(startup_.node);
   if (connected_.node) connected_.node->slot.login_goes_on();
   for (;;) {

@@ -9,17 +9,21 @@ namespace pgsteer {
 
 namespace {
 
-// Every node that is known to answer takes TLS, and there is one or one is waited for.
+// Every node that serves this listener takes TLS, as far as is known; while none does and one is
+// waited for, every node.
 bool may_promise_tls(const SessionContext& context) {
   const Topology* const topology = context.services.topology();
   if (topology == nullptr) return false;
-  const bool hopeful =
-      context.listen().hold.count() > 0 || admits_any(topology->pools[context.listener]);
-  const auto says = [topology](TlsAnswer answer) {
-    return std::any_of(topology->nodes.begin(), topology->nodes.end(),
-                       [answer](const NodeRoute& node) { return node.tls == answer; });
-  };
-  return hopeful && says(TlsAnswer::kYes) && !says(TlsAnswer::kNo);
+  const Pool& pool = topology->pools[context.listener];
+  const bool serving = admits_any(pool);
+  if (!serving && context.listen().hold.count() == 0) return false;
+  bool known = false;
+  for (std::size_t i = 0; i < topology->nodes.size(); ++i) {
+    if (serving && pool.by_node[i].admission != Admission::kAdmit) continue;
+    if (topology->nodes[i].tls == TlsAnswer::kNo) return false;
+    known = known || topology->nodes[i].tls == TlsAnswer::kYes;
+  }
+  return known;
 }
 
 // A node and its answer. The node stays in `startup`.

@@ -85,15 +85,12 @@ void RelayStage::follow_turns(bool client_side) {
 
 void RelayStage::server_waits() {
   node_->slot.login_awaits_client();
-  if (unanswered_) return;
-  unanswered_ = std::make_unique<StartupList::Place>();
-  unanswered_->enter(context_.services.startups, context_.waiter);
-  unanswered_->spoke();
+  if (context_.place) context_.place->awaits_client();
 }
 
 void RelayStage::server_works() {
-  unanswered_.reset();
   node_->slot.login_goes_on();
+  if (context_.place) context_.place->is_served();
 }
 
 // Until the first ReadyForQuery: what the login shows; then its slot is free for the next.
@@ -107,7 +104,7 @@ void RelayStage::follow_login() {
     }
   }
   server.release_login();
-  unanswered_.reset();
+  context_.place.reset();
   node_->slot.login_over();
   settle_after(kSettled);
 }
@@ -133,7 +130,7 @@ void RelayStage::on_settled(void* stage) {
   // A client that has not begun its TLS yet is not in flight: its login is still to come.
   const bool to_come = !self.relay_.visible() && !self.client_spoke_ && !slot.login_in_flight();
   if (!to_come) {
-    self.unanswered_.reset();
+    self.context_.place.reset();
     slot.login_over();
   }
   set_keepalive(self.node_->server.fd(), self.context_.services.config.server);
@@ -141,7 +138,6 @@ void RelayStage::on_settled(void* stage) {
 }
 
 void RelayStage::release_node() {
-  unanswered_.reset();
   timer_.emplace<std::monostate>();
   node_->close();
   node_->slot = {};

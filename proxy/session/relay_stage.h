@@ -70,7 +70,6 @@ class RelayStage final : public KeyHolder {
   Relay relay_;
   std::variant<std::monostate, LoginTimeout, SettleTimer> timer_;
   Key key_;
-  std::unique_ptr<StartupList::Place> unanswered_;  // while the server waits for the client's login
   bool client_spoke_ = false;  // not visible: it has sent something since the relay began
 };
 

@@ -64,6 +64,7 @@ Task<bool> Session::finish() {
   const bool client_gone = why == EndReason::kClientClosed || why == EndReason::kClientAborted ||
                            why == EndReason::kClientLeft || why == EndReason::kCancelDone;
   context_.waiter.begin_ending();
+  context_.place.reset();
   context_.waiter.receive(context_.client.watch);
   if (relay_ && ended_by_server()) {
     context_.suspect(SuspicionKind::kServerEnded, relay_->node().slot.node());
@@ -72,7 +73,8 @@ Task<bool> Session::finish() {
   context_.counters().ends[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
   // Closing a socket with unread bytes in it resets the connection, and the reset overtakes what
   // was sent last. So: say that nothing follows, then read until the client has seen it.
-  const bool lingers = !client_gone && from != SessionPhase::kStartup;
+  const bool lingers =
+      !client_gone && from != SessionPhase::kStartup && why != EndReason::kCrowdedOut;
   if (!client_gone) send_error();
   if (lingers) {
     context_.client.finish_writing();
@@ -216,6 +218,9 @@ std::string Session::node_name() const {
 void Session::log_end() const {
   const EndReason why = context_.waiter.ended();
   if (!context_.services.config.log.sessions || why == EndReason::kCancelDone) return;
+  // A crowd that never gets as far as a node would fill the log: it is counted, and the acceptor
+  // warns.
+  if (why == EndReason::kCrowdedOut && context_.node == nullptr) return;
   if (!spdlog::should_log(spdlog::level::info)) return;
   const std::string node = node_name();
   const std::string* const detail = context_.waiter.detail();

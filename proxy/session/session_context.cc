@@ -31,6 +31,7 @@ SessionContext::SessionContext(SessionServices& offered, AcceptedClient& accepte
       listener(static_cast<std::uint16_t>(accepted.listener)),
       counted(accepted.counted) {
   client.watch.fd = std::move(accepted.fd);
+  place = std::make_unique<StartupList::Place>(offered.startups, waiter, address.table_key());
   waiter.receive(client.watch);
   waiter.notice_close_of(&client);
 }

@@ -83,6 +83,8 @@ struct SessionContext {
   const NodeConnection* node = nullptr;  // the one in use, whoever owns it now
   Answers* answers = nullptr;            // of the stage that has asked
   RefusalLater* refusal = nullptr;       // of the startup stage, while it runs
+  // Among those that have not logged in; null once it has.
+  std::unique_ptr<StartupList::Place> place;
   const std::uint16_t listener;
   SessionPhase phase = SessionPhase::kStartup;
   TlsUse tls = TlsUse::kOff;

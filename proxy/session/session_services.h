@@ -17,10 +17,10 @@
 #include "proxy/net/tls.h"
 #include "proxy/routing/counters.h"
 #include "proxy/routing/node_slots.h"
+#include "proxy/routing/startup_list.h"
 #include "proxy/session/key_index.h"
 #include "proxy/session/outgoing_cancel.h"
 #include "proxy/session/relay.h"
-#include "proxy/session/startup_list.h"
 
 namespace pgsteer {
 

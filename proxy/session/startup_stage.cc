@@ -59,6 +59,7 @@ class StartupStage final : public RefusalLater {
   Task<EndReason> answer_encryption(PacketKind kind);
   Task<EndReason> pass_encryption(PacketKind kind);
   Task<EndReason> send_answer(std::byte answer);
+  Task<EndReason> await_hello();
   Task<EndReason> decline(EndReason refuse);
   void await_refusal();
   bool lost_kept_node();
@@ -80,13 +81,11 @@ class StartupStage final : public RefusalLater {
   EndReason refuse_;
   bool declined_ = false;  // by pgsteer itself, which refuses the client
   Startup startup_;
-  StartupList::Place place_;
   Deadline deadline_;                // from accept to a complete startup packet
   std::optional<Deadline> refusal_;  // instead of it, for a client that will be refused
 };
 
 Task<EndReason> StartupStage::run(bool behind_balancer) {
-  place_.enter(context_.services.startups, context_.waiter);
   deadline_.set_after(listen().first_packet_timeout);
   if (behind_balancer) {
     const EndReason e = co_await read_proxy_header();
@@ -126,7 +125,6 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
     case PacketKind::kStartup:
       co_return take_startup(packet);
     case PacketKind::kCancelRequest: {
-      place_.leave();
       deadline_.cancel();
       refusal_.reset();
       context_.refusal = nullptr;
@@ -138,12 +136,12 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
       if (!terminates()) co_return take_hello();
       done = false;
       const EndReason e = co_await terminate_tls(context_, true);
-      if (e == EndReason::kNone) place_.spoke();
+      if (e == EndReason::kNone) context_.place->awaits_client();
       co_return e;
     }
     case PacketKind::kSslRequest:
     case PacketKind::kGssRequest: {
-      place_.spoke();
+      context_.place->awaits_client();
       const EndReason e = co_await answer_encryption(packet.kind);
       done = startup_.kind != Startup::Kind::kClear;
       co_return e == EndReason::kNone&& done ? refuse_ : e;
@@ -166,7 +164,7 @@ Task<FirstPacket> StartupStage::read_packet() {
   for (;;) {
     FirstPacket packet = decode_first_packet(bytes);
     if (packet.kind != PacketKind::kNeedMore) co_return packet;
-    if (bytes.size() >= kMinStartupPacket) place_.spoke();
+    if (bytes.size() >= kMinStartupPacket) context_.place->awaits_client();
     std::span<std::byte> into = context_.services.relay.buffer;
     into = into.first(exact ? packet.size - bytes.size() : kMaxStartupPacket + 1);
     if (exact && bytes.empty() && !client_.tls) {
@@ -225,6 +223,7 @@ Task<EndReason> StartupStage::read_proxy_header() {
     if (header.kind == ProxyHeaderKind::kAddress) {
       context_.address.address = header.source.address;
       context_.address.port = header.source.port;
+      context_.place->belongs_to(context_.address.table_key());
     }
     break;
   }
@@ -285,14 +284,13 @@ Task<EndReason> StartupStage::pass_encryption(PacketKind kind) {
     context_.waiter.explain("a repeated encryption request");
     co_return EndReason::kBadPacket;
   }
-  place_.leave();
+  context_.place->is_served();
   deadline_.cancel();
   const StageResult<std::byte> answer = co_await run_encryption_stage(context_, startup_, kind);
   if (context_.waiter.ending()) co_return context_.waiter.ended();
   if (answer.end == EndReason::kClientLeft) co_return answer.end;
   context_.phase = SessionPhase::kStartup;
-  place_.enter(context_.services.startups, context_.waiter);
-  place_.spoke();
+  context_.place->awaits_client();
   // A node that waits for the client's next packet has nothing to work on until then.
   if (startup_.node) startup_.node->slot.login_awaits_client();
   if (answer.end != EndReason::kNone) {
@@ -301,7 +299,21 @@ Task<EndReason> StartupStage::pass_encryption(PacketKind kind) {
   }
   deadline_.set_after(listen().first_packet_timeout);
   const EndReason e = co_await send_answer(answer.value);
-  co_return e;
+  if (e != EndReason::kNone || startup_.kind != Startup::Kind::kTlsAccepted) co_return e;
+  co_return co_await await_hello();
+}
+
+// Only with its ClientHello does a client cost a node anything. It stays unread.
+Task<EndReason> StartupStage::await_hello() {
+  for (;;) {
+    std::byte first{};
+    const ssize_t n = ::recv(client_.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0) co_return EndReason::kNone;
+    if (n == 0) co_return EndReason::kClientClosed;
+    if (errno != EAGAIN) co_return EndReason::kClientAborted;
+    const bool lives = co_await context_.waiter.ready(client_.watch, kReadable);
+    if (!lives) co_return context_.waiter.ended();
+  }
 }
 
 // No node has answered the request and none will. An ErrorResponse in its place would be thrown

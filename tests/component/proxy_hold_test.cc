@@ -159,8 +159,8 @@ TEST_P(ProxyHold, AClientThatLeavesAfterItsClientHelloIsNoticedAtOnce) {
   proxy.no_primary();
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'S');
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   client.send("\x16\x03\x01 and so on");
+  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   client.close();
   EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }, 5s));  // hold is 9 s
 }

@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 
 #include <algorithm>
+#include <future>
 
 #include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
@@ -70,7 +71,6 @@ TEST_P(ProxyTls, IfKnownToBeSupportedIsAnsweredWhileThereIsNoNode) {
   ProxyClient client = proxy.connect();
   ASSERT_TRUE(eventually([&] { return proxy.server->traffic().listeners[kRw].clients == 1; }));
   ASSERT_EQ(client.request_ssl(), 'S');
-  ASSERT_TRUE(eventually([&] { return proxy.traffic().held_clients == 1; }));
   proxy.primary(1);
   ASSERT_TRUE(client.become_tls_client(trusts.get()));
   ASSERT_TRUE(client.log_in());
@@ -104,8 +104,10 @@ TEST_P(ProxyTls, AfterAnAcceptedSslRequestANodeThatClosesIsTriedAgain) {
   begin();
   ProxyClient client = proxy.connect();
   ASSERT_EQ(client.request_ssl(), 'S');
-  ASSERT_TRUE(eventually([&] { return proxy.node(0).connections() >= 1; }));
-  proxy.node(0).set({.ssl = 'S'});
+  const auto mended = std::async(std::launch::async, [&] {
+    eventually([&] { return proxy.node(0).connections() >= 1; });
+    proxy.node(0).set({.ssl = 'S'});
+  });
   ASSERT_TRUE(client.become_tls_client(trusts.get()));
   EXPECT_TRUE(client.log_in());
 }

@@ -43,8 +43,7 @@ TEST(EndReason, SomeEndsSendNoError) {
   for (const EndReason end :
        {EndReason::kNone, EndReason::kClientClosed, EndReason::kClientAborted,
         EndReason::kClientLeft, EndReason::kServerClosed, EndReason::kServerRefused,
-        EndReason::kFirstPacketTimeout, EndReason::kCrowdedOut, EndReason::kProxyHeader,
-        EndReason::kCancelDone}) {
+        EndReason::kFirstPacketTimeout, EndReason::kProxyHeader, EndReason::kCancelDone}) {
     EXPECT_TRUE(row(end).sqlstate.empty()) << to_string(end);
   }
 }

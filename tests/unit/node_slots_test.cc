@@ -142,7 +142,7 @@ TEST_F(NodeSlotsTest, ALoginThatAwaitsItsClientIsNotInFlight) {
   config_.listen[0].logins_in_flight = 1;
   start();
   primary(0);
-  Client silent(1), other(2), third(3);
+  Client silent(1, 7), other(2, 8), third(3, 9);
   ASSERT_EQ(slots_->take(silent.request), RouteOutcome::kNode);
   NodeSlot& waits = silent.request.granted;
   EXPECT_EQ(slots_->take(other.request), RouteOutcome::kBusy);
@@ -198,6 +198,82 @@ TEST_F(NodeSlotsTest, AnAddressWithItsShareOfTheLoginsLetsOthersPass) {
   EXPECT_FALSE(crowd[9]->request.granted);
   for (auto& each : crowd) slots_->unhold(each->request, now_, false);
   slots_->unhold(other.request, now_, true);
+}
+
+// Each of them holds one of the server's connections, and 2,000 clients took them all.
+TEST_F(NodeSlotsTest, LoginsThatAwaitTheirClientsAreBounded) {
+  config_.listen[0].logins_in_flight = 8;  // so the share of an address is one
+  start();
+  primary(0);
+  std::vector<std::unique_ptr<Client>> open;
+  const auto begin = [&](std::uint64_t address) {
+    open.push_back(std::make_unique<Client>(open.size(), address));
+    const RouteOutcome outcome = slots_->take(open.back()->request);
+    if (outcome == RouteOutcome::kNode) open.back()->request.granted.login_awaits_client();
+    return outcome;
+  };
+  for (int i = 0; i < 8; ++i) ASSERT_EQ(begin(7), RouteOutcome::kNode) << i;
+  EXPECT_EQ(begin(7), RouteOutcome::kBusy);
+  for (std::uint64_t address = 10; address < 18; ++address) {
+    ASSERT_EQ(begin(address), RouteOutcome::kNode) << "it has less than its share";
+    ASSERT_EQ(begin(address), RouteOutcome::kBusy);
+  }
+  EXPECT_EQ(begin(99), RouteOutcome::kBusy) << "twice as many are too many for everybody";
+}
+
+TEST_F(NodeSlotsTest, WhoDoesNotAnswerGivesWayToThoseThatWait) {
+  config_.listen[0].logins_in_flight = 2;
+  start();
+  primary(0);
+  Client silent(1, 7), other(2, 8), waits(3, 7);
+  for (Client* const each : {&silent, &other}) {
+    ASSERT_EQ(slots_->take(each->request), RouteOutcome::kNode);
+    each->request.granted.login_awaits_client();
+  }
+  const auto now = NodeSlots::Clock::now();
+  slots_->release(now + NodeSlots::kPatience);
+  EXPECT_FALSE(silent.user.ending()) << "nobody waits";
+  ASSERT_TRUE(slots_->hold(waits.request, now));
+  slots_->release(now);
+  EXPECT_FALSE(silent.user.ending()) << "it has had no time yet";
+  slots_->release(now + NodeSlots::kPatience + milliseconds(200));
+  EXPECT_EQ(silent.user.ended, EndReason::kCrowdedOut);
+  EXPECT_FALSE(other.user.ending()) << "one is enough";
+  slots_->unhold(waits.request, now, false);
+}
+
+TEST_F(NodeSlotsTest, WhoMayPassOthersIsServedWithoutALoginThatEnds) {
+  config_.listen[0].logins_in_flight = 1;
+  start();
+  primary(0);
+  Client silent(1, 7), behind(2, 7), other(3, 8);
+  ASSERT_EQ(slots_->take(silent.request), RouteOutcome::kNode);
+  silent.request.granted.login_awaits_client();
+  ASSERT_TRUE(slots_->hold(behind.request, now_));
+  slots_->release(now_);
+  ASSERT_TRUE(slots_->hold(other.request, now_));
+  EXPECT_TRUE(slots_->release_due());
+  slots_->release(now_);
+  EXPECT_FALSE(behind.request.granted);
+  EXPECT_TRUE(other.request.granted);
+  for (Client* const each : {&behind, &other}) slots_->unhold(each->request, now_, false);
+}
+
+TEST_F(NodeSlotsTest, AFullQueueMakesRoomForAnAddressWithFewInIt) {
+  config_.listen[0].hold_sessions = 5;
+  start();
+  nobody();
+  std::vector<std::unique_ptr<Client>> crowd;
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    crowd.push_back(std::make_unique<Client>(i, 7));
+    ASSERT_TRUE(slots_->hold(crowd.back()->request, now_));
+  }
+  Client another(5, 7), other(6, 8);
+  EXPECT_FALSE(slots_->hold(another.request, now_));
+  EXPECT_TRUE(slots_->hold(other.request, now_));
+  EXPECT_EQ(crowd.back()->user.ended, EndReason::kHoldFull);
+  slots_->unhold(crowd.back()->request, now_, false);
+  EXPECT_EQ(counters_->by_listener[0]->held.now, 5U);
 }
 
 TEST_F(NodeSlotsTest, TooManyLoginsIsToldFromNoNode) {

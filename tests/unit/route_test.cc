@@ -93,9 +93,9 @@ TEST(Route, FullNodesAreSkipped) {
 
 TEST(Route, NodesAtTheLimitOfLoginsInFlightAreSkipped) {
   Scene scene(2);
-  scene.load[0] = {.logins = 2, .max_logins = 2};
+  scene.load[0] = {.busy = true};
   EXPECT_EQ(scene.pick().node, 1U);
-  scene.load[1] = {.logins = 2, .max_logins = 2};
+  scene.load[1] = {.busy = true};
   EXPECT_EQ(scene.pick().outcome, RouteOutcome::kBusy);
 }
 
@@ -103,7 +103,7 @@ TEST(Route, NodesAtTheLimitOfLoginsInFlightAreSkipped) {
 TEST(Route, BusyMeansWaitAndFullMeansRefuse) {
   Scene scene(2);
   scene.load[0] = {.sessions = 5, .max_sessions = 5};
-  scene.load[1] = {.logins = 2, .max_logins = 2};
+  scene.load[1] = {.busy = true};
   EXPECT_EQ(scene.pick().outcome, RouteOutcome::kBusy);
   scene.tried = 0b10;
   EXPECT_EQ(scene.pick().outcome, RouteOutcome::kFull);

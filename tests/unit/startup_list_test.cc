@@ -1,15 +1,20 @@
-// Who is ended when too many connections have not said yet what they want.
-#include "proxy/session/startup_list.h"
+// Who gives way when too many connections have not logged in.
+#include "proxy/routing/startup_list.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <list>
+#include <memory>
 #include <string>
 
 namespace pgsteer {
 namespace {
 
+using Need = StartupList::Need;
+
 struct Stranger : SlotUser {
+  Stranger(StartupList& list, std::uint64_t address) : place(list, *this, address) {}
   void end(EndReason reason, std::string /*detail*/) override { ended = reason; }
   bool ending() const override { return ended != EndReason::kNone; }
   void resume_soon() override {}
@@ -20,73 +25,126 @@ struct Stranger : SlotUser {
 
 class StartupListTest : public testing::Test {
  protected:
-  Stranger& enter() {
-    Stranger& stranger = strangers_.emplace_back();
-    stranger.place.enter(list, stranger);
-    return stranger;
+  Stranger& enter(std::uint64_t address = 1) { return strangers_.emplace_back(list, address); }
+  std::list<Stranger*> crowd(int size, std::uint64_t address = 1) {
+    std::list<Stranger*> all;
+    for (int i = 0; i < size; ++i) all.push_back(&enter(address));
+    return all;
   }
-  const std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
-  StartupList list{3};
+  static auto ended(const std::list<Stranger*>& crowd) {
+    return std::ranges::count_if(crowd, [](const Stranger* each) { return each->ending(); });
+  }
+  void make_room(std::size_t count, Need need, std::size_t spared = 0) {
+    list.make_room(count, spared, need, StartupList::Clock::now() + passed);
+  }
+
+  StartupList::Clock::duration passed{0};  // since the last call of anything
+  StartupList list{100};
 
  private:
   std::list<Stranger> strangers_;
 };
 
-TEST_F(StartupListTest, TheOldestThatHasSaidNothingGivesWay) {
-  Stranger& first = enter();
-  Stranger& second = enter();
+TEST_F(StartupListTest, OfTooManyThatHaveSaidNothingTheOldestGivesWay) {
+  const auto silent = crowd(100);
+  EXPECT_EQ(ended(silent), 0);
   enter();
-  EXPECT_FALSE(first.ending());
+  EXPECT_EQ(silent.front()->ended, EndReason::kCrowdedOut);
   enter();
-  EXPECT_EQ(first.ended, EndReason::kCrowdedOut);
-  EXPECT_FALSE(second.ending());
-  first.place.leave();
-  enter();
-  EXPECT_EQ(second.ended, EndReason::kCrowdedOut);
+  EXPECT_EQ(ended(silent), 2);
+}
+
+// A crowd of silent connections from elsewhere closed a client that had just connected.
+TEST_F(StartupListTest, ItIsOneOfTheAddressThatHasMostSilentOnes) {
+  Stranger& client = enter(2);
+  const auto silent = crowd(100);
+  EXPECT_FALSE(client.ending());
+  EXPECT_TRUE(silent.front()->ending());
 }
 
 // 1,000 of 3,000 clients were ended in the middle of their TLS handshakes.
-TEST_F(StartupListTest, AMassOfClientsThatHaveSpokenStays) {
-  std::list<Stranger*> clients;
-  for (int i = 0; i < 100; ++i) {
-    clients.push_back(&enter());
-    clients.back()->place.spoke();
-    clients.back()->place.spoke();  // once is enough
-  }
-  for (int i = 0; i < 10; ++i) enter();
-  list.make_room(now);
-  list.make_room(now);  // not even if nobody silent is left
-  for (const Stranger* const client : clients) EXPECT_FALSE(client->ending());
+TEST_F(StartupListTest, AMassOfClientsThatHaveSpokenStaysForAWhile) {
+  const auto clients = crowd(50);
+  for (Stranger* const client : clients) client->place.awaits_client();
+  const auto silent = crowd(10);
+  make_room(100, Need::kSoon);
+  EXPECT_EQ(ended(silent), 0) << "it has only just connected";
+  passed = StartupList::kBeginning;
+  make_room(100, Need::kSoon);
+  EXPECT_EQ(ended(silent), 10);
+  EXPECT_EQ(ended(clients), 0);
+  passed = StartupList::kPatience;
+  make_room(20, Need::kSoon);
+  EXPECT_EQ(ended(clients), 20);
 }
 
-// Otherwise a few bytes of each would hold every descriptor for the time of a first packet.
-TEST_F(StartupListTest, WhoSpeaksTooSlowlyGivesWayOnceNobodyIsSilent) {
-  Stranger& slow = enter();
-  slow.place.spoke();
-  Stranger& silent = enter();
-  list.make_room(now + StartupList::kPatience + std::chrono::seconds(1));
-  EXPECT_TRUE(silent.ending());
-  list.make_room(now + StartupList::kPatience + std::chrono::seconds(1));
-  EXPECT_FALSE(slow.ending()) << "the other one is leaving";
-  silent.place.leave();
-  list.make_room(now + StartupList::kPatience + std::chrono::seconds(1));
-  EXPECT_EQ(slow.ended, EndReason::kCrowdedOut);
+TEST_F(StartupListTest, WhoSpeaksAgainIsNoYoungerForIt) {
+  const auto slow = crowd(3);
+  for (Stranger* const each : slow) each->place.awaits_client();
+  slow.front()->place.awaits_client();
+  make_room(1, Need::kNow);
+  EXPECT_TRUE(slow.front()->ending());
 }
 
-TEST_F(StartupListTest, MakingRoomEndsAFewOfTheOldest) {
-  StartupList large(1'000);
-  std::list<Stranger> strangers;
-  for (int i = 0; i < 20; ++i) {
-    strangers.emplace_back();
-    strangers.back().place.enter(large, strangers.back());
-  }
-  large.make_room(now);
-  int ended = 0;
-  for (const Stranger& stranger : strangers) {
-    EXPECT_EQ(stranger.ending(), ended < StartupList::kRoom);
-    ++ended;
-  }
-  for (Stranger& stranger : strangers) stranger.place.leave();
+TEST_F(StartupListTest, WhereNothingIsLeftACrowdGivesWayAtOnce) {
+  const auto speaking = crowd(10);
+  for (Stranger* const each : speaking) each->place.awaits_client();
+  const auto served = crowd(10);
+  for (Stranger* const each : served) each->place.is_served();
+  make_room(10, Need::kNow);
+  EXPECT_EQ(ended(speaking), 10);
+  EXPECT_EQ(ended(served), 0);
+  make_room(1, Need::kNow);
+  EXPECT_TRUE(served.back()->ending()) << "the newest";
+  EXPECT_EQ(ended(served), 1);
+}
+
+// Its packet may be there and not read yet: the newcomer is not worse than the others.
+TEST_F(StartupListTest, WhereNothingIsLeftTheOldestGoesSilentOrNot) {
+  const auto speaking = crowd(5);
+  for (Stranger* const each : speaking) each->place.awaits_client();
+  Stranger& newcomer = enter();
+  make_room(5, Need::kNow);
+  EXPECT_EQ(ended(speaking), 5);
+  EXPECT_FALSE(newcomer.ending());
+}
+
+TEST_F(StartupListTest, AnAddressWithFewLosesNoneToACrowdFromElsewhere) {
+  const auto few = crowd(2, 2);
+  const auto many = crowd(20);
+  for (Stranger* const each : many) each->place.is_served();
+  make_room(100, Need::kNow);
+  EXPECT_EQ(ended(few), 0);
+  EXPECT_EQ(ended(many), 18);
+}
+
+TEST_F(StartupListTest, WithoutACrowdOnlyWhoIsLateGivesWay) {
+  std::list<Stranger*> all;
+  for (std::uint64_t address = 1; address <= 20; ++address) all.push_back(&enter(address));
+  all.back()->place.is_served();
+  make_room(100, Need::kNow);
+  EXPECT_EQ(ended(all), 0);
+  passed = StartupList::kPatience;
+  make_room(100, Need::kNow);
+  EXPECT_EQ(ended(all), 19) << "all but the one that waits for us";
+}
+
+// Where sessions have nearly every descriptor, a few places for logins stay.
+TEST_F(StartupListTest, TheSparedStay) {
+  const auto silent = crowd(10);
+  make_room(100, Need::kNow, 7);
+  EXPECT_EQ(ended(silent), 3);
+}
+
+// Behind a balancer the address is known later.
+TEST_F(StartupListTest, AConnectionMayTurnOutToBelongToAnotherAddress) {
+  const auto balanced = crowd(9);
+  Stranger& moved = enter();
+  moved.place.belongs_to(7);
+  const auto other = crowd(10, 7);
+  make_room(1, Need::kNow);
+  EXPECT_TRUE(moved.ending());
+  EXPECT_EQ(ended(balanced) + ended(other), 0);
 }
 
 }  // namespace
