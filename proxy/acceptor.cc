@@ -25,6 +25,9 @@ constexpr std::chrono::seconds kWarningPause{10};
 // with half of that, without patience. Newcomers are accepted meanwhile: only then is it known
 // which address they come from.
 constexpr std::size_t kScarce = 8;
+// Asked to leave in one turn; and where sessions have all places.
+constexpr std::size_t kMostAtOnce = 64;
+constexpr std::size_t kRoom = 8;
 
 // Clients inherit the socket's options.
 UniqueFd open_socket(const BindAddress& bind, const ServerConfig& server) try {
@@ -153,7 +156,8 @@ void Acceptor::wait_for_room() {
   watch_all(false);
   waits_for_room_ = true;
   resume_.set_after(kPause);
-  make_room();
+  // Sessions may have all other places: here even a few strangers are too many.
+  ask_for_room(kRoom, 0, StartupList::Need::kSoon);
 }
 
 // Sessions may use every place. Those that are left for clients without a login are shared out
@@ -166,11 +170,16 @@ void Acceptor::make_room() {
   if (now - asked_at_ >= kPause) asked_ = 0;  // there were no more to leave
   const std::size_t wanted = clients_ - comfortable;
   if (wanted <= asked_) return;
+  if (asked_ == 0) asked_at_ = now;
+  const std::size_t count = std::min(wanted - asked_, kMostAtOnce);
+  asked_ += count;
   const bool last = most_clients_ - clients_ <= scarce / 2;
-  make_room_(wanted - asked_, scarce / 2,
-             last ? StartupList::Need::kNow : StartupList::Need::kSoon);
-  asked_ = wanted;
-  asked_at_ = now;
+  ask_for_room(count, scarce / 2, last ? StartupList::Need::kNow : StartupList::Need::kSoon);
+}
+
+void Acceptor::ask_for_room(std::size_t count, std::size_t spared, StartupList::Need need) {
+  make_room_(count, spared, need);
+  const auto now = Clock::now();
   if (now < next_warning_) return;
   spdlog::warn(
       "{} clients are connected, and the limit of descriptors allows {}: those that have not "

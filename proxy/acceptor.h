@@ -77,6 +77,7 @@ class Acceptor {
   void pause(const Socket& socket);
   void wait_for_room();
   void make_room();
+  void ask_for_room(std::size_t count, std::size_t spared, StartupList::Need need);
   void watch_all(bool on);
   bool from_balancer(std::size_t listener, const ClientAddress& client) const;
   void watch(Socket& socket, bool on);

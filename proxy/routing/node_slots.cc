@@ -67,7 +67,8 @@ NodeSlots::NodeSlots(const Config& config, Counters& counters, std::size_t worke
       counters_(counters),
       worker_(worker),
       logins_(config.nodes.size()),
-      queues_(config.listen.size()) {}
+      queues_(config.listen.size()),
+      next_purge_(config.listen.size()) {}
 
 void NodeSlots::link(NodeSlot& slot) {
   slot.previous_ = nullptr;
@@ -192,7 +193,7 @@ void NodeSlots::count(const NodeSlot& slot, NodeSlot::Login from, NodeSlot::Logi
   --logins_[slot.node_].of(from);
   --client->second.of(from);
   if (client->second.open() == 0) logins_of_.erase(client);
-  release_due_ = true;
+  if (to != Login::kInFlight) release_due_ = true;
 }
 
 bool NodeSlots::too_many_logins(const SlotRequest& request) const {
@@ -272,7 +273,7 @@ void NodeSlots::release(std::size_t listener, Clock::time_point now) {
     return HoldQueue::Next::kAddress;
   });
   if (passed && places) queue.visit(offer);
-  if (!places) end_unanswered(listener, now);
+  if (!places && topology_) end_unanswered(listener, now);
 }
 
 // As many as wait, if they stand in the way: on a node that takes no more, and of an address that
@@ -280,12 +281,14 @@ void NodeSlots::release(std::size_t listener, Clock::time_point now) {
 // these the oldest.
 void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
   const std::uint32_t limit = login_limit(listener);
-  if (limit == 0 || now < next_purge_) return;
-  next_purge_ = now + kPurgePause;
+  if (limit == 0 || now < next_purge_[listener]) return;
+  next_purge_[listener] = now + kPurgePause;
+  const auto& verdicts = topology_->pools[listener].by_node;
   std::vector<std::pair<std::uint32_t, NodeSlot*>> late;  // with the logins of its address
   for (NodeSlot* slot = first_; slot != nullptr; slot = slot->next_) {
     if (slot->login_ != NodeSlot::Login::kAwaitsClient || slot->user_->ending()) continue;
     if (now - slot->unanswered_since_ < kPatience) continue;
+    if (verdicts[slot->node_].admission != Admission::kAdmit) continue;
     const std::uint32_t on_node = logins_[slot->node_].open();
     const std::uint32_t of_its = of_client(slot->client_).open();
     const bool full = on_node >= 2 * limit;

@@ -178,7 +178,7 @@ class NodeSlots {
   std::unordered_map<std::uint64_t, Logins> logins_of_;  // by client
   std::vector<HoldQueue> queues_;                        // by listener
   Held held_;
-  Clock::time_point next_purge_{};
+  std::vector<Clock::time_point> next_purge_;  // by listener
   bool release_due_ = false;
 };
 

@@ -1,14 +1,15 @@
 #include "proxy/routing/startup_list.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace pgsteer {
 
 namespace {
 
-std::uint32_t total(const auto& counts) {
-  return std::accumulate(counts.begin(), counts.end(), std::uint32_t{0});
+constexpr std::size_t index(StartupList::Turn turn) { return static_cast<std::size_t>(turn); }
+
+std::uint32_t keep_us_waiting(const auto& counts) {
+  return counts[index(StartupList::Turn::kSilent)] + counts[index(StartupList::Turn::kClients)];
 }
 
 }  // namespace
@@ -25,9 +26,10 @@ void StartupList::Place::take_turn(Turn turn) {
   if (list_ == nullptr || turn_ == turn) return;
   std::list<Place*>& to = list_->of(turn);
   to.splice(to.end(), list_->of(turn_), at_);
-  list_->remove(*this);
+  const auto counts = list_->of_client_.find(client_);
+  --counts->second[index(turn_)];
+  ++counts->second[index(turn)];
   turn_ = turn;
-  list_->add(*this);
   since_ = Clock::now();
 }
 
@@ -45,22 +47,22 @@ void StartupList::Place::leave() {
   list_ = nullptr;
 }
 
-void StartupList::add(const Place& place) {
-  ++of_client_[place.client_][static_cast<std::size_t>(place.turn_)];
-}
+void StartupList::add(const Place& place) { ++of_client_[place.client_][index(place.turn_)]; }
 
 void StartupList::remove(const Place& place) {
   const auto counts = of_client_.find(place.client_);
-  --counts->second[static_cast<std::size_t>(place.turn_)];
-  if (total(counts->second) == 0) of_client_.erase(counts);
+  --counts->second[index(place.turn_)];
+  if (counts->second == Counts{}) of_client_.erase(counts);
 }
 
-// Of the address that has most silent connections the oldest one.
+// Of the address that has most silent connections the oldest one; without a crowd the oldest of
+// all.
 void StartupList::end_one_silent() {
-  constexpr auto kSilent = static_cast<std::size_t>(Turn::kSilent);
-  const auto busiest = std::ranges::max_element(
-      of_client_, {}, [](const auto& client) { return client.second[kSilent]; });
-  end(**std::ranges::find(of(Turn::kSilent), busiest->first, &Place::client_));
+  const auto count = [](const Counts& counts) { return counts[index(Turn::kSilent)]; };
+  const auto busiest = busiest_by(count);
+  std::list<Place*>& silent = of(Turn::kSilent);
+  if (count(busiest->second) <= kFew) return end(*silent.front());
+  end(**std::ranges::find(silent, busiest->first, &Place::client_));
 }
 
 // It leaves at once: its session takes a turn of the loop to end.
@@ -70,31 +72,36 @@ void StartupList::end(Place& place) {
 }
 
 StartupList::Place* StartupList::choose(Need need, Clock::time_point now) {
-  const auto busiest = std::ranges::max_element(
-      of_client_, {}, [](const auto& client) { return total(client.second); });
-  if (busiest == of_client_.end()) return nullptr;
+  if (of_client_.empty()) return nullptr;
+  const auto late = busiest_by([](const Counts& counts) { return keep_us_waiting(counts); });
   // Without a crowd of one address there is only patience to tell who has to go.
-  const bool crowd = total(busiest->second) > kFew;
-  const auto may_go = [&](const Place* place) {
-    return !crowd || place->client_ == busiest->first;
-  };
-  const auto oldest = [&](Turn turn, Clock::duration patience) -> Place* {
-    const auto at = std::ranges::find_if(of(turn), may_go);
+  const bool crowd = keep_us_waiting(late->second) > kFew;
+  const auto oldest = [&](Turn turn, bool of_crowd, Clock::duration patience) -> Place* {
+    const auto at = std::ranges::find_if(
+        of(turn), [&](const Place* place) { return !of_crowd || place->client_ == late->first; });
     return at != of(turn).end() && now - (*at)->since_ >= patience ? *at : nullptr;
   };
   const bool at_once = crowd && need == Need::kNow;
   const Clock::duration none{0};
-  Place* const silent = oldest(Turn::kSilent, at_once ? none : crowd ? kBeginning : kPatience);
-  Place* const slow = oldest(Turn::kClients, at_once ? none : kPatience);
+  Place* const silent = oldest(Turn::kSilent, crowd,
+                               at_once ? none
+                               : crowd ? kBeginning
+                                       : kPatience);
+  Place* const slow = oldest(Turn::kClients, crowd, at_once ? none : kPatience);
   if (silent != nullptr && slow != nullptr && at_once) {
     return slow->since_ < silent->since_ ? slow : silent;
   }
   if (silent != nullptr || slow != nullptr) return silent != nullptr ? silent : slow;
-  if (!at_once) return nullptr;
-  // The newest: those who wait already have waited for something.
+  return need == Need::kNow ? newest_served() : nullptr;
+}
+
+// Of the address that has most of them: those who wait already have waited for something.
+StartupList::Place* StartupList::newest_served() {
+  const auto count = [](const Counts& counts) { return counts[index(Turn::kOurs)]; };
+  const auto busiest = busiest_by(count);
+  if (count(busiest->second) <= kFew) return nullptr;
   std::list<Place*>& served = of(Turn::kOurs);
-  const auto newest = std::find_if(served.rbegin(), served.rend(), may_go);
-  return newest != served.rend() ? *newest : nullptr;
+  return *std::ranges::find(served.rbegin(), served.rend(), busiest->first, &Place::client_);
 }
 
 std::size_t StartupList::size() const {

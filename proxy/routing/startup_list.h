@@ -5,6 +5,7 @@
 // a crowd from elsewhere. Owned by a worker, used on its thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -69,25 +70,32 @@ class StartupList {
   // `most_silent`: connections that have said nothing yet; one more and the oldest gives way.
   explicit StartupList(std::size_t most_silent) : most_silent_(most_silent) {}
 
-  // Ends up to `count` connections with kCrowdedOut, but keeps `spared`: of the address that has
-  // most of them, if it has more than kFew, the oldest that keeps us waiting, with kSoon a silent
-  // one first; with kNow, then, the newest of those that wait for us. If no address has more, the
-  // oldest of all that have kept us waiting for kPatience.
+  // Ends up to `count` connections with kCrowdedOut, but keeps `spared`: of the address that keeps
+  // us waiting with most of them, if those are more than kFew, the oldest, with kSoon a silent one
+  // first; if no address has more, the oldest of all, after kPatience. With kNow, then, of the
+  // address that waits for us with most of them the newest.
   void make_room(std::size_t count, std::size_t spared, Need need, Clock::time_point now);
 
  private:
   static constexpr std::size_t kTurns = 3;
+  using Counts = std::array<std::uint32_t, kTurns>;  // of one client address, by turn
 
   std::list<Place*>& of(Turn turn) { return turns_[static_cast<std::size_t>(turn)]; }
   std::size_t size() const;
   void end_one_silent();
+  // The client address for which `count` gives most; there is one.
+  auto busiest_by(auto count) const {
+    return std::ranges::max_element(of_client_, {},
+                                    [count](const auto& client) { return count(client.second); });
+  }
+  Place* newest_served();
   Place* choose(Need need, Clock::time_point now);
   static void end(Place& place);
   void add(const Place& place);
   void remove(const Place& place);
 
   std::array<std::list<Place*>, kTurns> turns_;  // each with the oldest first
-  std::unordered_map<std::uint64_t, std::array<std::uint32_t, kTurns>> of_client_;
+  std::unordered_map<std::uint64_t, Counts> of_client_;
   std::size_t most_silent_;
 };
 

@@ -242,6 +242,23 @@ TEST_F(NodeSlotsTest, WhoDoesNotAnswerGivesWayToThoseThatWait) {
   slots_->unhold(waits.request, now, false);
 }
 
+// One listener's queue is no reason to end the logins of nodes that it does not use.
+TEST_F(NodeSlotsTest, OnlyLoginsThatStandInTheWayGiveWay) {
+  config_.listen[0].logins_in_flight = 1;
+  start();
+  primary(0);
+  Client silent(1, 7), waits(2, 7);
+  ASSERT_EQ(slots_->take(silent.request), RouteOutcome::kNode);
+  silent.request.granted.login_awaits_client();
+  draft_.pools[0].by_node[0] = {Admission::kDrain, Reason::kLagging, "lags"};
+  slots_->adopt(std::make_shared<const Topology>(draft_));
+  const auto now = NodeSlots::Clock::now();
+  ASSERT_TRUE(slots_->hold(waits.request, now));
+  slots_->release(now + 2 * NodeSlots::kPatience);
+  EXPECT_FALSE(silent.user.ending());
+  slots_->unhold(waits.request, now, false);
+}
+
 TEST_F(NodeSlotsTest, WhoMayPassOthersIsServedWithoutALoginThatEnds) {
   config_.listen[0].logins_in_flight = 1;
   start();

@@ -91,8 +91,8 @@ TEST_F(StartupListTest, WhereNothingIsLeftACrowdGivesWayAtOnce) {
   for (Stranger* const each : speaking) each->place.awaits_client();
   const auto served = crowd(10);
   for (Stranger* const each : served) each->place.is_served();
-  make_room(10, Need::kNow);
-  EXPECT_EQ(ended(speaking), 10);
+  make_room(8, Need::kNow);
+  EXPECT_EQ(ended(speaking), 8);
   EXPECT_EQ(ended(served), 0);
   make_room(1, Need::kNow);
   EXPECT_TRUE(served.back()->ending()) << "the newest";
@@ -104,9 +104,27 @@ TEST_F(StartupListTest, WhereNothingIsLeftTheOldestGoesSilentOrNot) {
   const auto speaking = crowd(5);
   for (Stranger* const each : speaking) each->place.awaits_client();
   Stranger& newcomer = enter();
-  make_room(5, Need::kNow);
-  EXPECT_EQ(ended(speaking), 5);
+  make_room(4, Need::kNow);
+  EXPECT_EQ(ended(speaking), 4);
   EXPECT_FALSE(newcomer.ending());
+}
+
+// During a failover an application's clients wait for us; a stranger's wait for nothing.
+TEST_F(StartupListTest, WhoKeepsUsWaitingGoesBeforeWhoWaitsForUs) {
+  const auto held = crowd(50, 2);
+  for (Stranger* const each : held) each->place.is_served();
+  const auto strangers = crowd(20);
+  passed = StartupList::kBeginning;
+  make_room(20, Need::kSoon);
+  EXPECT_EQ(ended(strangers), 18) << "two are no crowd";
+  EXPECT_EQ(ended(held), 0);
+}
+
+TEST_F(StartupListTest, WithoutACrowdTheNewcomerIsNotTheOneThatGivesWay) {
+  std::list<Stranger*> all;
+  for (std::uint64_t address = 1; address <= 101; ++address) all.push_back(&enter(address));
+  EXPECT_TRUE(all.front()->ending());
+  EXPECT_EQ(ended(all), 1);
 }
 
 TEST_F(StartupListTest, AnAddressWithFewLosesNoneToACrowdFromElsewhere) {
