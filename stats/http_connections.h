@@ -15,7 +15,7 @@
 namespace pgsteer {
 
 struct HttpLimits {
-  std::size_t connections = 96;   // from here on, each new connection ends another
+  std::size_t connections = 96;  // from here on, each new connection ends another
   // The same for one client address (IPv6: one /64). Browsers open 6, and several scrapers may
   // share one address.
   std::size_t connections_per_client = 24;
