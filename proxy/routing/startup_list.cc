@@ -76,22 +76,19 @@ StartupList::Place* StartupList::choose(Need need, Clock::time_point now) {
   const auto late = busiest_by([](const Counts& counts) { return keep_us_waiting(counts); });
   // Without a crowd of one address there is only patience to tell who has to go.
   const bool crowd = keep_us_waiting(late->second) > kFew;
-  const auto oldest = [&](Turn turn, bool of_crowd, Clock::duration patience) -> Place* {
-    const auto at = std::ranges::find_if(
-        of(turn), [&](const Place* place) { return !of_crowd || place->client_ == late->first; });
-    return at != of(turn).end() && now - (*at)->since_ >= patience ? *at : nullptr;
-  };
   const bool at_once = crowd && need == Need::kNow;
-  const Clock::duration none{0};
-  Place* const silent = oldest(Turn::kSilent, crowd,
-                               at_once ? none
-                               : crowd ? kBeginning
-                                       : kPatience);
-  Place* const slow = oldest(Turn::kClients, crowd, at_once ? none : kPatience);
-  if (silent != nullptr && slow != nullptr && at_once) {
-    return slow->since_ < silent->since_ ? slow : silent;
+  const auto oldest = [&](Turn turn, Clock::duration patience) -> Place* {
+    const auto may_go = [&](const Place* p) { return !crowd || p->client_ == late->first; };
+    const auto at = std::ranges::find_if(of(turn), may_go);
+    const bool waits = at != of(turn).end() && (at_once || now - (*at)->since_ >= patience);
+    return waits ? *at : nullptr;
+  };
+  Place* const silent = oldest(Turn::kSilent, crowd ? Clock::duration(kBeginning) : kPatience);
+  Place* const slow = oldest(Turn::kClients, kPatience);
+  if (slow != nullptr && (silent == nullptr || (at_once && slow->since_ < silent->since_))) {
+    return slow;
   }
-  if (silent != nullptr || slow != nullptr) return silent != nullptr ? silent : slow;
+  if (silent != nullptr) return silent;
   return need == Need::kNow ? newest_served() : nullptr;
 }
 
