@@ -8,23 +8,11 @@
 #include <utility>
 #include <vector>
 
-#include "config/parse.h"
 #include "config/settings.h"
+#include "tests/unit/config_text.h"
 
 namespace pgsteer {
 namespace {
-
-constexpr const char* kNode = "[[node]]\nname = \"pg-1\"\nhost = \"127.0.0.11\"\n";
-constexpr const char* kListen =
-    "[[listen]]\nname = \"read_write\"\nbind = \"127.0.0.1:5000\"\nto = \"primary\"\n";
-
-Parsed parse(const std::string& toml) { return parse_text(toml, "pgsteer.toml"); }
-
-std::string texts(const Parsed& parsed) {
-  std::string out;
-  for (const Diagnostic& diagnostic : parsed.diagnostics) out += diagnostic.text() + "\n";
-  return out;
-}
 
 // Expects exactly one diagnostic, with `expected` in its text.
 void expect_one(const std::string& toml, const std::string& expected) {
