@@ -1,4 +1,5 @@
 // The HTTP server and its hostile, slow and mistaken clients.
+#include <algorithm>
 #include <array>
 
 #include "tests/component/stats_fixture.h"
@@ -98,8 +99,10 @@ TEST_F(StatsServerTest, ACrowdOfAddressesDoesNotKeepOthersOut) {
   }
   for (int i = 0; i < 20; ++i) EXPECT_EQ(request(url_ + "/live").status, 200);
   for (auto& peer : peers) peer->send("live HTTP/1.0\r\n\r\n");
-  EXPECT_NE(peers.back()->read_to_end().find("alive"), std::string::npos);
-  EXPECT_EQ(peers.front()->read_to_end(), "");
+  const auto served = std::ranges::count_if(
+      peers, [](auto& peer) { return peer->read_to_end().find("alive") != std::string::npos; });
+  EXPECT_GT(served, 0);
+  EXPECT_LE(served, 8);
 }
 
 TEST_F(StatsServerTest, AWholeRequestHasADeadlineHoweverManyOfItsBytesCome) {
