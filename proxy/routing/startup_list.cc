@@ -9,7 +9,8 @@ namespace {
 constexpr std::size_t index(StartupList::Turn turn) { return static_cast<std::size_t>(turn); }
 
 std::uint32_t keep_us_waiting(const auto& counts) {
-  return counts[index(StartupList::Turn::kSilent)] + counts[index(StartupList::Turn::kClients)];
+  return counts[index(StartupList::Turn::kSilent)] + counts[index(StartupList::Turn::kClients)] +
+         counts[index(StartupList::Turn::kInLogin)];
 }
 
 }  // namespace
@@ -85,10 +86,15 @@ StartupList::Place* StartupList::choose(Need need, Clock::time_point now) {
   };
   Place* const silent = oldest(Turn::kSilent, crowd ? Clock::duration(kBeginning) : kPatience);
   Place* const slow = oldest(Turn::kClients, kPatience);
-  if (slow != nullptr && (silent == nullptr || (at_once && slow->since_ < silent->since_))) {
-    return slow;
+  const bool slow_first =
+      silent == nullptr || (at_once && slow != nullptr && slow->since_ < silent->since_);
+  Place* const first = slow_first ? slow : silent;
+  if (first != nullptr && now < logins_spared_until_) return first;
+  if (Place* const in_login = oldest(Turn::kInLogin, kPatience)) {
+    logins_spared_until_ = now + kLoginPause;
+    return in_login;
   }
-  if (silent != nullptr) return silent;
+  if (first != nullptr) return first;
   return need == Need::kNow ? newest_served() : nullptr;
 }
 
@@ -102,7 +108,9 @@ StartupList::Place* StartupList::newest_served() {
 }
 
 std::size_t StartupList::size() const {
-  return turns_[0].size() + turns_[1].size() + turns_[2].size();
+  std::size_t all = 0;
+  for (const auto& turn : turns_) all += turn.size();
+  return all;
 }
 
 void StartupList::make_room(std::size_t count, std::size_t spared, Need need,

@@ -25,6 +25,7 @@ class StartupList {
   enum class Turn : std::uint8_t {
     kSilent,   // its client, who has said nothing yet; a byte or two do not count
     kClients,  // its client, who has said something
+    kInLogin,  // its client, whose login a node has begun
     kOurs,     // pgsteer or a node
   };
   enum class Need : std::uint8_t {
@@ -43,6 +44,7 @@ class StartupList {
 
     // Waits for its client from now on, if it has not done so before; waits for us.
     void awaits_client() { take_turn(Turn::kClients); }
+    void awaits_client_in_login() { take_turn(Turn::kInLogin); }
     void is_served() { take_turn(Turn::kOurs); }
     // Its PROXY header has said whose it is.
     void belongs_to(std::uint64_t client);
@@ -64,6 +66,8 @@ class StartupList {
   // that has only connected.
   static constexpr std::chrono::seconds kPatience{1};
   static constexpr std::chrono::milliseconds kBeginning{50};
+  // While others could go, one login ends in this time at most.
+  static constexpr std::chrono::milliseconds kLoginPause{50};
   // An address with no more connections than this is no crowd: they have that time in any case.
   static constexpr std::uint32_t kFew = 2;
 
@@ -72,12 +76,13 @@ class StartupList {
 
   // Ends up to `count` connections with kCrowdedOut, but keeps `spared`: of the address that keeps
   // us waiting with most of them, if those are more than kFew, the oldest, with kSoon a silent one
-  // first; if no address has more, the oldest of all, after kPatience. With kNow, then, of the
-  // address that waits for us with most of them the newest.
+  // first; if no address has more, the oldest of all, after kPatience. Of those whose
+  // login a node has begun only one goes now and then: they would come back and make the server
+  // fork again. With kNow, then, of the address that waits for us with most of them the newest.
   void make_room(std::size_t count, std::size_t spared, Need need, Clock::time_point now);
 
  private:
-  static constexpr std::size_t kTurns = 3;
+  static constexpr std::size_t kTurns = 4;
   using Counts = std::array<std::uint32_t, kTurns>;  // of one client address, by turn
 
   std::list<Place*>& of(Turn turn) { return turns_[static_cast<std::size_t>(turn)]; }
@@ -97,6 +102,7 @@ class StartupList {
   std::array<std::list<Place*>, kTurns> turns_;  // each with the oldest first
   std::unordered_map<std::uint64_t, Counts> of_client_;
   std::size_t most_silent_;
+  Clock::time_point logins_spared_until_{};
 };
 
 }  // namespace pgsteer

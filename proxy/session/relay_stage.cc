@@ -85,7 +85,7 @@ void RelayStage::follow_turns(bool client_side) {
 
 void RelayStage::server_waits() {
   node_->slot.login_awaits_client();
-  if (context_.place) context_.place->awaits_client();
+  if (context_.place) context_.place->awaits_client_in_login();
 }
 
 void RelayStage::server_works() {

@@ -114,13 +114,16 @@ TEST(ProxyDescriptors, LoginsThatAreNeverAnsweredKeepNobodyOut) {
   for (std::size_t i = 0; i < places; ++i) {
     crowd.push_back(proxy.connect());
     crowd.back().send_startup();
-    ASSERT_TRUE(crowd.back().message()) << i;
+    crowd.back().message();
   }
-  ProxyClient client = proxy.connect();
-  client.send_startup();
-  ASSERT_TRUE(client.message());
-  client.send(wire::message('p', std::string("secret\0", 7)));
-  EXPECT_TRUE(client.wait_until_ready());
+  // From the crowd's own address one may be turned away, and try again.
+  EXPECT_TRUE(eventually([&] {
+    ProxyClient client = proxy.connect();
+    client.send_startup();
+    if (!client.message()) return false;
+    client.send(wire::message('p', std::string("secret\0", 7)));
+    return client.wait_until_ready();
+  }));
   EXPECT_GT(proxy.ended("crowded_out"), 0U);
 }
 

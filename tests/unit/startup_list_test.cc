@@ -109,6 +109,27 @@ TEST_F(StartupListTest, WhereNothingIsLeftTheOldestGoesSilentOrNot) {
   EXPECT_FALSE(newcomer.ending());
 }
 
+// Closed, they came back at once, and the server forked for each of them again.
+TEST_F(StartupListTest, WhereNothingIsLeftALoginGoesNowAndThenOnly) {
+  const auto in_login = crowd(10);
+  for (Stranger* const each : in_login) each->place.awaits_client_in_login();
+  const auto speaking = crowd(5);
+  for (Stranger* const each : speaking) each->place.awaits_client();
+  const auto waiting = crowd(5);
+  for (Stranger* const each : waiting) each->place.is_served();
+  make_room(5, Need::kNow);
+  EXPECT_EQ(ended(in_login), 1);
+  EXPECT_TRUE(in_login.front()->ending()) << "the oldest";
+  EXPECT_EQ(ended(speaking), 4);
+  EXPECT_EQ(ended(waiting), 0);
+  passed = StartupList::kLoginPause;
+  make_room(1, Need::kSoon);
+  EXPECT_EQ(ended(in_login), 1) << "it may still be answered";
+  passed = StartupList::kPatience;
+  make_room(1, Need::kSoon);
+  EXPECT_EQ(ended(in_login), 2);
+}
+
 // During a failover an application's clients wait for us; a stranger's wait for nothing.
 TEST_F(StartupListTest, WhoKeepsUsWaitingGoesBeforeWhoWaitsForUs) {
   const auto held = crowd(50, 2);
