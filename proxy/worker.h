@@ -103,6 +103,7 @@ class Worker {
   ByteCounters bytes_;
   NodeSlots slots_;
   StartupList startups_;
+  HandshakeTurns handshake_turns_;
   OutgoingCancels cancels_;
   KeyIndex keys_;
   SessionServices services_;

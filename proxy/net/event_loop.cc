@@ -101,7 +101,8 @@ void EventLoop::turn() {
 }
 
 void EventLoop::run_wakeups() {
-  for (std::size_t i = 0; i < kWakeupsPerTurn && wakeups_pending(); ++i) {
+  const std::size_t end = std::min(wakeups_.size(), next_wakeup_ + kWakeupsPerTurn);
+  while (next_wakeup_ < end) {
     Wakeable* const sleeper = wakeups_[next_wakeup_++];
     if (sleeper == nullptr) continue;
     sleeper->pending_ = false;

@@ -89,7 +89,7 @@ class EventLoop {
   // it.
   void on_interval(void* owner, Timer::Callback due, std::chrono::milliseconds interval);
 
-  // Wakes `sleeper` in this turn or a later one, once.
+  // Wakes `sleeper` in this turn or a later one, once; if a wakeup asks for it, in a later one.
   void wake(Wakeable& sleeper);
   // To be called before a Wakeable is destroyed.
   void forget(Wakeable& sleeper);

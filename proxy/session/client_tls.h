@@ -6,8 +6,12 @@
 
 namespace pgsteer {
 
+// Until the client's first bytes after pgsteer's S are there; they stay unread. Bounded by the
+// caller, as below.
+Task<EndReason> await_hello(SessionContext& context);
+
 // The server's side of the handshake. `direct`: it came without an SSLRequest, and must agree on
-// ALPN "postgresql". Bounded by the caller.
+// ALPN "postgresql".
 Task<EndReason> terminate_tls(SessionContext& context, bool direct);
 
 }  // namespace pgsteer

@@ -18,6 +18,7 @@
 #include "proxy/routing/counters.h"
 #include "proxy/routing/node_slots.h"
 #include "proxy/routing/startup_list.h"
+#include "proxy/session/handshake_turns.h"
 #include "proxy/session/key_index.h"
 #include "proxy/session/outgoing_cancel.h"
 #include "proxy/session/relay.h"
@@ -56,6 +57,7 @@ struct SessionServices {
   Counters& counters;
   ByteCounters& bytes;
   StartupList& startups;
+  HandshakeTurns& handshake_turns;
   OutgoingCancels& cancels;
   KeyIndex& keys;
   const SessionLinks& links;

@@ -59,7 +59,6 @@ class StartupStage final : public RefusalLater {
   Task<EndReason> answer_encryption(PacketKind kind);
   Task<EndReason> pass_encryption(PacketKind kind);
   Task<EndReason> send_answer(std::byte answer);
-  Task<EndReason> await_hello();
   Task<EndReason> decline(EndReason refuse);
   void await_refusal();
   bool lost_kept_node();
@@ -136,7 +135,6 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
       if (!terminates()) co_return take_hello();
       done = false;
       const EndReason e = co_await terminate_tls(context_, true);
-      if (e == EndReason::kNone) context_.place->awaits_client();
       co_return e;
     }
     case PacketKind::kSslRequest:
@@ -300,20 +298,8 @@ Task<EndReason> StartupStage::pass_encryption(PacketKind kind) {
   deadline_.set_after(listen().first_packet_timeout);
   const EndReason e = co_await send_answer(answer.value);
   if (e != EndReason::kNone || startup_.kind != Startup::Kind::kTlsAccepted) co_return e;
-  co_return co_await await_hello();
-}
-
-// Only with its ClientHello does a client cost a node anything. It stays unread.
-Task<EndReason> StartupStage::await_hello() {
-  for (;;) {
-    std::byte first{};
-    const ssize_t n = ::recv(client_.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n > 0) co_return EndReason::kNone;
-    if (n == 0) co_return EndReason::kClientClosed;
-    if (errno != EAGAIN) co_return EndReason::kClientAborted;
-    const bool lives = co_await context_.waiter.ready(client_.watch, kReadable);
-    if (!lives) co_return context_.waiter.ended();
-  }
+  // Only with its ClientHello does a client cost a node anything.
+  co_return co_await await_hello(context_);
 }
 
 // No node has answered the request and none will. An ErrorResponse in its place would be thrown

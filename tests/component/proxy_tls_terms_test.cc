@@ -162,6 +162,7 @@ TEST_F(ProxyTlsTerms, AClientThatLeavesWhileItsHandshakeWaitsIsNoticed) {
   for (int i = 0; i < 20; ++i) {
     clients.push_back(proxy.connect());
     ASSERT_EQ(clients.back().request_ssl(), 'S');
+    clients.back().send("\x16\x03\x01");
   }
   clients.clear();
   EXPECT_TRUE(eventually([&] { return proxy.all_gone(); }));
