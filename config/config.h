@@ -104,7 +104,7 @@ struct ListenConfig {
   // and database in clear; false: its connection is closed.
   bool refuse_in_clear = true;
   Duration drain_timeout{3'600'000};    // how long sessions may stay on a promoted replica
-  std::uint32_t logins_in_flight = 64;  // logins in progress per node
+  std::uint32_t logins_in_flight = 16;  // logins in progress per node
 
   std::uint32_t max_connections = 0;             // 0: limited only by file descriptors
   std::uint32_t max_connections_per_client = 0;  // per client address; 0: no limit

@@ -15,6 +15,10 @@ constexpr std::chrono::milliseconds kPurgePause{100};
 // What one client address gets of `limit` logins while others wait.
 std::uint32_t share_of(std::uint32_t limit) { return std::max(1U, limit / 8); }
 
+// Logins that may be open, answered or not, where `limit` may be in flight. Clients are slower than
+// servers, and far away.
+std::uint32_t open_limit(std::uint32_t limit) { return 4 * limit; }
+
 }  // namespace
 
 NodeSlot& NodeSlot::operator=(NodeSlot&& other) noexcept {
@@ -113,8 +117,8 @@ NodeSlots::Logins NodeSlots::of_client(std::uint64_t client) const {
 }
 
 // A login that its client does not answer holds one of the server's connections all the same. So
-// an address that has its share begins none while as many are open as may be in flight; others may,
-// up to twice as many.
+// an address that has its share begins none while open_limit() are open; others may, up to twice as
+// many.
 bool NodeSlots::busy(std::size_t node, const SlotRequest& request) const {
   const Logins& logins = logins_[node];
   // One login at a time finds out what the node is, before others follow.
@@ -122,8 +126,9 @@ bool NodeSlots::busy(std::size_t node, const SlotRequest& request) const {
   if (verdict.reason == Reason::kTrial) return logins.in_flight > 0;
   const std::uint32_t limit = login_limit(request.listener);
   if (limit == 0) return false;
-  if (logins.in_flight >= limit || logins.open() >= 2 * limit) return true;
-  return logins.open() >= limit && has_its_share(request);
+  const std::uint32_t most = open_limit(limit);
+  if (logins.in_flight >= limit || logins.open() >= 2 * most) return true;
+  return logins.open() >= most && of_client(request.client).open() >= share_of(most);
 }
 
 Route NodeSlots::route_for(const SlotRequest& request) const {
@@ -280,8 +285,8 @@ void NodeSlots::release(std::size_t listener, Clock::time_point now) {
 // has its share, unless there is no place for anybody. First those of the busiest address, and of
 // these the oldest.
 void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
-  const std::uint32_t limit = login_limit(listener);
-  if (limit == 0 || now < next_purge_[listener]) return;
+  const std::uint32_t most = open_limit(login_limit(listener));
+  if (most == 0 || now < next_purge_[listener]) return;
   next_purge_[listener] = now + kPurgePause;
   const auto& verdicts = topology_->pools[listener].by_node;
   std::vector<std::pair<std::uint32_t, NodeSlot*>> late;  // with the logins of its address
@@ -291,8 +296,8 @@ void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
     if (verdicts[slot->node_].admission != Admission::kAdmit) continue;
     const std::uint32_t on_node = logins_[slot->node_].open();
     const std::uint32_t of_its = of_client(slot->client_).open();
-    const bool full = on_node >= 2 * limit;
-    if (full || (on_node >= limit && of_its >= share_of(limit))) late.emplace_back(of_its, slot);
+    const bool full = on_node >= 2 * most;
+    if (full || (on_node >= most && of_its >= share_of(most))) late.emplace_back(of_its, slot);
   }
   std::ranges::sort(late, [](const auto& a, const auto& b) {
     if (a.first != b.first) return a.first > b.first;

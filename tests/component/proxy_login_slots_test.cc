@@ -59,7 +59,7 @@ TEST_F(ProxyLoginSlots, ClientsThatNeverAnswerGiveWayToTheNextOfTheirAddress) {
   proxy.node(0).set({.login = FakePostgres::Login::kPassword});
   proxy.rw().hold = 10s;
   begin();
-  std::vector<ProxyClient> crowd = silent(kLogins);
+  std::vector<ProxyClient> crowd = silent(4 * kLogins);
   std::vector<ProxyClient> another = silent(1);
   EXPECT_TRUE(answer(another[0]));
   EXPECT_EQ(proxy.ended("crowded_out"), 1U);

@@ -73,6 +73,16 @@ class NodeSlotsTest : public testing::Test {
     for (Verdict& v : draft_.pools[0].by_node) v = {Admission::kDrain, Reason::kPromoting, "waits"};
     return slots_->adopt(std::make_shared<const Topology>(draft_));
   }
+  // Clients of one address whose logins await them.
+  std::vector<std::unique_ptr<Client>> silent_crowd(std::uint64_t size) {
+    std::vector<std::unique_ptr<Client>> crowd;
+    while (crowd.size() < size) {
+      crowd.push_back(std::make_unique<Client>(crowd.size(), 7));
+      EXPECT_EQ(slots_->take(crowd.back()->request), RouteOutcome::kNode);
+      crowd.back()->request.granted.login_awaits_client();
+    }
+    return crowd;
+  }
   std::uint64_t sessions(std::size_t node) const { return counters_->nodes[node].sessions.load(); }
 
   Config config_;
@@ -202,7 +212,7 @@ TEST_F(NodeSlotsTest, AnAddressWithItsShareOfTheLoginsLetsOthersPass) {
 
 // Each of them holds one of the server's connections, and 2,000 clients took them all.
 TEST_F(NodeSlotsTest, LoginsThatAwaitTheirClientsAreBounded) {
-  config_.listen[0].logins_in_flight = 8;  // so the share of an address is one
+  config_.listen[0].logins_in_flight = 2;  // so eight may be open, and one is an address's share
   start();
   primary(0);
   std::vector<std::unique_ptr<Client>> open;
@@ -222,11 +232,11 @@ TEST_F(NodeSlotsTest, LoginsThatAwaitTheirClientsAreBounded) {
 }
 
 TEST_F(NodeSlotsTest, WhoDoesNotAnswerGivesWayToThoseThatWait) {
-  config_.listen[0].logins_in_flight = 2;
+  config_.listen[0].logins_in_flight = 1;
   start();
   primary(0);
-  Client silent(1, 7), other(2, 8), waits(3, 7);
-  for (Client* const each : {&silent, &other}) {
+  Client silent(1, 7), other(2, 8), third(3, 9), fourth(4, 10), waits(5, 7);
+  for (Client* const each : {&silent, &other, &third, &fourth}) {
     ASSERT_EQ(slots_->take(each->request), RouteOutcome::kNode);
     each->request.granted.login_awaits_client();
   }
@@ -247,15 +257,14 @@ TEST_F(NodeSlotsTest, OnlyLoginsThatStandInTheWayGiveWay) {
   config_.listen[0].logins_in_flight = 1;
   start();
   primary(0);
-  Client silent(1, 7), waits(2, 7);
-  ASSERT_EQ(slots_->take(silent.request), RouteOutcome::kNode);
-  silent.request.granted.login_awaits_client();
+  const auto silent = silent_crowd(4);
+  Client waits(4, 7);
   draft_.pools[0].by_node[0] = {Admission::kDrain, Reason::kLagging, "lags"};
   slots_->adopt(std::make_shared<const Topology>(draft_));
   const auto now = NodeSlots::Clock::now();
   ASSERT_TRUE(slots_->hold(waits.request, now));
   slots_->release(now + 2 * NodeSlots::kPatience);
-  EXPECT_FALSE(silent.user.ending());
+  for (const auto& each : silent) EXPECT_FALSE(each->user.ending());
   slots_->unhold(waits.request, now, false);
 }
 
@@ -263,9 +272,8 @@ TEST_F(NodeSlotsTest, WhoMayPassOthersIsServedWithoutALoginThatEnds) {
   config_.listen[0].logins_in_flight = 1;
   start();
   primary(0);
-  Client silent(1, 7), behind(2, 7), other(3, 8);
-  ASSERT_EQ(slots_->take(silent.request), RouteOutcome::kNode);
-  silent.request.granted.login_awaits_client();
+  const auto silent = silent_crowd(4);
+  Client behind(4, 7), other(5, 8);
   ASSERT_TRUE(slots_->hold(behind.request, now_));
   slots_->release(now_);
   ASSERT_TRUE(slots_->hold(other.request, now_));
