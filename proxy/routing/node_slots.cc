@@ -43,8 +43,6 @@ void NodeSlot::enter(Login login) { slots_->count(*this, std::exchange(login_, l
 
 void NodeSlot::login_awaits_client() {
   if (login_ != Login::kInFlight) return;
-  const Verdict& verdict = slots_->topology_->pools[listener_].by_node[node_];
-  if (verdict.reason == Reason::kTrial) return;
   unanswered_since_ = NodeSlots::Clock::now();
   enter(Login::kAwaitsClient);
 }
@@ -123,7 +121,7 @@ bool NodeSlots::busy(std::size_t node, const SlotRequest& request) const {
   const Logins& logins = logins_[node];
   // One login at a time finds out what the node is, before others follow.
   const Verdict& verdict = topology_->pools[request.listener].by_node[node];
-  if (verdict.reason == Reason::kTrial) return logins.in_flight > 0;
+  if (verdict.reason == Reason::kTrial) return logins.open() > 0;
   const std::uint32_t limit = login_limit(request.listener);
   if (limit == 0) return false;
   const std::uint32_t most = open_limit(limit);
@@ -296,7 +294,7 @@ void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
     if (verdicts[slot->node_].admission != Admission::kAdmit) continue;
     const std::uint32_t on_node = logins_[slot->node_].open();
     const std::uint32_t of_its = of_client(slot->client_).open();
-    const bool full = on_node >= 2 * most;
+    const bool full = on_node >= 2 * most || verdicts[slot->node_].reason == Reason::kTrial;
     if (full || (on_node >= most && of_its >= share_of(most))) late.emplace_back(of_its, slot);
   }
   std::ranges::sort(late, [](const auto& a, const auto& b) {

@@ -55,8 +55,7 @@ class NodeSlot {
   bool login_open() const { return login_ != Login::kOver; }
   // The server works on the login, which counts among the node's logins in flight.
   bool login_in_flight() const { return login_ == Login::kInFlight; }
-  // The server waits for the client: until login_goes_on() the login is not in flight. (On a node
-  // on trial it is: there, no login begins before the last one is over.)
+  // The server waits for the client: until login_goes_on() the login is not in flight.
   void login_awaits_client();
   // The client has answered: the login counts again, beyond the limit if need be. An answer that is
   // there does not wait behind strangers.

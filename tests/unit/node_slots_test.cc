@@ -180,6 +180,15 @@ TEST_F(NodeSlotsTest, OnTrialALoginCountsWhileItAwaitsItsClient) {
   ASSERT_EQ(slots_->take(a.request), RouteOutcome::kNode);
   a.request.granted.login_awaits_client();
   EXPECT_EQ(slots_->take(b.request), RouteOutcome::kBusy);
+  // Nor for longer: it kept everybody out until login_timeout.
+  const auto now = NodeSlots::Clock::now();
+  ASSERT_TRUE(slots_->hold(b.request, now));
+  slots_->release(now + NodeSlots::kPatience + milliseconds(200));
+  EXPECT_EQ(a.user.ended, EndReason::kCrowdedOut);
+  a.request.granted = {};
+  slots_->release(now + NodeSlots::kPatience + milliseconds(400));
+  EXPECT_TRUE(b.request.granted);
+  slots_->unhold(b.request, now, true);
 }
 
 // One address that fills the queue waits behind itself, and not everybody behind it.
