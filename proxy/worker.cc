@@ -98,8 +98,9 @@ void Worker::run() {
     report_.held += held.sessions;
     report_.held_longest = std::max(report_.held_longest, held.longest);
     report_due_ |= held.sessions > 0;
-    // Not before everybody who is cut has been told.
-    if (report_due_ && !loop_.wakeups_pending()) this->report();
+    // Not before everybody who is cut has been told. Handshakes may wait for much longer.
+    const std::size_t others = handshake_turns_.wakeup_pending() ? 1 : 0;
+    if (report_due_ && loop_.wakeups_left() <= others) this->report();
     retired_.clear();
     if (table_.pending()) describe_some();
   }

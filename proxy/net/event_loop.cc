@@ -108,8 +108,9 @@ void EventLoop::run_wakeups() {
     sleeper->pending_ = false;
     sleeper->on_wakeup();
   }
-  if (wakeups_pending()) return;
-  wakeups_.clear();
+  // Somebody may be woken in each turn for hours.
+  if (2 * next_wakeup_ < wakeups_.size()) return;
+  wakeups_.erase(wakeups_.begin(), wakeups_.begin() + static_cast<std::ptrdiff_t>(next_wakeup_));
   next_wakeup_ = 0;
 }
 

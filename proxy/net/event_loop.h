@@ -93,7 +93,8 @@ class EventLoop {
   void wake(Wakeable& sleeper);
   // To be called before a Wakeable is destroyed.
   void forget(Wakeable& sleeper);
-  bool wakeups_pending() const { return next_wakeup_ < wakeups_.size(); }
+  bool wakeups_pending() const { return wakeups_left() > 0; }
+  std::size_t wakeups_left() const { return wakeups_.size() - next_wakeup_; }
 
   void turn();
 

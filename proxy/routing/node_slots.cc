@@ -205,7 +205,9 @@ bool NodeSlots::too_many_logins(const SlotRequest& request) const {
 
 bool NodeSlots::has_its_share(const SlotRequest& request) const {
   const std::uint32_t limit = login_limit(request.listener);
-  return limit != 0 && of_client(request.client).open() >= share_of(limit);
+  const Logins logins = of_client(request.client);
+  return limit != 0 &&
+         (logins.in_flight >= share_of(limit) || logins.open() >= share_of(open_limit(limit)));
 }
 
 // The limit is the listener's, over all workers. Where it is reached, a client whose address has

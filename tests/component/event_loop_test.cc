@@ -35,6 +35,27 @@ struct Sleeper : Wakeable {
   int woken = 0;
 };
 
+TEST(EventLoop, WhoIsWokenByAWakeupIsWokenInALaterTurn) {
+  struct Restless : Wakeable {
+    explicit Restless(EventLoop& of) : loop(of) {}
+    void on_wakeup() override {
+      ++woken;
+      loop.wake(*this);
+    }
+    EventLoop& loop;
+    int woken = 0;
+  };
+  EventLoop loop;
+  Restless restless(loop);
+  loop.wake(restless);
+  for (int turn = 1; turn <= 100; ++turn) {
+    loop.turn();
+    EXPECT_EQ(restless.woken, turn);
+    EXPECT_EQ(loop.wakeups_left(), 1U);
+  }
+  loop.forget(restless);
+}
+
 TEST(EventLoop, ATimerFiresOnce) {
   EventLoop loop;
   Alarm alarm(loop);

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <latch>
+#include <list>
 #include <memory>
 #include <string>
 #include <thread>
@@ -238,6 +239,27 @@ TEST_F(NodeSlotsTest, LoginsThatAwaitTheirClientsAreBounded) {
     ASSERT_EQ(begin(address), RouteOutcome::kBusy);
   }
   EXPECT_EQ(begin(99), RouteOutcome::kBusy) << "twice as many are too many for everybody";
+}
+
+// An address with a few open logins waited behind one with all that it may have.
+TEST_F(NodeSlotsTest, WhoMayBeginALoginPassesAnAddressThatMayNot) {
+  config_.listen[0].logins_in_flight = 16;
+  start();
+  primary(0);
+  const auto silent = silent_crowd(64);
+  Client behind(100, 7);
+  ASSERT_TRUE(slots_->hold(behind.request, now_));
+  std::list<Client> others;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    Client& other = others.emplace_back(101 + i, 8);
+    ASSERT_TRUE(slots_->hold(other.request, now_));
+    slots_->release(now_);
+    EXPECT_TRUE(other.request.granted) << i;
+    other.request.granted.login_awaits_client();
+    slots_->unhold(other.request, now_, true);
+  }
+  EXPECT_FALSE(behind.request.granted);
+  slots_->unhold(behind.request, now_, false);
 }
 
 TEST_F(NodeSlotsTest, WhoDoesNotAnswerGivesWayToThoseThatWait) {
