@@ -19,7 +19,7 @@ namespace pgsteer {
 
 class HandshakeTurns final : public Wakeable {
  public:
-  // Begun in one turn of the loop: with an RSA key of 2048 bits about a millisecond.
+  // Begun in one turn of the loop.
   static constexpr int kPerTurn = 2;
 
   // A client that is about to begin. Granted at once where nobody waits; later its waiter is
