@@ -86,6 +86,7 @@ void NodeSlots::unlink(NodeSlot& slot) {
 
 std::uint64_t NodeSlots::adopt(TopologyPtr topology) {
   topology_ = std::move(topology);
+  silent_on_trial_.clear();
   release_due_ = true;
   std::uint64_t ended = 0;
   for (NodeSlot* slot = first_; slot != nullptr; slot = slot->next_) {
@@ -206,6 +207,7 @@ bool NodeSlots::too_many_logins(const SlotRequest& request) const {
 bool NodeSlots::has_its_share(const SlotRequest& request) const {
   const std::uint32_t limit = login_limit(request.listener);
   const Logins logins = of_client(request.client);
+  if (silent_on_trial_.contains(request.client)) return true;
   return limit != 0 &&
          (logins.in_flight >= share_of(limit) || logins.open() >= share_of(open_limit(limit)));
 }
@@ -305,6 +307,7 @@ void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
   });
   late.resize(std::min(late.size(), queues_[listener].size()));
   for (const auto& [_, slot] : late) {
+    if (verdicts[slot->node_].reason == Reason::kTrial) silent_on_trial_.insert(slot->client_);
     slot->user_->end(EndReason::kCrowdedOut, "pgsteer: others waited for the place of this login");
   }
 }

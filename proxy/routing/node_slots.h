@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -135,8 +136,9 @@ class NodeSlots {
   bool anyone_held(std::size_t listener) const { return !queues_[listener].empty(); }
   bool anyone_held() const;
   // Grants what can be granted, in the order in which requests came; but clients whose address has
-  // its share of the logins already let the others pass. Where logins that their clients do not
-  // answer stand in the way, those are ended that have had kPatience.
+  // its share of the logins already, or has left one unanswered on trial, let the others pass.
+  // Where logins that their clients do not answer stand in the way, those are ended that have had
+  // kPatience.
   void release(Clock::time_point now);
   // A slot has become free, or the topology has changed, since the last release().
   bool release_due() const { return release_due_; }
@@ -175,7 +177,9 @@ class NodeSlots {
   NodeSlot* first_ = nullptr;                            // all slots that are taken
   std::vector<Logins> logins_;                           // by node
   std::unordered_map<std::uint64_t, Logins> logins_of_;  // by client
-  std::vector<HoldQueue> queues_;                        // by listener
+  // Clients that were ended on trial, without an answer, under this topology.
+  std::unordered_set<std::uint64_t> silent_on_trial_;
+  std::vector<HoldQueue> queues_;  // by listener
   Held held_;
   std::vector<Clock::time_point> next_purge_;  // by listener
   bool release_due_ = false;

@@ -1,12 +1,9 @@
 #include "proxy/session/client_tls.h"
 
-#include <sys/socket.h>
-
-#include <cerrno>
-
 #include "proxy/net/tls.h"
 #include "proxy/session/deadline.h"
 #include "proxy/session/handshake_turns.h"
+#include "proxy/wire/client_hello.h"
 
 namespace pgsteer {
 
@@ -32,10 +29,13 @@ Task<EndReason> await_allowance(SessionContext& context) {
   co_return EndReason::kNone;
 }
 
+// Before each step of the handshake, not once for all: a client that splits its messages, or has to
+// send a second hello, could otherwise have all its work done at a moment of its choice.
 Task<EndReason> await_turn(SessionContext& context) {
-  context.place->is_served();
   HandshakeTurns::Turn turn(context.services.handshake_turns, context.waiter,
                             context.address.table_key());
+  if (turn.granted()) co_return EndReason::kNone;
+  context.place->is_served();
   while (!turn.granted() && !context.waiter.ending()) {
     context.services.loop.poller().want(context.client.watch, kReadable);  // it may leave
     co_await context.waiter.woken();
@@ -47,26 +47,24 @@ Task<EndReason> await_turn(SessionContext& context) {
 }  // namespace
 
 Task<EndReason> await_hello(SessionContext& context) {
-  for (;;) {
-    std::byte first{};
-    const ssize_t n = ::recv(context.client.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n > 0) co_return EndReason::kNone;
-    if (n == 0) co_return EndReason::kClientClosed;
-    if (errno != EAGAIN) co_return EndReason::kClientAborted;
-    const bool lives = co_await context.waiter.ready(context.client.watch, kReadable);
-    if (!lives) co_return context.waiter.ended();
-  }
+  const auto wanted = [](std::span<const std::byte> bytes) -> std::size_t {
+    const bool more = decode_client_hello(bytes).kind == ClientHelloKind::kNeedMore;
+    return more ? bytes.size() + 1 : 0;
+  };
+  const std::span<std::byte> into(context.services.relay.buffer);
+  co_return co_await peek_client(context, into.first(kMaxClientHello + 1), wanted);
 }
 
 Task<EndReason> terminate_tls(SessionContext& context, bool direct) {
-  for (const auto wait : {&await_hello, &await_allowance, &await_turn}) {
+  for (const auto wait : {&await_hello, &await_allowance}) {
     const EndReason waited = co_await wait(context);
     if (waited != EndReason::kNone) co_return waited;
   }
+  context.place->awaits_client();
   Connection& client = context.client;
   client.tls = accept_on(context.services.tls->listeners[context.listener], client.fd());
   if (!client.tls) co_return EndReason::kNoResources;
-  const EndReason e = co_await handshake(context, client);
+  const EndReason e = co_await handshake(context, client, &await_turn);
   if (e != EndReason::kNone) co_return e;
   if (direct && !agreed_on_postgresql(client.tls.get())) {
     context.waiter.explain("direct TLS without ALPN \"postgresql\"");

@@ -6,8 +6,8 @@
 
 namespace pgsteer {
 
-// Until the client's first bytes after pgsteer's S are there; they stay unread. Bounded by the
-// caller, as below.
+// Until the client's ClientHello is there, whole, or what cannot become one; it stays unread.
+// Bounded by the caller, as below.
 Task<EndReason> await_hello(SessionContext& context);
 
 // The server's side of the handshake. `direct`: it came without an SSLRequest, and must agree on

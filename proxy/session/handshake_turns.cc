@@ -5,8 +5,8 @@ namespace pgsteer {
 HandshakeTurns::Turn::Turn(HandshakeTurns& turns, Waiter& waiter, std::uint64_t client)
     : turns_(turns), waiter_(waiter), client_(client) {
   turns.loop_.wake(turns);
-  if (turns.rows_.empty() && turns.begun_ < kPerTurn) {
-    ++turns.begun_;
+  if (turns.rows_.empty() && turns.taken_ < kPerTurn) {
+    ++turns.taken_;
     granted_ = true;
     return;
   }
@@ -36,8 +36,8 @@ HandshakeTurns::Turn& HandshakeTurns::take_next() {
 }
 
 void HandshakeTurns::on_wakeup() {
-  for (begun_ = 0; begun_ < kPerTurn && !rows_.empty(); ++begun_) take_next().waiter_.resume();
-  if (begun_ > 0) loop_.wake(*this);
+  for (taken_ = 0; taken_ < kPerTurn && !rows_.empty(); ++taken_) take_next().waiter_.resume();
+  if (taken_ > 0) loop_.wake(*this);
 }
 
 }  // namespace pgsteer

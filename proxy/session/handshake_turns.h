@@ -1,8 +1,8 @@
-// Whose TLS handshake a worker computes next. Nothing else that a client can ask for takes its
-// thread for as long, and the clients of an application that reconnects ask for thousands at the
-// same moment: a client from elsewhere must not wait behind all of them. So one turn of the loop
-// begins a few only, and the client addresses that wait take turns. Owned by a worker, used on its
-// thread.
+// Whose step of a TLS handshake a worker computes next. Nothing else that a client can ask for
+// takes its thread for as long, and the clients of an application that reconnects ask for thousands
+// at the same moment: a client from elsewhere must not wait behind all of them. So one turn of the
+// loop has a few of them only, and the client addresses that wait take turns. Owned by a worker,
+// used on its thread.
 //
 //   HandshakeTurns::Turn turn(turns, waiter, address);
 //   while (!turn.granted() && !waiter.ending()) co_await waiter.woken();
@@ -19,10 +19,10 @@ namespace pgsteer {
 
 class HandshakeTurns final : public Wakeable {
  public:
-  // Begun in one turn of the loop.
+  // Steps in one turn of the loop.
   static constexpr int kPerTurn = 2;
 
-  // A client that is about to begin. Granted at once where nobody waits; later its waiter is
+  // A client that is about to take a step. Granted at once where nobody waits; later its waiter is
   // resumed. The destructor leaves the queue.
   class Turn {
    public:
@@ -57,7 +57,7 @@ class HandshakeTurns final : public Wakeable {
   EventLoop& loop_;
   std::map<std::uint64_t, std::list<Turn*>> rows_;  // those who wait, by client; none is empty
   std::uint64_t last_client_ = 0;                   // whose turn it was
-  int begun_ = 0;                                   // in this turn of the loop
+  int taken_ = 0;                                   // in this turn of the loop
 };
 
 }  // namespace pgsteer

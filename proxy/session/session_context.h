@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -95,7 +97,15 @@ struct SessionContext {
 // Writes all of `bytes`; `lost` is the reason if the connection breaks.
 Task<EndReason> send_all(SessionContext& context, Connection& to, std::span<const std::byte> bytes,
                          EndReason lost);
-// TLS on `with.tls`, which has been set up, up to the end of its handshake.
-Task<EndReason> handshake(SessionContext& context, Connection& with);
+// TLS on `with.tls`, which has been set up, up to the end of its handshake. `before_step`, if any,
+// is awaited before each of its steps; a reason to end from there is the result.
+Task<EndReason> handshake(SessionContext& context, Connection& with,
+                          Task<EndReason> (*before_step)(SessionContext&) = nullptr);
+// Looks at the client's bytes and leaves them there, since what follows them is somebody else's.
+// `wanted` is asked about all that have come, at first none, and gives 0 once they are enough, else
+// how many there have to be. `into` bounds both, and may be shared: what it holds is gone with the
+// next wait.
+Task<EndReason> peek_client(SessionContext& context, std::span<std::byte> into,
+                            const std::function<std::size_t(std::span<const std::byte>)>& wanted);
 
 }  // namespace pgsteer

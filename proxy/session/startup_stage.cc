@@ -61,6 +61,7 @@ class StartupStage final : public RefusalLater {
   Task<EndReason> send_answer(std::byte answer);
   Task<EndReason> decline(EndReason refuse);
   void await_refusal();
+  void awaits_client();
   bool lost_kept_node();
   EndReason take_startup(const FirstPacket& packet);
   EndReason take_hello();
@@ -139,7 +140,7 @@ Task<EndReason> StartupStage::take_packet(FirstPacket packet, bool& done) {
     }
     case PacketKind::kSslRequest:
     case PacketKind::kGssRequest: {
-      context_.place->awaits_client();
+      awaits_client();
       const EndReason e = co_await answer_encryption(packet.kind);
       done = startup_.kind != Startup::Kind::kClear;
       co_return e == EndReason::kNone&& done ? refuse_ : e;
@@ -161,18 +162,24 @@ Task<FirstPacket> StartupStage::read_packet() {
   std::vector<std::byte>& bytes = startup_.bytes;
   for (;;) {
     FirstPacket packet = decode_first_packet(bytes);
-    if (packet.kind != PacketKind::kNeedMore) co_return packet;
-    if (bytes.size() >= kMinStartupPacket) context_.place->awaits_client();
+    // A node would wait for the rest of a hello as for a login that it has begun.
+    const bool hello_begun = packet.kind == PacketKind::kTlsHello && !exact &&
+                             decode_client_hello(bytes).kind == ClientHelloKind::kNeedMore;
+    if (packet.kind != PacketKind::kNeedMore && !hello_begun) co_return packet;
+    if (bytes.size() >= kMinStartupPacket) awaits_client();
     std::span<std::byte> into = context_.services.relay.buffer;
     into = into.first(exact ? packet.size - bytes.size() : kMaxStartupPacket + 1);
+    bool nothing_yet = false;
     if (exact && bytes.empty() && !client_.tls) {
       std::byte first{};
-      if (::recv(client_.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && first == kTlsRecord) {
+      const ssize_t n = ::recv(client_.fd(), &first, 1, MSG_PEEK | MSG_DONTWAIT);
+      if (n == 1 && first == kTlsRecord) {
         packet.kind = PacketKind::kTlsHello;
         co_return packet;
       }
+      nothing_yet = n < 0 && errno == EAGAIN;  // what comes in a moment has to be seen first, too
     }
-    const IoResult got = client_.read(into);
+    const IoResult got = nothing_yet ? IoResult{Io::kAgain, 0} : client_.read(into);
     if (got.io == Io::kSome) {
       if (!exact && got.size < into.size()) client_.drained();
       bytes.insert(bytes.end(), into.begin(), into.begin() + static_cast<std::ptrdiff_t>(got.size));
@@ -191,39 +198,25 @@ Task<FirstPacket> StartupStage::read_packet() {
 }
 
 Task<EndReason> StartupStage::read_proxy_header() {
-  std::vector<std::byte> seen(kMaxProxyV2);
-  std::size_t had = 0;
-  for (;;) {
-    // Looked at without being taken, so that not a byte of what follows is.
-    const ssize_t n = ::recv(client_.fd(), seen.data(), seen.size(), MSG_PEEK | MSG_DONTWAIT);
-    const std::size_t have = n > 0 ? static_cast<std::size_t>(n) : 0;
-    // Woken without new bytes: the client has closed.
-    if (n == 0 || (had > 0 && have == had)) co_return EndReason::kClientClosed;
-    had = have;
-    const ProxyHeader header = decode_proxy_header(std::span(seen).first(have));
-    if (header.kind == ProxyHeaderKind::kMalformed) {
-      context_.waiter.explain(header.problem);
-      co_return EndReason::kProxyHeader;
-    }
-    if (header.kind == ProxyHeaderKind::kNeedMore) {
-      // The bytes at hand stay unread, so the socket may count as readable only with more of them.
-      const int wanted = static_cast<int>(std::max(header.size, have + 1));
-      ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &wanted, sizeof wanted);
-      const bool lives = co_await context_.waiter.ready(client_.watch, kReadable);
-      if (!lives) co_return context_.waiter.ended();
-      continue;
-    }
-    const int any = 1;
-    ::setsockopt(client_.fd(), SOL_SOCKET, SO_RCVLOWAT, &any, sizeof any);
-    if (::recv(client_.fd(), seen.data(), header.size, MSG_DONTWAIT) < 0) {
-      co_return EndReason::kClientAborted;
-    }
-    if (header.kind == ProxyHeaderKind::kAddress) {
-      context_.address.address = header.source.address;
-      context_.address.port = header.source.port;
-      context_.place->belongs_to(context_.address.table_key());
-    }
-    break;
+  ProxyHeader header;
+  const auto wanted = [&header](std::span<const std::byte> bytes) -> std::size_t {
+    header = decode_proxy_header(bytes);
+    return header.kind == ProxyHeaderKind::kNeedMore ? header.size : 0;
+  };
+  const std::span<std::byte> into = std::span(context_.services.relay.buffer).first(kMaxProxyV2);
+  const EndReason seen = co_await peek_client(context_, into, wanted);
+  if (seen != EndReason::kNone) co_return seen;
+  if (header.kind == ProxyHeaderKind::kMalformed) {
+    context_.waiter.explain(header.problem);
+    co_return EndReason::kProxyHeader;
+  }
+  if (::recv(client_.fd(), into.data(), header.size, MSG_DONTWAIT) < 0) {
+    co_return EndReason::kClientAborted;
+  }
+  if (header.kind == ProxyHeaderKind::kAddress) {
+    context_.address.address = header.source.address;
+    context_.address.port = header.source.port;
+    context_.place->belongs_to(context_.address.table_key());
   }
   const EndReason e = co_await ask_admission();
   co_return e;
@@ -288,7 +281,7 @@ Task<EndReason> StartupStage::pass_encryption(PacketKind kind) {
   if (context_.waiter.ending()) co_return context_.waiter.ended();
   if (answer.end == EndReason::kClientLeft) co_return answer.end;
   context_.phase = SessionPhase::kStartup;
-  context_.place->awaits_client();
+  awaits_client();
   // A node that waits for the client's next packet has nothing to work on until then.
   if (startup_.node) startup_.node->slot.login_awaits_client();
   if (answer.end != EndReason::kNone) {
@@ -313,6 +306,15 @@ Task<EndReason> StartupStage::decline(EndReason refuse) {
   await_refusal();
   const EndReason e = co_await send_answer(kDeclined);
   co_return e;
+}
+
+// A node that has said N has begun the login, and is kept.
+void StartupStage::awaits_client() {
+  if (startup_.node) {
+    context_.place->awaits_client_in_login();
+  } else {
+    context_.place->awaits_client();
+  }
 }
 
 // The node that has said N was kept for the client's next packet, and may not serve any more:

@@ -3,6 +3,7 @@
 
 #include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
+#include "tests/component/test_certificates.h"
 #include "tests/unit/wire.h"
 
 namespace pgsteer {
@@ -115,8 +116,14 @@ TEST_F(ProxyLoginSlots, ClientsThatOnlySendAnSslRequestReachNoNode) {
     crowd.push_back(proxy.connect());
     ASSERT_EQ(crowd.back().request_ssl(), 'S') << i;
   }
+  // Half a hello would hold a login while the server waits for the rest.
+  const std::string hello = client_hello();
+  for (ProxyClient& client : crowd) client.send(hello.substr(0, hello.size() - 1));
+  crowd.push_back(proxy.connect());
+  crowd.back().send(hello.substr(0, hello.size() - 1));  // without asking first
+  EXPECT_EQ(crowd.back().closed(100ms), WireEnd::Closed::kNotYet);
   EXPECT_EQ(proxy.node(0).connections(), 0U);
-  crowd.back().send("\x16");  // a TLS handshake begins
+  crowd.front().send(hello.substr(hello.size() - 1));
   EXPECT_TRUE(eventually([&] { return proxy.node(0).connections() == 1; }));
 }
 

@@ -278,6 +278,26 @@ TEST_P(ProxyTls, ASilentHandshakeTimesOut) {
   EXPECT_TRUE(eventually([&] { return proxy.ended("first_packet_timeout") == 1; }));
 }
 
+// Handshakes take turns; whoever has gone meanwhile takes nobody's.
+TEST_P(ProxyTls, ClientsThatLeaveDuringTheirHandshakesKeepNobodyWaiting) {
+  terminate();
+  begin();
+  std::vector<ProxyClient> clients;
+  for (int i = 0; i < 40; ++i) {
+    clients.push_back(proxy.connect());
+    ASSERT_EQ(clients.back().request_ssl(), 'S') << i;
+  }
+  const std::string hello = client_hello();
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    clients[i].send(hello);
+    if (i % 2 == 0) clients[i].close();
+  }
+  for (std::size_t i = 1; i < clients.size(); i += 2) EXPECT_EQ(clients[i].peek(), '\x16') << i;
+  EXPECT_TRUE(eventually([&] { return proxy.traffic().clients == clients.size() / 2; }));
+  clients.clear();
+  EXPECT_TRUE(encrypted().log_in());
+}
+
 TEST_P(ProxyTls, ACancelInsideTlsReachesTheSession) {
   terminate();
   begin();

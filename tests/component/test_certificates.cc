@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "proxy/net/connection.h"
+
 namespace pgsteer {
 
 namespace {
@@ -147,6 +149,18 @@ TestCertificates::Context TestCertificates::client(const std::string& name) cons
   SSL_CTX_load_verify_locations(context.get(), ca().c_str(), nullptr);
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   return context;
+}
+
+std::string client_hello() {
+  const TestCertificates::Context context(SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+  const SslPtr client(SSL_new(context.get()));
+  BIO* const sent = BIO_new(BIO_s_mem());
+  SSL_set_bio(client.get(), BIO_new(BIO_s_mem()), sent);
+  SSL_set_connect_state(client.get());
+  SSL_do_handshake(client.get());
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(sent, &bytes);
+  return {bytes, static_cast<std::size_t>(size)};
 }
 
 std::string peer_name(const SSL* ssl) {

@@ -49,6 +49,9 @@ class TestCertificates {
   long serial_ = 1;
 };
 
+// What a client sends first in a TLS handshake.
+std::string client_hello();
+
 // The common name in the peer's certificate.
 std::string peer_name(const SSL* ssl);
 

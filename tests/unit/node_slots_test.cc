@@ -192,6 +192,28 @@ TEST_F(NodeSlotsTest, OnTrialALoginCountsWhileItAwaitsItsClient) {
   slots_->unhold(b.request, now, true);
 }
 
+// Five of them kept everybody else out for ten seconds.
+TEST_F(NodeSlotsTest, OnTrialAnAddressThatDoesNotAnswerLetsOthersPass) {
+  start();
+  primary(0);
+  draft_.pools[0].by_node[0].reason = Reason::kTrial;
+  slots_->adopt(std::make_shared<const Topology>(draft_));
+  Client silent(1, 7), next(2, 7), other(3, 8);
+  ASSERT_EQ(slots_->take(silent.request), RouteOutcome::kNode);
+  silent.request.granted.login_awaits_client();
+  const auto now = NodeSlots::Clock::now();
+  ASSERT_TRUE(slots_->hold(next.request, now));
+  ASSERT_TRUE(slots_->hold(other.request, now));
+  slots_->release(now + NodeSlots::kPatience + milliseconds(200));
+  ASSERT_TRUE(silent.user.ending());
+  silent.request.granted = {};
+  slots_->release(now + NodeSlots::kPatience + milliseconds(400));
+  EXPECT_FALSE(next.request.granted);
+  EXPECT_TRUE(other.request.granted);
+  slots_->unhold(next.request, now, false);
+  slots_->unhold(other.request, now, true);
+}
+
 // One address that fills the queue waits behind itself, and not everybody behind it.
 TEST_F(NodeSlotsTest, AnAddressWithItsShareOfTheLoginsLetsOthersPass) {
   config_.listen[0].logins_in_flight = 8;  // so the share of an address is one
