@@ -254,6 +254,8 @@ HoldQueue::Next NodeSlots::grant(SlotRequest& request, Clock::time_point now) {
   const RouteOutcome outcome = take(request);
   if (outcome == RouteOutcome::kNode) request.user->resume_soon();
   if (outcome == RouteOutcome::kFull) request.user->end(EndReason::kNodeFull, {});
+  const bool sticky = config_.listen[request.listener].balance == Balance::kClientAddress;
+  if (outcome == RouteOutcome::kBusy && sticky) return HoldQueue::Next::kAddress;
   const bool nothing = outcome == RouteOutcome::kBusy || outcome == RouteOutcome::kNobody;
   return nothing ? HoldQueue::Next::kStop : HoldQueue::Next::kRequest;
 }
@@ -268,10 +270,12 @@ void NodeSlots::release(Clock::time_point now) {
 void NodeSlots::release(std::size_t listener, Clock::time_point now) {
   const HoldQueue& queue = queues_[listener];
   bool passed = false;
-  bool places = true;
+  bool anyone_waits = false;  // for a place
+  bool stopped = false;
   const auto offer = [&](SlotRequest& request) {
     const HoldQueue::Next next = grant(request, now);
-    places = next != HoldQueue::Next::kStop;
+    anyone_waits |= next != HoldQueue::Next::kRequest;
+    stopped = next == HoldQueue::Next::kStop;
     return next;
   };
   queue.visit([&](SlotRequest& request) {
@@ -279,8 +283,8 @@ void NodeSlots::release(std::size_t listener, Clock::time_point now) {
     passed = true;
     return HoldQueue::Next::kAddress;
   });
-  if (passed && places) queue.visit(offer);
-  if (!places && topology_) end_unanswered(listener, now);
+  if (passed && !stopped) queue.visit(offer);
+  if (anyone_waits && topology_) end_unanswered(listener, now);
 }
 
 // As many as wait, if they stand in the way: on a node that takes no more, and of an address that

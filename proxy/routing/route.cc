@@ -100,13 +100,16 @@ Route route(const RouteRequest& r) {
       tried = true;
     } else if (load.max_sessions != 0 && load.sessions >= load.max_sessions) {
       full = true;
-    } else if (load.busy) {
+    } else if (load.busy && r.balance != Balance::kClientAddress) {
       busy = true;
     } else {
       eligible.nodes[eligible.count++] = static_cast<std::uint8_t>(node);
     }
   }
-  if (eligible.count > 0) return {RouteOutcome::kNode, choose(r, eligible)};
+  if (eligible.count > 0) {
+    const std::size_t chosen = choose(r, eligible);
+    return {r.load[chosen].busy ? RouteOutcome::kBusy : RouteOutcome::kNode, chosen};
+  }
   if (busy) return {RouteOutcome::kBusy};
   if (full) return {RouteOutcome::kFull};
   return {tried ? RouteOutcome::kTried : RouteOutcome::kNobody};

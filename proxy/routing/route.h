@@ -34,7 +34,7 @@ enum class RouteOutcome : std::uint8_t {
   kNode,
   kNobody,  // no node is admitted
   kTried,   // all admitted nodes have failed this client
-  kBusy,    // all admitted nodes have too many logins: wait
+  kBusy,    // all admitted nodes, or the one of this client address, have too many logins: wait
   kFull,    // all admitted nodes have as many sessions as they may
 };
 

@@ -214,6 +214,30 @@ TEST_F(NodeSlotsTest, OnTrialAnAddressThatDoesNotAnswerLetsOthersPass) {
   slots_->unhold(other.request, now, true);
 }
 
+TEST_F(NodeSlotsTest, WhoWaitsForTheNodeOfItsAddressStopsNobodyElse) {
+  config_.listen[0].logins_in_flight = 1;
+  config_.listen[0].balance = Balance::kClientAddress;
+  start();
+  for (Verdict& v : draft_.pools[0].by_node) v = {Admission::kAdmit, Reason::kReplica, "replays"};
+  slots_->adopt(std::make_shared<const Topology>(draft_));
+  Client first(1, 1), second(2, 1), other(3, 2);
+  first.request.client_hash = second.request.client_hash = 1;
+  ASSERT_EQ(slots_->take(first.request), RouteOutcome::kNode);
+  const std::size_t node = first.request.granted.node();
+  while (slots_->route_for(other.request).node == node) ++other.request.client_hash;
+  ASSERT_TRUE(slots_->hold(second.request, now_));
+  ASSERT_TRUE(slots_->hold(other.request, now_));
+  slots_->release(now_);
+  EXPECT_FALSE(second.request.granted);
+  EXPECT_TRUE(other.request.granted);
+  first.request.granted.login_over();
+  slots_->release(now_);
+  ASSERT_TRUE(second.request.granted);
+  EXPECT_EQ(second.request.granted.node(), node);
+  slots_->unhold(second.request, now_, true);
+  slots_->unhold(other.request, now_, true);
+}
+
 // One address that fills the queue waits behind itself, and not everybody behind it.
 TEST_F(NodeSlotsTest, AnAddressWithItsShareOfTheLoginsLetsOthersPass) {
   config_.listen[0].logins_in_flight = 8;  // so the share of an address is one

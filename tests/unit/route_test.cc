@@ -256,5 +256,20 @@ TEST(Expired, NobodyMayWriteAndReadersKeepTheirNodes) {
   EXPECT_EQ(after.pools[1].by_node[1].admission, Admission::kCut);
 }
 
+// Elsewhere a cancel inside TLS, which looks like a login, would miss its session.
+TEST(Route, AClientAddressWaitsForItsNode) {
+  Scene scene(2);
+  scene.balance = Balance::kClientAddress;
+  scene.client = 7;
+  const std::size_t its = scene.pick().node;
+  scene.load[its].busy = true;
+  EXPECT_EQ(scene.pick().outcome, RouteOutcome::kBusy);
+  scene.load[its].busy = false;
+  scene.load[1 - its].busy = true;
+  EXPECT_EQ(scene.pick().node, its);
+  scene.admission(its, Admission::kCut);
+  EXPECT_EQ(scene.pick().outcome, RouteOutcome::kBusy);
+}
+
 }  // namespace
 }  // namespace pgsteer
