@@ -83,7 +83,11 @@ class Link:
             self._final_error = (notice.error_message.decode(errors="replace"), code.decode())
 
     def ask(self, statement, *values):
-        """The first column of the first row, as text."""
+        """The first column of the first row, as text.
+
+        In the extended protocol the server says that the statement is done, and commits only then: what it ends in
+        between was not acknowledged (postgres.c, exec_execute_message() and the case for Sync).
+        """
         try:
             self._pq.send_query_params(statement.encode(), [str(value).encode() for value in values])
         except psycopg.OperationalError as error:
@@ -96,6 +100,8 @@ class Link:
             if not state and self._final_error:
                 raise Refused(*self._final_error)
             raise Refused(self._pq.error_message.decode(errors="replace"), state and state.decode())
+        if self._pq.transaction_status != pq.TransactionStatus.IDLE:
+            raise Refused(*(self._final_error or (self._pq.error_message.decode(errors="replace"),)))
         value = first.get_value(0, 0) if first.ntuples else None
         return value and value.decode()
 
