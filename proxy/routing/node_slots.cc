@@ -205,9 +205,9 @@ bool NodeSlots::too_many_logins(const SlotRequest& request) const {
 }
 
 bool NodeSlots::has_its_share(const SlotRequest& request) const {
+  if (silent_on_trial_.contains(request.client)) return true;
   const std::uint32_t limit = login_limit(request.listener);
   const Logins logins = of_client(request.client);
-  if (silent_on_trial_.contains(request.client)) return true;
   return limit != 0 &&
          (logins.in_flight >= share_of(limit) || logins.open() >= share_of(open_limit(limit)));
 }
@@ -247,7 +247,8 @@ bool NodeSlots::anyone_held() const {
   return std::any_of(queues_.begin(), queues_.end(), [](const auto& q) { return !q.empty(); });
 }
 
-// A request that waits only for nodes which failed it does not stop those behind it.
+// A request that waits only for nodes which failed it, or for the one node of its address, does not
+// stop those behind it.
 HoldQueue::Next NodeSlots::grant(SlotRequest& request, Clock::time_point now) {
   if (request.granted || request.user->ending()) return HoldQueue::Next::kRequest;
   if (request.tried != 0 && now >= request.retry_at) request.tried = 0;
