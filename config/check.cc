@@ -10,41 +10,13 @@ namespace pgsteer {
 
 namespace {
 
-std::string node_key(std::size_t index) { return "node[" + std::to_string(index) + "]"; }
-std::string listen_key(std::size_t index) { return "listen[" + std::to_string(index) + "]"; }
-
-// A key and its value, which must be unique.
-using Entry = std::pair<std::string, std::string>;
-
-void check_unique(const std::vector<Entry>& entries, const std::string& advice,
-                  Diagnostics& diagnostics) {
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    const std::string& key = entries[i].first;
-    const std::string& value = entries[i].second;
-    if (value.empty() || !diagnostics.valid({key})) continue;
-    const auto first =
-        std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(i),
-                     [&](const Entry& each) { return each.second == value; });
-    if (first == entries.begin() + static_cast<std::ptrdiff_t>(i)) continue;
-    diagnostics.error(key, in_quotes(value) + " is already used by " + first->first + " (" +
-                               diagnostics.where(first->first) + "); " + advice);
-  }
-}
-
-void check_nodes(const Config& config, Diagnostics& diagnostics) {
-  std::vector<Entry> names, addresses, urls;
+void check_urls(const Config& config, Diagnostics& diagnostics) {
+  std::vector<KeyValue> urls;
   for (std::size_t i = 0; i < config.nodes.size(); ++i) {
-    const NodeConfig& node = config.nodes[i];
-    const std::string key = node_key(i);
-    names.emplace_back(key + ".name", node.name);
-    const std::string address = node.host + ":" + std::to_string(node.port);
-    addresses.emplace_back(key + ".host", node.host.empty() ? "" : address);
-    urls.emplace_back(key + ".rest", node.rest);
+    urls.emplace_back(node_key(i) + ".rest", config.nodes[i].rest);
   }
-  check_unique(names, "each node needs its own name", diagnostics);
-  check_unique(addresses, "list each node once", diagnostics);
   // The default URL depends on the host: two nodes on one host then have the same URL.
-  for (Entry& url : urls) {
+  for (KeyValue& url : urls) {
     const std::string host = url.first.substr(0, url.first.find('.')) + ".host";
     if (!diagnostics.valid({host})) url.second.clear();
   }
@@ -271,17 +243,30 @@ void check_health(const Config& config, Diagnostics& diagnostics) {
 
 }  // namespace
 
+void check_unique(const std::vector<KeyValue>& entries, const std::string& advice,
+                  Diagnostics& diagnostics) {
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string& key = entries[i].first;
+    const std::string& value = entries[i].second;
+    if (value.empty() || !diagnostics.valid({key})) continue;
+    const auto first =
+        std::find_if(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(i),
+                     [&](const KeyValue& each) { return each.second == value; });
+    if (first == entries.begin() + static_cast<std::ptrdiff_t>(i)) continue;
+    diagnostics.error(key, in_quotes(value) + " is already used by " + first->first + " (" +
+                               diagnostics.where(first->first) + "); " + advice);
+  }
+}
+
 void check_config(const Config& config, Diagnostics& diagnostics) {
-  check_nodes(config, diagnostics);
-  std::vector<Entry> names;
+  check_clusters(config, diagnostics);
+  check_urls(config, diagnostics);
   for (std::size_t i = 0; i < config.listen.size(); ++i) {
     const std::string key = listen_key(i);
-    names.emplace_back(key + ".name", config.listen[i].name);
     check_target(config.listen[i], key, diagnostics);
     check_waits(config.listen[i], key, diagnostics);
     check_client_tls(config.listen[i], key, diagnostics);
   }
-  check_unique(names, "each listener needs its own name", diagnostics);
   check_binds(config, diagnostics);
   check_channel_binding(config, diagnostics);
   check_node_tls(config, diagnostics);

@@ -21,6 +21,8 @@ using Duration = std::chrono::milliseconds;
 // A password: prints as "***" wherever it is formatted.
 struct Secret {
   std::string value;
+
+  friend bool operator==(const Secret&, const Secret&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const Secret& secret);
 
@@ -64,6 +66,8 @@ struct BindAddress {
                      // IPv6 address, "0.0.0.0" every IPv4 address, "::" every IPv6 address only
   std::uint16_t port = 0;  // 0: the kernel chooses; only in tests
   std::string unix_path;   // absolute
+
+  friend bool operator==(const BindAddress&, const BindAddress&) = default;
 };
 
 // An IPv4 or IPv6 network. IPv4 is stored in its mapped IPv6 form, so one comparison serves both.
@@ -73,22 +77,43 @@ struct Network {
   std::string text;       // as written
 
   bool contains(const IpAddress& address) const;
+  friend bool operator==(const Network&, const Network&) = default;
+};
+
+// [[cluster]]
+struct ClusterConfig {
+  std::string name;       // unique; empty only where the file has no [[cluster]]
+  bool discover = false;  // the lists of proven members nominate further nodes
+  Duration forget_after{std::chrono::minutes(5)};  // a nominee that nobody lists and that is silent
+
+  // Not in the file any more: its nodes and listeners leave; see with_leaving() in
+  // config/running.h.
+  bool leaving = false;
 };
 
 // [[node]]
 struct NodeConfig {
-  std::string name;  // unique
-  std::string host;  // name or address of PostgreSQL; names are resolved repeatedly
+  std::string name;     // unique in its cluster
+  std::string cluster;  // the name of one; if there is only one, the parser fills it in
+  std::string host;     // name or address of PostgreSQL; names are resolved repeatedly
   std::uint16_t port = 5432;
   std::string rest;     // URL of Patroni's REST API, "http://HOST:PORT"; if not set, the parser
                         // fills in http://HOST:8008
   unsigned weight = 1;  // share of sessions if several nodes can serve: 1 to 256
   std::uint32_t max_connections = 0;  // sessions on this node, all listeners together; 0: no limit
+
+  // Not in the file any more: no new sessions; see with_leaving() in config/running.h.
+  bool leaving = false;
+  // Not in the file: a member of the cluster has named it. It has to prove that it is one.
+  bool discovered = false;
+
+  friend bool operator==(const NodeConfig&, const NodeConfig&) = default;
 };
 
 // [[listen]]
 struct ListenConfig {
-  std::string name;               // unique
+  std::string name;               // unique, in all clusters
+  std::string cluster;            // as in NodeConfig
   std::vector<BindAddress> bind;  // at least one
   Target to = Target::kPrimary;
   std::map<std::string, std::string> tags;  // only nodes whose Patroni tags have these values
@@ -129,6 +154,9 @@ struct ListenConfig {
   std::vector<Network> proxy_protocol_from;  // clients that send a PROXY header, v1 or v2
   ErrorDetail error_detail = ErrorDetail::kFull;
   bool client_in_application_name = false;  // append the client's address, if pgsteer can read it
+
+  // Not in the file any more: no new clients; see with_leaving() in config/running.h.
+  bool leaving = false;
 };
 
 // [node_tls]: pgsteer's own TLS towards PostgreSQL, for listeners that terminate the client's.
@@ -184,15 +212,18 @@ struct LogConfig {
   bool sessions = true;  // one line for the end of each session
 };
 
-// The data plane uses one bit per node in a 64-bit integer.
+// The data plane uses one bit per node in a 64-bit integer. Both count for all clusters together.
 inline constexpr std::size_t kMaxNodes = 64;
 inline constexpr std::size_t kMaxListeners = 64;
+inline constexpr std::size_t kMaxClusters = 16;
 // Connections to each address of the page, shared out among its threads. Above
 // HttpLimits::connections: the difference is for those whose end has been asked for and has not
 // come yet.
 inline constexpr unsigned kStatsConnections = 128;
 
 struct Config {
+  // 1 to kMaxClusters. A file without [[cluster]] has one without a name.
+  std::vector<ClusterConfig> clusters{ClusterConfig{}};
   std::vector<NodeConfig> nodes;     // 1 to kMaxNodes
   std::vector<ListenConfig> listen;  // 1 to kMaxListeners
   NodeTlsConfig node_tls;

@@ -12,6 +12,7 @@
 
 #include "config/address.h"
 #include "config/check.h"
+#include "config/clusters.h"
 #include "config/diagnostics.h"
 #include "config/rule.h"
 #include "config/secret_file.h"
@@ -69,6 +70,7 @@ class Parser {
       }
       read_password_file();
       fill_in_rest_urls();
+      fill_in_clusters(config_);
       check_config(config_, diagnostics_);
     } else {
       diagnostics_.error_at(
@@ -97,7 +99,7 @@ class Parser {
       }
     }
     for (const SectionInfo& info : sections()) {
-      if (!info.repeated || diagnostics_.is_set(info.name)) continue;
+      if (!info.required || diagnostics_.is_set(info.name)) continue;
       diagnostics_.error(info.name, "is missing; at least one " + brackets(info) + " is needed");
     }
   }
@@ -116,20 +118,20 @@ class Parser {
 
   void read_many(const SectionInfo& info, const TomlValue& value) {
     const std::string name = info.name;
-    const std::size_t max_entries = info.section == Section::kNode ? kMaxNodes : kMaxListeners;
     if (value.kind != TomlKind::kArray) {
       diagnostics_.error(
           name, "must be written with two pairs of brackets, once per entry: [[" + name + "]]");
       return;
     }
     if (value.items.empty()) diagnostics_.error(name, "is empty; at least one is needed");
+    clear_entries(config_, info.section);
     std::size_t index = 0;
     for (const TomlValue& item : value.items) {
       const std::string key = name + "[" + std::to_string(index) + "]";
       diagnostics_.set_line(key, item.line);
-      if (index == max_entries) {
+      if (index == info.most) {
         diagnostics_.error(
-            key, "is one too many; at most " + std::to_string(max_entries) + " are allowed");
+            key, "is one too many; at most " + std::to_string(info.most) + " are allowed");
         return;
       }
       add_entry(config_, info.section);

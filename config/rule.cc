@@ -191,6 +191,15 @@ Rule<std::string> name_rule() {
       toml_string};
 }
 
+Rule<std::string> name_or_nothing_rule() {
+  Rule<std::string> rule = name_rule();
+  rule.read = [name = rule.read](const TomlValue& toml, std::string& value, ReadContext& context) {
+    if (toml.kind != TomlKind::kText || !toml.text.empty()) return name(toml, value, context);
+    value.clear();
+  };
+  return rule;
+}
+
 Rule<std::string> host_rule() {
   return {[](const TomlValue& toml, std::string& value, ReadContext& context) {
             const std::string* text = text_of(toml, "a host name or an address", context);

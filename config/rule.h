@@ -43,6 +43,7 @@ struct Rule {
 };
 
 Rule<std::string> name_rule();
+Rule<std::string> name_or_nothing_rule();
 Rule<std::string> host_rule();
 Rule<std::string> rest_rule();
 Rule<std::string> text_rule(std::size_t max_size);

@@ -24,14 +24,17 @@ constexpr std::size_t kMaxSuspicions = 256;
 
 }  // namespace
 
-Checker::Loop::Loop(const Config& config, CheckerOutput output, Lookup lookup)
-    : config_(config),
+Checker::Loop::Loop(const Running& running, std::size_t cluster, CheckerOutput output,
+                    Lookup lookup)
+    : cluster_(cluster),
+      number_(running.number),
       output_(std::move(output)),
       lookup_(std::move(lookup)),
-      rest_client_(config.health),
-      state_(initial_state(config, std::random_device{}())),
-      record_(config) {
-  for (const NodeConfig& node : config.nodes) nodes_.push_back({rest_endpoint(node), {}, false});
+      rest_client_(config_.health),
+      record_(config_) {
+  enter(running);
+  state_ = initial_state(config_, std::random_device{}());
+  for (const NodeConfig& node : config_.nodes) nodes_.push_back({rest_endpoint(node), {}, false});
 }
 
 Checker::Loop::~Loop() { stop(); }
@@ -76,6 +79,7 @@ void Checker::Loop::run() {
   while (!stopping_) {
     sleep(wake);
     Instant now = steady_clock::now();
+    take_configuration(now);
     take_inbox(now);
     take_names(now);
     take_replies();
@@ -84,6 +88,7 @@ void Checker::Loop::run() {
     now = steady_clock::now();
     const Decision decision = judge(config_, state_, std::exchange(evidence_, {}), now);
     carry_out(decision, now);
+    in_force_.store(number_, std::memory_order_release);
     wake = decision.wake;
     if (const auto due = record_.due()) wake = std::min(wake, *due);
   }
@@ -108,6 +113,12 @@ void Checker::Loop::look_up_names() {
       names.insert(nodes_[i].rest.host);
     }
   }
+  if (names == names_) {
+    if (resolver_) resolver_->refresh();
+    return;
+  }
+  names_ = names;
+  resolver_.reset();
   if (names.empty()) return;
   resolver_ = std::make_unique<Resolver>(
       std::vector<std::string>(names.begin(), names.end()), kNamePeriod,
@@ -142,8 +153,13 @@ void Checker::Loop::take_inbox(Instant now) {
     writable.swap(writable_);
     reports.swap(reports_);
   }
-  for (const Suspicion& suspicion : suspicions) evidence_.push_back(SuspicionEvidence{suspicion});
-  for (const std::size_t node : writable) evidence_.push_back(WritableEvidence{node});
+  for (Suspicion suspicion : suspicions) {
+    const auto node = node_in(suspicion.node);
+    if (node) evidence_.push_back(SuspicionEvidence{{*node, suspicion.kind}});
+  }
+  for (const std::size_t slot : writable) {
+    if (const auto node = node_in(slot)) evidence_.push_back(WritableEvidence{*node});
+  }
   for (const WorkerReport& report : reports) {
     record_.observe(report);
     if (report.cut == 0) continue;
@@ -159,14 +175,17 @@ void Checker::Loop::take_inbox(Instant now) {
 void Checker::Loop::take_replies() {
   for (RestReply& reply : rest_client_.collect()) {
     const bool answered = reply.outcome == Outcome::kAnswered;
-    spdlog::debug("check of {}: {} in {:.1f} ms", config_.nodes[reply.node].name, reply.detail,
+    spdlog::debug("{}check of {}: {} in {:.1f} ms", prefix_, config_.nodes[reply.node].name,
+                  reply.detail,
                   std::chrono::duration<double, std::milli>(reply.received - reply.sent).count());
     if (reply.kind == ProbeKind::kConfig) {
       const auto times = answered ? parse_config_reply(reply.status, reply.body) : std::nullopt;
       evidence_.push_back(ConfigEvidence{reply.node, reply.sent, reply.received, times});
     } else if (reply.kind == ProbeKind::kCluster) {
       const auto report = answered ? parse_cluster_reply(reply.status, reply.body) : std::nullopt;
-      evidence_.push_back(ClusterEvidence{reply.node, reply.sent, reply.received, report});
+      std::string failure = report ? "" : answered ? "not a list of members" : reply.detail;
+      evidence_.push_back(
+          ClusterEvidence{reply.node, reply.sent, reply.received, report, std::move(failure)});
     } else {
       view_is_old_ = true;
       Report report = answered ? parse_report(reply.status, reply.body, reply.date)
@@ -189,9 +208,12 @@ void Checker::Loop::take_checks(Instant now) {
 
 void Checker::Loop::carry_out(const Decision& decision, Instant now) {
   if (decision.topology) {
-    output_.topology(std::make_shared<const Topology>(*decision.topology));
+    publish(*decision.topology);
   } else if (decision.renewed) {
-    output_.topology(std::make_shared<const Topology>(state_.published));
+    publish(state_.published);
+  }
+  if (decision.nominated && output_.nominated) {
+    output_.nominated(config_.clusters[0].name, *decision.nominated);
   }
   for (const Request& request : decision.requests) begin(request, now);
   for (const Transition& transition : decision.transitions) announce(transition, now);
@@ -234,7 +256,7 @@ void Checker::Loop::unresolved(const Request& request, Instant since, Instant no
   if (request.kind == ProbeKind::kConfig) {
     evidence_.push_back(ConfigEvidence{request.node, since, now, std::nullopt});
   } else if (request.kind == ProbeKind::kCluster) {
-    evidence_.push_back(ClusterEvidence{request.node, since, now, std::nullopt});
+    evidence_.push_back(ClusterEvidence{request.node, since, now, std::nullopt, {}});
   } else {
     view_is_old_ = true;
     evidence_.push_back(LeaderEvidence{
@@ -250,15 +272,18 @@ void Checker::Loop::announce(const Transition& transition, Instant now) {
 }
 
 void Checker::Loop::event(Severity severity, const std::string& text, WallTime at) {
-  spdlog::log(spdlog::level::from_str(to_string(severity)), "{}", text);
-  if (output_.event) output_.event(EventView{at, severity, text});
+  const std::string line = prefix_ + text;
+  spdlog::log(spdlog::level::from_str(to_string(severity)), "{}", line);
+  if (output_.event) output_.event(EventView{at, severity, line, config_.clusters[0].name});
 }
 
 void Checker::Loop::show(Instant now) {
   if (!output_.cluster) return;
   auto view =
       std::make_shared<ClusterView>(cluster_view(config_, state_, now, WallTime::clock::now()));
+  view->slot = cluster_;
   view->failovers = record_.views(now);
+  for (std::string& alarm : view->alarms) alarm.insert(0, prefix_);
   output_.cluster(std::move(view));
 }
 
@@ -276,11 +301,14 @@ void Checker::Loop::sleep(Instant until) {
   rest_client_.wait(sockets, std::max(left, milliseconds(0)));
 }
 
-Checker::Checker(const Config& config, CheckerOutput output, Lookup lookup)
-    : loop_(std::make_unique<Loop>(config, std::move(output), std::move(lookup))) {}
+Checker::Checker(const RunningPtr& running, std::size_t cluster, CheckerOutput output,
+                 Lookup lookup)
+    : loop_(std::make_unique<Loop>(*running, cluster, std::move(output), std::move(lookup))) {}
 Checker::~Checker() { stop(); }
 void Checker::start() { loop_->start(); }
 void Checker::stop() { loop_->stop(); }
+void Checker::use(RunningPtr running) { loop_->use(std::move(running)); }
+std::uint64_t Checker::in_force() const { return loop_->in_force(); }
 void Checker::suspect(const Suspicion& suspicion) { loop_->suspect(suspicion); }
 void Checker::found_writable(std::size_t node) { loop_->found_writable(node); }
 void Checker::report(const WorkerReport& report) { loop_->report(report); }

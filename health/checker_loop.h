@@ -18,11 +18,13 @@ namespace pgsteer {
 
 class Checker::Loop {
  public:
-  Loop(const Config& config, CheckerOutput output, Lookup lookup);
+  Loop(const Running& running, std::size_t cluster, CheckerOutput output, Lookup lookup);
   ~Loop();
 
   void start();
   void stop();
+  void use(RunningPtr running);
+  std::uint64_t in_force() const { return in_force_.load(std::memory_order_acquire); }
   void suspect(const Suspicion& suspicion);
   void found_writable(std::size_t node);
   void report(const WorkerReport& report);
@@ -40,11 +42,15 @@ class Checker::Loop {
   };
 
   void run();
+  void enter(const Running& running);
+  void take_configuration(Instant now);
   void take_inbox(Instant now);
   void take_replies();
   void take_checks(Instant now);
   void take_names(Instant now);
   void look_up_names();
+  std::optional<std::size_t> node_in(std::size_t slot) const;
+  void publish(const Topology& topology) const;
   void carry_out(const Decision& decision, Instant now);
   void begin(const Request& request, Instant now);
   void begin_waiting(Instant now);
@@ -54,7 +60,11 @@ class Checker::Loop {
   void show(Instant now);
   void sleep(Instant until);
 
-  const Config& config_;
+  const std::size_t cluster_;  // its slot
+  std::uint64_t number_;       // of the configuration
+  Config config_;              // of this cluster: its nodes and listeners as judge counts them
+  Slots slots_;                // where those are in the process
+  std::string prefix_;         // before each line, if the cluster has a name
   CheckerOutput output_;
   const Lookup lookup_;
 
@@ -63,7 +73,9 @@ class Checker::Loop {
   std::vector<Suspicion> suspicions_;
   std::set<std::size_t> writable_;
   std::vector<WorkerReport> reports_;
+  RunningPtr next_running_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<std::uint64_t> in_force_ = 0;
 
   // Used by the checker thread alone.
   RestClient rest_client_;
@@ -74,6 +86,7 @@ class Checker::Loop {
   bool view_is_old_ = false;  // a check has ended since the last view
   JudgeState state_;
   FailoverRecord record_;
+  std::set<std::string> names_;         // that are looked up
   std::unique_ptr<Resolver> resolver_;  // calls into rest_client_: destroyed first
   std::thread thread_;
 };

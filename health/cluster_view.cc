@@ -50,6 +50,8 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
   view.role_since = at_wall(n.role_since, now, wall);
   view.tls = n.tls.answer;
   view.weight = c.weight;
+  view.leaving = c.leaving;
+  view.discovered = c.discovered;
   // While Patroni answers, its own query is the proof that PostgreSQL does.
   const bool queried = is_fresh(n) && (n.rest.report->location || n.rest.report->replayed);
   view.database_answer = queried ? DatabaseAnswer::kAnswers : n.database.answer;
@@ -66,6 +68,8 @@ NodeView show_node(const Config& config, const JudgeState& s, std::size_t i, Ins
 
 ClusterView cluster_view(const Config& config, const JudgeState& s, Instant now, WallTime wall) {
   ClusterView view;
+  view.name = config.clusters.front().name;
+  view.leaving = config.clusters.front().leaving;
   view.topology_generation = s.published.generation;
   view.system_identifier = s.identity.identifier;
   view.no_primary_why = s.no_primary_why;

@@ -49,6 +49,7 @@ struct ClusterEvidence {
   std::size_t node = 0;
   Instant sent, received;
   std::optional<ClusterReport> report;  // empty: the request failed
+  std::string failure = {};             // why, for a person
 };
 struct DatabaseEvidence {
   std::size_t node = 0;

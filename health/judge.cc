@@ -1,6 +1,7 @@
 #include "health/judge.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "health/judge_context.h"
 
@@ -18,10 +19,10 @@ bool same_route(const NodeRoute& a, const NodeRoute& b) {
 }
 
 bool same_pool(const Pool& a, const Pool& b) {
-  return std::equal(a.by_node.begin(), a.by_node.end(), b.by_node.begin(), b.by_node.end(),
-                    [](const Verdict& x, const Verdict& y) {
-                      return x.admission == y.admission && x.reason == y.reason;
-                    });
+  return a.to == b.to && std::equal(a.by_node.begin(), a.by_node.end(), b.by_node.begin(),
+                                    b.by_node.end(), [](const Verdict& x, const Verdict& y) {
+                                      return x.admission == y.admission && x.reason == y.reason;
+                                    });
 }
 
 // Would the proxy act in the same way? Sentences and figures alone make no new generation.
@@ -103,7 +104,8 @@ void announce_admissions(JudgeContext& j, const Topology& before, const Topology
 void publish(JudgeContext& j) {
   JudgeState& s = j.s;
   Topology t = build(j);
-  if (same(s.published, t)) {
+  const bool reconfigured = std::exchange(s.reconfigured, false);
+  if (!reconfigured && same(s.published, t)) {
     if (j.now - s.published_at < kRenewal) return;
     s.published = std::move(t);
     s.published_at = j.now;
@@ -154,6 +156,13 @@ void note_modes(JudgeContext& j) {
        "failsafe mode is over");
 }
 
+// A primary that was removed from the configuration takes nobody, however well it does.
+void explain_removed_primary(JudgeContext& j) {
+  const auto& primary = j.s.primary;
+  if (!primary || !j.s.nodes[primary->node].leaving_since) return;
+  j.s.no_primary_why = j.name(primary->node) + " was removed from the configuration";
+}
+
 }  // namespace
 
 JudgeState initial_state(const Config& config, std::uint64_t seed) {
@@ -170,12 +179,19 @@ Decision judge(const Config& config, JudgeState& state, const std::vector<Eviden
   // Once: a checker that is always late has to decide all the same.
   const bool late = state.wake != Instant{} && now - state.wake >= kStall;
   if (late && now - state.grace_until >= kStall) state.grace_until = now + kStall;
+  for (std::size_t i = 0; i < state.nodes.size(); ++i) {
+    auto& since = state.nodes[i].leaving_since;
+    since = config.nodes[i].leaving ? std::optional(since.value_or(now)) : std::nullopt;
+    state.nodes[i].discovered = config.nodes[i].discovered;
+  }
   for (const Evidence& e : evidence) apply(j, e);
   note_first_round(j);
   judge_identity(j);
+  judge_discovery(j);
   update_roles(j);
   note_modes(j);
   judge_primary(j);
+  explain_removed_primary(j);
   measure_lag(j);
   compare_alarms(j);
   publish(j);

@@ -51,6 +51,9 @@ struct Transition {
 };
 
 struct Decision {
+  // The nodes that the configuration should have beside those that were written down, all of them;
+  // empty: as before.
+  std::optional<std::vector<NodeConfig>> nominated;
   std::optional<Topology> topology;  // set if the proxy has something to act on
   // No new generation, but state.published has newer sentences or a later valid_until: to be
   // published again.
@@ -62,6 +65,16 @@ struct Decision {
 
 // `seed` drives the jitter of the rounds.
 JudgeState initial_state(const Config& config, std::uint64_t seed);
+
+// By index in `before`: where that node is in `after`; nothing: it is not there any more.
+using NodeMoves = std::vector<std::optional<std::size_t>>;
+NodeMoves node_moves(const Config& before, const Config& after);
+
+// What `state`, made under `before`, knows of the nodes and listeners that `after` still has. Nodes
+// are the same by address, listeners by name; their order may differ. The next call of
+// judge() publishes a new generation. Requests in flight for nodes that `after` has not are never
+// answered.
+JudgeState carry_over(const Config& before, const Config& after, JudgeState state);
 
 // Takes the evidence into `state` and decides. Idempotent: called again at the same `now` without
 // evidence, it requests nothing and publishes nothing.

@@ -20,7 +20,9 @@ inline constexpr std::chrono::milliseconds kLate{500};
 inline constexpr std::chrono::milliseconds kWitnessFresh{2'000};
 inline constexpr std::chrono::milliseconds kWitnessPace{200};
 // How often the list of members is read.
-inline constexpr std::chrono::seconds kMembersPeriod{30};
+inline std::chrono::seconds members_period(const Config& config) {
+  return std::chrono::seconds(config.clusters.front().discover ? 10 : 30);
+}
 // A node's timeline counts as seen for this long after the last answer that showed it.
 inline constexpr std::chrono::milliseconds kTimelineFresh{5'000};
 
@@ -65,6 +67,20 @@ void update_roles(JudgeContext& j);  // announces each change
 
 // judge_identity.cc: which nodes are ours.
 void judge_identity(JudgeContext& j);
+
+// Its answers show that it belongs to another cluster. (is_foreign() is also true for a node that a
+// member has named and that has not shown yet that it belongs to ours.)
+bool shows_another_cluster(const JudgeState& s, const NodeState& n);
+std::string other_cluster(const JudgeContext& j, std::size_t node);    // that it does, in words
+Verdict verdict_on_stranger(const JudgeState& s, const NodeState& n);  // that is_foreign()
+
+// judge_discovery.cc: nodes that members list and the configuration file does not name.
+// Could the list be read?
+void note_list(JudgeContext& j, const ClusterEvidence& e);
+// `found`: for each member of the list, the node that it is.
+void note_nominees(JudgeContext& j, std::size_t lister, const ClusterReport& report,
+                   const std::vector<std::optional<std::size_t>>& found);
+void judge_discovery(JudgeContext& j);
 
 // judge_primary.cc: which node takes writes.
 void judge_primary(JudgeContext& j);

@@ -231,9 +231,10 @@ NodeRole role_without_answer(const NodeState& n) {
 
 NodeRole role_of(const JudgeContext& j, std::size_t i) {
   const NodeState& n = j.s.nodes[i];
-  if (is_foreign(j.s, n)) return NodeRole::kForeign;
+  if (shows_another_cluster(j.s, n)) return NodeRole::kForeign;
   if (!n.rest.tried) return NodeRole::kUnknown;
   if (!is_fresh(n)) return role_without_answer(n);
+  if (is_unproven(n)) return NodeRole::kUnknown;
   const Report& r = *n.rest.report;
   if (r.leads()) return NodeRole::kPrimary;
   if (r.incomplete() && n.rest.incomplete_replies < 3 && n.role != NodeRole::kUnknown) {

@@ -30,7 +30,7 @@ Groups groups_in_sight(const JudgeState& s) {
   Groups groups;
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
-    if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
+    if (is_unproven(n) || !is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
     const Report& r = *n.rest.report;
     Group& group = groups[{r.scope, r.system_identifier}];
     group.nodes.push_back(i);
@@ -50,6 +50,15 @@ std::string groups_text(const JudgeContext& j, const Groups& groups) {
     text += " in scope '" + key.first + "' with system identifier " + key.second;
   }
   return text;
+}
+
+// Ours is another cluster now: its history counts from the beginning, and who belonged to another
+// one before may be ours.
+void forget_history(JudgeState& s) {
+  s.timelines = {};
+  for (NodeState& n : s.nodes) {
+    if (n.primary.lost == Reason::kForeign) n.primary = {};
+  }
 }
 
 // A majority of the nodes decides, unless only another cluster has a leader: after pg_upgrade the
@@ -88,24 +97,15 @@ void learn(JudgeContext& j) {
   const bool waited = 2 * agree == nodes || j.now >= j.s.rounds.first + kMinorityWait;
   const bool alone = ours.identifier.empty() && !disputed && waited;
   if (!majority && !alone) return;
-  if (ours.identifier != most->first.second) j.s.timelines = {};
+  if (ours.identifier != most->first.second) forget_history(j.s);
   ours.scope = most->first.first;
   ours.identifier = most->first.second;
   ours.settled = majority;
 }
 
-std::string other_cluster(const JudgeContext& j, std::size_t i) {
-  const Report& r = *j.node(i).rest.report;
-  const ClusterIdentity& ours = j.s.identity;
-  const std::string text = j.name(i) + " belongs to another cluster: its ";
-  if (!r.scope.empty() && !ours.scope.empty() && r.scope != ours.scope) {
-    return text + "scope is '" + r.scope + "', ours is '" + ours.scope + "'";
-  }
-  return text + "system identifier is " + r.system_identifier + ", ours is " + ours.identifier;
-}
-
 // The identifier that every node of our scope in sight shows, if one of them leads and most of them
-// were ours before: a node that was a stranger from the start stays one. The leader has to be the
+// were ours before, or half of them if that is the last primary: a node that was a stranger from
+// the start stays one, and a node that was added since is none for that. The leader has to be the
 // last primary, or the nodes in sight are a majority: a single replica that was rebuilt from
 // another cluster by mistake is not believed while the others are out of sight. Otherwise empty.
 std::string common_identifier(const JudgeState& s) {
@@ -116,7 +116,7 @@ std::string common_identifier(const JudgeState& s) {
   std::size_t known = 0;
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     const NodeState& n = s.nodes[i];
-    if (!is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
+    if (is_unproven(n) || !is_fresh(n) || n.rest.report->system_identifier.empty()) continue;
     const Report& r = *n.rest.report;
     if (!r.scope.empty() && r.scope != s.identity.scope) continue;
     if (!common.empty() && common != r.system_identifier) return "";
@@ -127,8 +127,11 @@ std::string common_identifier(const JudgeState& s) {
     leads |= leader;
     last_leads |= leader && s.last_primary == i;
   }
-  if (!leads || 2 * known <= in_sight) return "";
-  return last_leads || 2 * in_sight > s.nodes.size() ? common : "";
+  const std::size_t enough = in_sight / 2 + (last_leads && in_sight % 2 == 0 ? 0 : 1);
+  if (!leads || known < enough) return "";
+  const auto proven = static_cast<std::size_t>(
+      std::ranges::count_if(s.nodes, [](const NodeState& n) { return !is_unproven(n); }));
+  return last_leads || 2 * in_sight > proven ? common : "";
 }
 
 void follow_change(JudgeContext& j) {
@@ -151,15 +154,22 @@ void follow_change(JudgeContext& j) {
              "the cluster's system identifier is " + common + " now, it was " + ours.identifier);
   ours.identifier = common;
   ours.next.clear();
-  j.s.timelines = {};  // the new history counts from the beginning
-  for (NodeState& n : j.s.nodes) {
-    if (n.primary.lost == Reason::kForeign) n.primary = {};
-  }
+  forget_history(j.s);
 }
 
 }  // namespace
 
-bool is_foreign(const JudgeState& s, const NodeState& n) {
+std::string other_cluster(const JudgeContext& j, std::size_t i) {
+  const Report& r = *j.node(i).rest.report;
+  const ClusterIdentity& ours = j.s.identity;
+  const std::string text = j.name(i) + " belongs to another cluster: its ";
+  if (!r.scope.empty() && !ours.scope.empty() && r.scope != ours.scope) {
+    return text + "scope is '" + r.scope + "', ours is '" + ours.scope + "'";
+  }
+  return text + "system identifier is " + r.system_identifier + ", ours is " + ours.identifier;
+}
+
+bool shows_another_cluster(const JudgeState& s, const NodeState& n) {
   if (!n.rest.report || s.identity.identifier.empty()) return false;
   const Report& r = *n.rest.report;
   const auto differs = [](const std::string& theirs, const std::string& ours) {
@@ -167,6 +177,21 @@ bool is_foreign(const JudgeState& s, const NodeState& n) {
   };
   return differs(r.scope, s.identity.scope) || differs(r.system_identifier, s.identity.identifier);
 }
+
+bool is_foreign(const JudgeState& s, const NodeState& n) {
+  return is_unproven(n) || shows_another_cluster(s, n);
+}
+
+Verdict verdict_on_stranger(const JudgeState& s, const NodeState& n) {
+  if (shows_another_cluster(s, n)) {
+    return {Admission::kCut, Reason::kForeign, "belongs to another cluster"};
+  }
+  return {Admission::kCut, Reason::kUnknown,
+          "is listed by a member, and has not shown yet that it belongs to this cluster"};
+}
+
+// What was named by a member alone has to show our identifier once.
+bool is_unproven(const NodeState& n) { return n.discovered && !n.was_ours; }
 
 void judge_identity(JudgeContext& j) {
   JudgeState& s = j.s;
@@ -176,8 +201,9 @@ void judge_identity(JudgeContext& j) {
   follow_change(j);
   for (std::size_t i = 0; i < s.nodes.size(); ++i) {
     NodeState& n = j.node(i);
-    if (is_foreign(s, n)) {
-      j.alarms[AlarmKey{AlarmKind::kForeign, i}] = other_cluster(j, i);
+    if (shows_another_cluster(s, n)) {
+      // A nominee that turns out so is dropped (judge_discovery.cc).
+      if (!is_unproven(n)) j.alarms[AlarmKey{AlarmKind::kForeign, i}] = other_cluster(j, i);
     } else if (is_fresh(n) && !n.rest.report->system_identifier.empty()) {
       n.was_ours = true;
     }

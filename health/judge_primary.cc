@@ -377,7 +377,7 @@ Verdict primary_verdict(const JudgeContext& j, std::size_t i) {
     return {Admission::kDrain, Reason::kUnknown, "not all nodes have been checked yet"};
   }
   if (j.is_primary(i)) return s.primary->verdict;
-  if (is_foreign(s, n)) return {Admission::kCut, Reason::kForeign, "belongs to another cluster"};
+  if (is_foreign(s, n)) return verdict_on_stranger(s, n);
   if (n.addresses.empty() && n.resolve_failed) {
     return {Admission::kCut, Reason::kUnresolved, "its name does not resolve"};
   }

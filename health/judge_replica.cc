@@ -198,7 +198,7 @@ Verdict read_verdict(const Listener& l, std::size_t i) {
   const JudgeState& s = l.j.s;
   const NodeState& n = s.nodes[i];
   if (!s.first_round_done) return drain(Reason::kUnknown, "not all nodes have been checked yet");
-  if (is_foreign(s, n)) return cut(Reason::kForeign, "belongs to another cluster");
+  if (is_foreign(s, n)) return verdict_on_stranger(s, n);
   if (n.addresses.empty() && n.resolve_failed) {
     return drain(Reason::kUnresolved, "its name does not resolve");
   }
@@ -208,6 +208,16 @@ Verdict read_verdict(const Listener& l, std::size_t i) {
   const Reason lost = n.primary.lost;
   if (lost == Reason::kFenced || lost == Reason::kSuperseded) return cut(lost, n.primary.lost_why);
   return silent_verdict(l, i);
+}
+
+// A node that has been taken out of the configuration: what it has may end by itself.
+Verdict let_leave(const Listener& l, std::size_t i, Verdict verdict) {
+  const auto& since = l.j.s.nodes[i].leaving_since;
+  if (!since || verdict.admission == Admission::kCut) return verdict;
+  if (l.j.now - *since >= l.config().drain_timeout) {
+    return cut(Reason::kRemoved, "was removed from the configuration; drain_timeout is over");
+  }
+  return drain(Reason::kRemoved, "was removed from the configuration");
 }
 
 // With no replica left, reads may go to the primary, and they leave it once a replica is back.
@@ -221,9 +231,11 @@ void apply_fallback(const Listener& l, Pool& pool) {
     const bool primary = l.j.is_primary(i) && s.primary->verdict.admission == Admission::kAdmit;
     const bool standby = leads_standbys(s, s.nodes[i]) && s.nodes[i].rest.report->in_recovery();
     if (!primary && !standby) continue;
-    pool.by_node[i] = any ? drain(Reason::kStandIn, "is the primary; a replica takes the reads")
-                          : Verdict{Admission::kAdmit, Reason::kFallback,
-                                    "is the primary; takes reads because no replica can"};
+    const Verdict verdict =
+        any ? drain(Reason::kStandIn, "is the primary; a replica takes the reads")
+            : Verdict{Admission::kAdmit, Reason::kFallback,
+                      "is the primary; takes reads because no replica can"};
+    pool.by_node[i] = let_leave(l, i, verdict);
   }
 }
 
@@ -255,11 +267,11 @@ void measure_lag(JudgeContext& j) {
 }
 
 Pool judge_pool(JudgeContext& j, std::size_t listener) {
-  Pool pool;
   const Listener l{j, listener};
+  Pool pool{l.config().to, {}};
   const bool writes = l.config().to == Target::kPrimary;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
-    pool.by_node.push_back(writes ? primary_verdict(j, i) : read_verdict(l, i));
+    pool.by_node.push_back(let_leave(l, i, writes ? primary_verdict(j, i) : read_verdict(l, i)));
   }
   if (!writes) apply_fallback(l, pool);
   return pool;

@@ -19,11 +19,13 @@ std::uint64_t next_random(std::uint64_t& state) {
   return z ^ (z >> 31);
 }
 
+milliseconds longest_jitter(const JudgeContext& j) { return j.config.health.interval / 10; }
+
 // Up to a tenth more than the interval, never less: several proxies drift apart, and no node is
 // asked more than once per interval.
 milliseconds jittered_interval(JudgeContext& j) {
   const auto interval = j.config.health.interval;
-  const auto spread = static_cast<std::uint64_t>(interval.count() / 10 + 1);
+  const auto spread = static_cast<std::uint64_t>(longest_jitter(j).count() + 1);
   return interval + milliseconds(static_cast<std::int64_t>(next_random(j.s.random) % spread));
 }
 
@@ -191,7 +193,7 @@ void Planner::plan_witness() {
   if (j_.now < *due) return wake_at(*due);
   const std::size_t nobody = s.nodes.size();
   if (!ask_witness(s.primary ? s.primary->node : nobody)) return;
-  s.members.due = std::max(s.members.due, j_.now + kMembersPeriod);
+  s.members.due = std::max(s.members.due, j_.now + members_period(j_.config));
   wake_at(j_.now + kWitnessPace);
 }
 
@@ -199,7 +201,10 @@ void Planner::plan_witness() {
 std::optional<std::size_t> Planner::config_node() const {
   const JudgeState& s = j_.s;
   std::optional<std::size_t> found;
-  for (std::size_t i = 0; i < s.nodes.size(); ++i) {
+  // With discovery every member's list counts, so it is not always the same one.
+  const std::size_t first = j_.config.clusters.front().discover ? s.rounds.number : 0;
+  for (std::size_t k = 0; k < s.nodes.size(); ++k) {
+    const std::size_t i = (first + k) % s.nodes.size();
     const NodeState& n = s.nodes[i];
     if (!is_fresh(n) || n.rest.in_flight || is_foreign(s, n)) continue;
     if (!j_.is_primary(i)) return i;
@@ -235,7 +240,8 @@ void Planner::plan_round() {
   JudgeState& s = j_.s;
   RoundState& r = s.rounds;
   const bool hunt = r.hunting;
-  if (hunt) r.next = std::min(r.next, r.began + pace(j_));
+  // At the latest: a reload may have made the interval shorter.
+  r.next = std::min(r.next, r.began + pace(j_) + (hunt ? milliseconds(0) : longest_jitter(j_)));
   if (r.number > 0 && j_.now < r.next) return wake_at(r.next);
 
   if (r.number++ == 0) r.first = j_.now;
@@ -258,7 +264,7 @@ void Planner::plan_settings() {
   if (!s.first_round_done || j_.now < due) return;
   if (const auto i = config_node()) {
     request(*i, settings ? ProbeKind::kConfig : ProbeKind::kCluster);
-    due = j_.now + kMembersPeriod;
+    due = j_.now + members_period(j_.config);
   }
 }
 

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "health/evidence.h"
 #include "health/node_role.h"
 #include "health/topology.h"
@@ -149,8 +151,10 @@ struct NodeState {
   std::string member;                // what it is called there, once it was matched; or empty
   ReplicaState replica;
   PrimaryState primary;
-  bool was_ours = false;               // it has shown our identifier since the start
-  NodeRole role = NodeRole::kUnknown;  // decides some verdicts; observers see it, too
+  std::optional<Instant> leaving_since;  // it is not in the configuration file any more
+  bool discovered = false;               // nor ever was: a member has named it
+  bool was_ours = false;                 // it has shown our identifier since the start
+  NodeRole role = NodeRole::kUnknown;    // decides some verdicts; observers see it, too
   Instant role_since{};
   CheckHistory checks;
 };
@@ -186,6 +190,23 @@ struct MemberList {
   std::vector<bool> by_node;  // the configured node is a member
   Instant due{};              // when it is read again
   Instant asked{};            // when the request for it was sent
+};
+
+// A node that a member lists and the configuration file does not name.
+struct Nominee {
+  std::string member;  // its name in Patroni
+  std::string host;
+  std::uint16_t port = 0;
+  std::string rest;
+  Instant listed{};                // when a proven member listed it last
+  std::optional<Instant> refused;  // when it last showed that it belongs to another cluster
+};
+
+// What the lists of proven members add to the configuration (judge_discovery.cc).
+struct DiscoveryState {
+  std::vector<Nominee> nominees;
+  std::vector<NodeConfig> published;  // as the last Decision with nominees had them
+  std::set<std::string> told;         // complaints about lists that were made
 };
 
 // The dynamic configuration of the cluster (GET /config).
@@ -259,6 +280,7 @@ struct JudgeState {
   TimelineState timelines;
   WitnessState witness;
   MemberList members;
+  DiscoveryState discovery;
   PatroniSettings settings;
   RoundState rounds;
   SuspicionState suspicion;
@@ -268,16 +290,20 @@ struct JudgeState {
   bool failsafe = false;          // a member says that failsafe mode is active
   bool first_round_done = false;  // enough nodes have answered to decide something
   std::string no_primary_why = "no node has been checked yet";
-  std::uint64_t random = 0;  // state of the jitter
-  Topology published;        // generation 0: nothing yet
-  Instant published_at{};    // also when it was published again
-  Instant wake{};            // when judge wanted to be called again
-  Instant grace_until{};     // after the checker stood still, see kStall
+  std::uint64_t random = 0;   // state of the jitter
+  Topology published;         // generation 0: nothing yet
+  Instant published_at{};     // also when it was published again
+  bool reconfigured = false;  // since then
+  Instant wake{};             // when judge wanted to be called again
+  Instant grace_until{};      // after the checker stood still, see kStall
 };
 
 // Questions that judge and the views share.
-// Belongs to another cluster: its scope or its system identifier is not ours.
+// Belongs to another cluster (its scope or its system identifier is not ours), or a member alone
+// says that it belongs to this one.
 bool is_foreign(const JudgeState& state, const NodeState& node);
+// A member has named it, and it has not shown our identifier yet.
+bool is_unproven(const NodeState& node);
 bool is_fresh(const NodeState& node);  // its last attempt was answered
 // Its last attempt was answered: it has the lease, takes writes and belongs to this cluster.
 bool claims_primary(const JudgeState& state, const NodeState& node);

@@ -48,7 +48,7 @@ void note_members(JudgeContext& j, const std::vector<std::optional<std::size_t>>
   MemberList& list = j.s.members;
   list.known = true;
   list.asked = asked;
-  list.due = j.now + kMembersPeriod;
+  list.due = j.now + members_period(j.config);
   list.by_node.assign(j.s.nodes.size(), false);
   list.strangers = 0;
   for (const auto& i : found) {
@@ -71,7 +71,7 @@ const StoreAnswer* recent_answer(const JudgeContext& j, std::size_t i, std::size
 }
 
 bool is_of_another_scope(const JudgeState& s, const NodeState& n) {
-  return is_foreign(s, n) && !n.rest.report->scope.empty() &&
+  return shows_another_cluster(s, n) && !n.rest.report->scope.empty() &&
          n.rest.report->scope != s.identity.scope;
 }
 
@@ -104,10 +104,12 @@ bool shows_lease(const NodeState& n) {
 void note_cluster(JudgeContext& j, const ClusterEvidence& e) {
   NodeState& n = j.node(e.node);
   n.rest.in_flight = false;
+  note_list(j, e);
   // A member that fails to answer proves nothing.
   if (!e.report || is_foreign(j.s, n) || (n.store && e.sent < n.store->sent)) return;
   const auto found = match(j, *e.report);
   if (!is_rebuilt(n)) note_members(j, found, e.sent);
+  note_nominees(j, e.node, *e.report, found);
   StoreAnswer answer;
   answer.sent = e.sent;
   answer.named = e.report->leader.has_value();
@@ -240,6 +242,7 @@ bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
 bool is_uncheckable(const JudgeContext& j, std::size_t node) {
   if (j.node(node).rest.attempt.outcome != Outcome::kTlsFailed) return false;
   return std::all_of(j.s.nodes.begin(), j.s.nodes.end(), [](const NodeState& n) {
+    if (!n.rest.tried) return true;  // a new node says nothing until it was asked
     if (n.rest.failures == 0) return false;
     const Outcome outcome = n.rest.attempt.outcome;
     return outcome != Outcome::kEmpty && outcome != Outcome::kMalformed;

@@ -5,6 +5,8 @@
 #include <poll.h>
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "health/evidence.h"
@@ -23,6 +25,12 @@ class PortCheck {
   PortCheck(const PortCheck&) = delete;
   PortCheck& operator=(const PortCheck&) = delete;
 
+  // As RestClient::renumber(); false: its node is gone.
+  bool renumber(std::span<const std::optional<std::size_t>> nodes) {
+    const auto to = nodes[node_];
+    node_ = to.value_or(0);
+    return to.has_value();
+  }
   int fd() const { return fd_; }
   short events() const { return connected_ ? POLLIN : POLLOUT; }
   Instant deadline() const { return deadline_; }

@@ -71,6 +71,8 @@ const char* to_string(Reason reason) {
       return "degraded";
     case Reason::kTrial:
       return "trial";
+    case Reason::kRemoved:
+      return "removed";
     case Reason::kUncheckable:
       return "uncheckable";
   }

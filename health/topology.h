@@ -1,6 +1,10 @@
-// Where sessions may go: the one immutable value that the checker thread publishes and the workers
-// act on. It is absolute, never a delta: a worker that receives generation N needs no older one.
-// judge has decided everything; the proxy only looks up.
+// Where sessions of one cluster may go: the one immutable value that its checker thread publishes
+// and the workers act on. It is absolute, never a delta: a worker that receives generation N needs
+// no older one. judge has decided everything; the proxy only looks up.
+//
+// judge counts the cluster's nodes and listeners as its configuration does. What the checker
+// publishes has them at their slots of the process; what is vacant there, or of another cluster,
+// takes no sessions.
 #pragma once
 
 #include <chrono>
@@ -11,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "config/config.h"
 #include "proxy/net/address.h"
 
 namespace pgsteer {
@@ -55,6 +60,7 @@ enum class Reason : std::uint8_t {
   kStandIn,        // the primary, not needed for reads because a replica is there
   kDegraded,       // Patroni answers, but its own query of PostgreSQL fails
   kTrial,          // one member read in the store that it is the leader; a login has to confirm it
+  kRemoved,        // is no longer in the configuration file
   kUncheckable,    // no REST API can be asked, for a cause that is the same everywhere
 };
 
@@ -75,15 +81,17 @@ struct NodeRoute {
   unsigned weight = 1;
 };
 
-// One listener's view: by_node has one entry per configured node, in the order of the config.
+// One listener's view: by_node has one entry per node.
 struct Pool {
+  Target to = Target::kPrimary;  // the rule that it was judged by
   std::vector<Verdict> by_node;
 };
 
 struct Topology {
-  std::uint64_t generation = 0;
-  std::vector<NodeRoute> nodes;        // in the order of the config
-  std::vector<Pool> pools;             // one per listener, in the order of the config
+  std::size_t cluster = 0;       // its slot
+  std::uint64_t generation = 0;  // of this cluster's topologies
+  std::vector<NodeRoute> nodes;
+  std::vector<Pool> pools;             // one per listener
   std::optional<std::size_t> primary;  // index into nodes
   // The primary's timeline. A session that a primary listener bound on another timeline of the same
   // node ends: between the two the node was not the primary.
@@ -115,8 +123,10 @@ struct Suspicion {
 
 const char* to_string(SuspicionKind);
 
-// What a worker did about a generation, for the failover record. Counts since its last report.
+// What a worker did about a generation of one cluster, for the failover record. Counts since its
+// last report.
 struct WorkerReport {
+  std::size_t cluster = 0;  // its slot
   std::uint64_t generation = 0;
   std::chrono::steady_clock::time_point at{};
   std::uint64_t cut = 0;       // sessions that the generation ended

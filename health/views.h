@@ -1,4 +1,4 @@
-// What an observer sees of the cluster: plain values, filled in on the checker thread and immutable
+// What an observer sees of a cluster: plain values, filled in on the checker thread and immutable
 // from then on. stats/ shows them.
 #pragma once
 
@@ -45,6 +45,8 @@ struct NodeView {
   std::vector<std::pair<std::string, std::string>> tags;
   TlsAnswer tls = TlsAnswer::kUnknown;
   unsigned weight = 1;
+  bool leaving = false;     // no longer in the configuration file; its sessions may still be there
+  bool discovered = false;  // not in the file: a member of the cluster has named it
   // Last checks, newest in bit 0, 1 = passed; `checks_kept` of them are meaningful.
   std::uint64_t check_history = 0;
   unsigned checks_kept = 0;
@@ -101,6 +103,9 @@ struct FailoverView {
 };
 
 struct ClusterView {
+  std::size_t slot = 0;  // its slot in the process; not shown
+  std::string name;      // empty: it has none
+  bool leaving = false;  // no longer in the configuration file; its sessions may still be there
   std::uint64_t topology_generation = 0;
   std::string scope;
   std::string system_identifier;
@@ -124,7 +129,8 @@ using ClusterViewPtr = std::shared_ptr<const ClusterView>;
 struct EventView {
   WallTime at{};
   Severity severity = Severity::kInfo;
-  std::string text;
+  std::string text;       // names the cluster if it has a name
+  std::string cluster{};  // its name; empty: it has none, or this is not about a cluster
 };
 
 }  // namespace pgsteer

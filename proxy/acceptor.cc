@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
+#include "config/address.h"
 #include "proxy/net/socket_options.h"
 #include "proxy/routing/route.h"
 
@@ -43,35 +45,102 @@ UniqueFd open_socket(const BindAddress& bind, const ServerConfig& server) try {
 
 }  // namespace
 
-Acceptor::Acceptor(const Config& config, EventLoop& loop, std::size_t most_clients,
+Acceptor::Acceptor(RunningPtr running, EventLoop& loop, std::size_t most_clients,
                    Counters& counters, HandOver hand_over, MakeRoom make_room)
-    : config_(config),
+    : running_(std::move(running)),
       loop_(loop),
       counters_(counters),
       hand_over_(std::move(hand_over)),
       make_room_(std::move(make_room)),
       most_clients_(most_clients),
+      listeners_(kMaxListeners),
       sessions_(counters.workers),
       resume_(loop, this, [](void* self) { static_cast<Acceptor*>(self)->watch_all(true); }),
       recheck_(loop, this, [](void* self) { static_cast<Acceptor*>(self)->check_listeners(); }) {
-  listeners_.reserve(config.listen.size());
-  for (std::size_t i = 0; i < config.listen.size(); ++i) {
-    listeners_.push_back({.limits = ConnectionLimits(config.listen[i])});
-    for (const BindAddress& bind : config.listen[i].bind) {
-      auto socket = std::make_unique<Socket>();
-      socket->acceptor = this;
-      socket->listener = i;
-      socket->bind = &bind;
-      socket->watch.fd = open_socket(bind, config.server);
-      socket->file = socket_file(bind.unix_path);
-      socket->watch.owner = socket.get();
-      socket->watch.ready = [](void* owner, Watch&, std::uint32_t) {
-        auto& ready = *static_cast<Socket*>(owner);
-        ready.acceptor->accept_some(ready);
-      };
-      sockets_.push_back(std::move(socket));
+  for (Opened& opened : open_for(Running(Config{}), *running_)) add(std::move(opened));
+}
+
+std::vector<Acceptor::Opened> Acceptor::open_for(const Running& now, const Running& next) {
+  std::vector<BindAddress> bound;
+  for (const ListenConfig& listen : now.config.listen) {
+    if (listen.leaving) continue;
+    bound.insert(bound.end(), listen.bind.begin(), listen.bind.end());
+  }
+  std::vector<Opened> all;
+  for (std::size_t i = 0; i < next.config.listen.size(); ++i) {
+    if (next.config.listen[i].leaving) continue;
+    for (const BindAddress& bind : next.config.listen[i].bind) {
+      if (std::ranges::find(bound, bind) != bound.end()) continue;
+      Opened& opened = all.emplace_back(Opened{next.slots.listeners[i], bind, {}, {}});
+      // From "*:5000" to "10.0.0.5:5000": the kernel gives that away only when the old one closes.
+      const auto in_the_way = [&](const BindAddress& other) { return in_conflict(other, bind); };
+      if (std::ranges::any_of(bound, in_the_way)) continue;
+      opened.fd = open_socket(bind, next.config.server);
+      opened.file = socket_file(bind.unix_path);
     }
   }
+  return all;
+}
+
+void Acceptor::add(Opened opened) {
+  auto socket = std::make_unique<Socket>();
+  socket->acceptor = this;
+  socket->listener = opened.listener;
+  socket->bind = std::move(opened.bind);
+  socket->watch.fd = std::move(opened.fd);
+  socket->file = opened.file;
+  socket->watch.owner = socket.get();
+  socket->watch.ready = [](void* owner, Watch&, std::uint32_t) {
+    auto& ready = *static_cast<Socket*>(owner);
+    ready.acceptor->accept_some(ready);
+  };
+  sockets_.push_back(std::move(socket));
+}
+
+void Acceptor::use(RunningPtr running, std::size_t most_clients, std::vector<Opened> opened) {
+  const RunningPtr before = std::exchange(running_, std::move(running));
+  most_clients_ = most_clients;
+  if (!closing_) {
+    for (Opened& each : opened) add(std::move(each));
+    for (auto& socket : sockets_) keep_or_shut(socket);
+    std::erase(sockets_, nullptr);
+    for (const std::size_t i : running_->slots.listeners) {
+      if (before->listener(i) == nullptr) listeners_[i].open = true;
+      if (before->listener(i) == nullptr || listen(i).when_no_node != WhenNoNode::kClose) {
+        listeners_[i].should_be_open = true;
+        listeners_[i].without_node = {};
+      }
+      if (listeners_[i].should_be_open) {
+        open_listener(i, true);
+      } else {
+        shut_sockets(i);  // new ones are open
+      }
+    }
+    watch_all(!waits_for_room_);
+  }
+  in_force_.store(running_->number, std::memory_order_release);
+}
+
+// An address may belong to another listener than before.
+void Acceptor::keep_or_shut(std::unique_ptr<Socket>& socket) {
+  const auto& listeners = running_->config.listen;
+  const auto owner = std::ranges::find_if(listeners, [&](const ListenConfig& listen) {
+    return !listen.leaving && std::ranges::find(listen.bind, socket->bind) != listen.bind.end();
+  });
+  if (owner == listeners.end()) {
+    shut(*socket);
+    socket.reset();
+    return;
+  }
+  socket->listener = running_->slots.listeners[static_cast<std::size_t>(owner - listeners.begin())];
+  if (socket->watch.fd && socket->bind.unix_path.empty()) {
+    set_keepalive(socket->watch.fd.get(), running_->config.server);
+  }
+}
+
+void Acceptor::shut(Socket& socket) {
+  if (socket.watch.fd) remove_socket_file(socket.bind.unix_path, socket.file);
+  loop_.poller().close(socket.watch);
 }
 
 Acceptor::~Acceptor() { close(); }
@@ -86,12 +155,12 @@ void Acceptor::watch_all(bool on) {
 void Acceptor::watch(Socket& socket, bool on) {
   if (!socket.watch.fd) return;
   if (!loop_.poller().want(socket.watch, on ? static_cast<std::uint32_t>(EPOLLIN) : 0U)) {
-    spdlog::error("cannot watch {}: {}", socket.bind->text, std::strerror(errno));
+    spdlog::error("cannot watch {}: {}", socket.bind.text, std::strerror(errno));
   }
 }
 
 bool Acceptor::from_balancer(std::size_t listener, const ClientAddress& client) const {
-  const auto& networks = config_.listen[listener].proxy_protocol_from;
+  const auto& networks = listen(listener).proxy_protocol_from;
   return !client.unix_socket &&
          std::any_of(networks.begin(), networks.end(),
                      [&client](const Network& n) { return n.contains(client.address); });
@@ -119,7 +188,8 @@ void Acceptor::accept_batch(Socket& socket) {
         .fd = std::move(fd), .address = client_address_of(from), .listener = socket.listener};
     client.behind_balancer = from_balancer(socket.listener, client.address);
     if (!client.behind_balancer) {
-      client.refuse = listeners_[socket.listener].limits.admit(client.address, Clock::now());
+      client.refuse = listeners_[socket.listener].limits.admit(listen(socket.listener),
+                                                               client.address, Clock::now());
       client.counted = client.refuse == EndReason::kNone;
       if (client.refuse == EndReason::kDenied || client.refuse == EndReason::kTooFast) {
         ListenerCounters& counters = *counters_.by_listener[socket.listener];
@@ -136,6 +206,7 @@ void Acceptor::hand_over(AcceptedClient client) {
   const auto lightest = std::min_element(sessions_.begin(), sessions_.end());
   ++*lightest;
   ++clients_;
+  counters_.by_listener[client.listener]->clients.fetch_add(1, std::memory_order_relaxed);
   hand_over_(static_cast<std::size_t>(lightest - sessions_.begin()), std::move(client));
 }
 
@@ -143,8 +214,8 @@ void Acceptor::hand_over(AcceptedClient client) {
 // makes room for it.
 void Acceptor::pause(const Socket& socket) {
   counters_.accept_errors.fetch_add(1, std::memory_order_relaxed);
-  spdlog::warn("cannot accept on {}: {}; pausing for {} ms", socket.bind->text,
-               std::strerror(errno), kPause.count());
+  spdlog::warn("cannot accept on {}: {}; pausing for {} ms", socket.bind.text, std::strerror(errno),
+               kPause.count());
   watch_all(false);
   resume_.set_after(kPause);
 }
@@ -189,13 +260,14 @@ void Acceptor::ask_for_room(std::size_t count, std::size_t spared, StartupList::
 }
 
 EndReason Acceptor::admit_behind(std::size_t listener, const ClientAddress& client) {
-  return listeners_[listener].limits.admit(client, Clock::now());
+  return listeners_[listener].limits.admit(listen(listener), client, Clock::now());
 }
 
 void Acceptor::left(std::size_t worker, std::size_t listener, const ClientAddress& client,
                     bool counted) {
   --sessions_[worker];
   --clients_;
+  counters_.by_listener[listener]->clients.fetch_sub(1, std::memory_order_relaxed);
   if (asked_ > 0) --asked_;
   if (waits_for_room_ && !closing_) {
     resume_.cancel();
@@ -206,8 +278,9 @@ void Acceptor::left(std::size_t worker, std::size_t listener, const ClientAddres
 
 void Acceptor::adopt(const TopologyPtr& topology) {
   if (closing_) return;
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (config_.listen[i].when_no_node != WhenNoNode::kClose) continue;
+  for (const std::size_t i : running_->slots.listeners) {
+    if (running_->cluster_of_listener(i) != topology->cluster) continue;
+    if (i >= topology->pools.size() || listen(i).when_no_node != WhenNoNode::kClose) continue;
     Listener& listener = listeners_[i];
     if (admits_any(topology->pools[i])) {
       listener.without_node = {};
@@ -223,12 +296,12 @@ void Acceptor::adopt(const TopologyPtr& topology) {
 void Acceptor::check_listeners() {
   if (closing_) return;
   const auto now = Clock::now();
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+  for (const std::size_t i : running_->slots.listeners) {
     Listener& listener = listeners_[i];
     if (listener.should_be_open && !listener.open) {
       open_listener(i, false);
     } else if (listener.open && listener.without_node != Clock::time_point{}) {
-      if (now - listener.without_node >= config_.listen[i].hold) {
+      if (now - listener.without_node >= listen(i).hold) {
         close_listener(i);
       } else {
         recheck_.set_after(EventLoop::kTick);
@@ -241,45 +314,53 @@ void Acceptor::open_listener(std::size_t listener, bool first_try) {
   for (auto& socket : sockets_) {
     if (socket->listener != listener || socket->watch.fd) continue;
     try {
-      socket->watch.fd = open_socket(*socket->bind, config_.server);
-      socket->file = socket_file(socket->bind->unix_path);
+      socket->watch.fd = open_socket(socket->bind, running_->config.server);
+      socket->file = socket_file(socket->bind.unix_path);
       watch(*socket, true);
     } catch (const std::runtime_error& problem) {
       // Somebody took the port meanwhile, or there is no descriptor left.
       if (first_try) {
         spdlog::error("{}; trying again every {} ms", problem.what(), kPause.count());
       }
+      set_open(listener, false);
       recheck_.set_after(kPause);
       return;
     }
   }
-  listeners_[listener].open = true;
-  counters_.by_listener[listener]->open.store(true, std::memory_order_relaxed);
-  spdlog::warn("listener {} is open again", config_.listen[listener].name);
+  if (set_open(listener, true)) {
+    spdlog::warn("listener {} is open again", listen(listener).name);
+  }
 }
 
-void Acceptor::close_listener(std::size_t listener) {
+// Whether that is news.
+bool Acceptor::set_open(std::size_t listener, bool open) {
+  counters_.by_listener[listener]->open.store(open, std::memory_order_relaxed);
+  return std::exchange(listeners_[listener].open, open) != open;
+}
+
+void Acceptor::shut_sockets(std::size_t listener) {
   for (auto& socket : sockets_) {
     if (socket->listener == listener) loop_.poller().close(socket->watch);
   }
-  listeners_[listener].open = listeners_[listener].should_be_open = false;
-  counters_.by_listener[listener]->open.store(false, std::memory_order_relaxed);
-  spdlog::warn("listener {} is closed: it has no node to route to", config_.listen[listener].name);
+}
+
+void Acceptor::close_listener(std::size_t listener) {
+  shut_sockets(listener);
+  listeners_[listener].should_be_open = false;
+  set_open(listener, false);
+  spdlog::warn("listener {} is closed: it has no node to route to", listen(listener).name);
 }
 
 void Acceptor::close() {
   closing_ = true;
   resume_.cancel();
   recheck_.cancel();
-  for (auto& socket : sockets_) {
-    if (socket->watch.fd) remove_socket_file(socket->bind->unix_path, socket->file);
-    loop_.poller().close(socket->watch);
-  }
+  for (auto& socket : sockets_) shut(*socket);
 }
 
 std::uint16_t Acceptor::port(std::size_t listener) const {
   for (const auto& socket : sockets_) {
-    if (socket->listener == listener && socket->bind->unix_path.empty()) {
+    if (socket->listener == listener && socket->bind.unix_path.empty()) {
       return bound_port(socket->watch.fd.get());
     }
   }

@@ -3,13 +3,14 @@
 // Lives on worker 0's thread; created by Server before the workers run.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <vector>
 
-#include "config/config.h"
+#include "config/running.h"
 #include "health/topology.h"
 #include "proxy/net/event_loop.h"
 #include "proxy/net/listen_socket.h"
@@ -32,16 +33,31 @@ class Acceptor {
   // `loop` is worker 0's. No more than `most_clients` are accepted at the same time: the
   // descriptors for more are reserved (see DescriptorBudget). Opens every socket; throws
   // std::runtime_error with one clear line.
-  Acceptor(const Config& config, EventLoop& loop, std::size_t most_clients, Counters& counters,
+  Acceptor(RunningPtr running, EventLoop& loop, std::size_t most_clients, Counters& counters,
            HandOver hand_over, MakeRoom make_room);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
+  // A socket that has been opened for a reload.
+  struct Opened {
+    std::size_t listener = 0;
+    BindAddress bind;
+    UniqueFd fd;  // empty: its address is in use by one that closes
+    SocketFile file;
+  };
+  // What `next` listens on and `now` does not; any thread. Throws like the constructor.
+  static std::vector<Opened> open_for(const Running& now, const Running& next);
+
   // From here on: on worker 0's thread.
   void start();
+  // Listens as `running` says. Sockets whose addresses stay are kept, with the clients that wait in
+  // their queues, whatever listener they belong to now; new ones come before old ones close.
+  void use(RunningPtr running, std::size_t most_clients, std::vector<Opened> opened);
+  // Any thread: the number of the configuration that it has.
+  std::uint64_t in_force() const { return in_force_.load(std::memory_order_acquire); }
   // A listener set to when_no_node = "close" closes once its clients have found no node for `hold`,
-  // and opens again when there is one.
+  // and opens again when there is one. Looks at the listeners of the topology's cluster.
   void adopt(const TopologyPtr& topology);
   void close();
   // A client behind a PROXY header has said who it is.
@@ -60,7 +76,7 @@ class Acceptor {
   struct Socket {
     Acceptor* acceptor = nullptr;
     std::size_t listener = 0;
-    const BindAddress* bind = nullptr;
+    BindAddress bind;
     Watch watch;
     SocketFile file;  // of a Unix socket
   };
@@ -71,6 +87,8 @@ class Acceptor {
     Clock::time_point without_node{};  // since when; zero: it has one
   };
 
+  void add(Opened opened);
+  const ListenConfig& listen(std::size_t listener) const { return *running_->listener(listener); }
   void accept_some(Socket& socket);
   void accept_batch(Socket& socket);
   void hand_over(AcceptedClient client);
@@ -84,19 +102,24 @@ class Acceptor {
   void check_listeners();
   void open_listener(std::size_t listener, bool first_try);
   void close_listener(std::size_t listener);
+  bool set_open(std::size_t listener, bool open);
+  void keep_or_shut(std::unique_ptr<Socket>& socket);
+  void shut(Socket& socket);
+  void shut_sockets(std::size_t listener);
 
-  const Config& config_;
+  RunningPtr running_;
+  std::atomic<std::uint64_t> in_force_{1};
   EventLoop& loop_;
   Counters& counters_;
   const HandOver hand_over_;
   const MakeRoom make_room_;
-  const std::size_t most_clients_;
+  std::size_t most_clients_;
   std::size_t clients_ = 0;  // accepted and not left
   std::size_t asked_ = 0;    // to leave, and have not left
   Clock::time_point asked_at_{};
   bool waits_for_room_ = false;
   Clock::time_point next_warning_{};  // that there is no room
-  std::vector<Listener> listeners_;
+  std::vector<Listener> listeners_;   // by slot
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::vector<std::uint32_t> sessions_;  // by worker: handed over and not left
   Timer resume_;                         // after a pause: out of descriptors, or of room

@@ -63,17 +63,22 @@ spdlog::level::level_enum level_of(LogLevel level) {
 
 void start_logging(const LogConfig& config) {
   spdlog::init_thread_pool(kQueue, 1);
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  spdlog::set_default_logger(std::make_shared<spdlog::async_logger>(
+      "pgsteer", std::make_shared<spdlog::sinks::stderr_sink_mt>(), spdlog::thread_pool(),
+      spdlog::async_overflow_policy::overrun_oldest));
+  use_logging(config);
+}
+
+// The logger itself stays: other threads write to it at this moment.
+void use_logging(const LogConfig& config) {
+  spdlog::logger& logger = *spdlog::default_logger_raw();
   if (config.format == LogFormat::kJson) {
-    sink->set_formatter(std::make_unique<JsonFormatter>());
+    logger.set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    sink->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+    logger.set_formatter(std::make_unique<spdlog::pattern_formatter>(
         "%Y-%m-%dT%H:%M:%S.%eZ %-5l %v", spdlog::pattern_time_type::utc));
   }
-  auto logger = std::make_shared<spdlog::async_logger>(
-      "pgsteer", sink, spdlog::thread_pool(), spdlog::async_overflow_policy::overrun_oldest);
-  logger->set_level(level_of(config.level));
-  spdlog::set_default_logger(logger);
+  logger.set_level(level_of(config.level));
 }
 
 void stop_logging() { spdlog::shutdown(); }

@@ -7,6 +7,8 @@
 namespace pgsteer {
 
 void start_logging(const LogConfig& config);
+// The same for a reload: lines from now on.
+void use_logging(const LogConfig& config);
 // Writes what is queued. Lines logged later go nowhere.
 void stop_logging();
 

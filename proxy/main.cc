@@ -11,14 +11,17 @@
 
 #include <CLI/CLI.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <asio/signal_set.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
 
+#include "config/clusters.h"
 #include "config/parse.h"
-#include "health/checker.h"
+#include "health/checkers.h"
 #include "proxy/logging.h"
+#include "proxy/reloader.h"
 #include "proxy/server.h"
 #include "stats/server.h"
 
@@ -65,7 +68,7 @@ int check(const std::string& path) {
     std::fprintf(stderr, "%s: warning: pgsteer %s\n", path.c_str(), kRootRemark);
   if (!parsed.ok()) return kBadConfig;
   try {
-    make_tls_contexts(parsed.config);
+    make_tls_contexts(Running(parsed.config));
   } catch (const std::exception& problem) {
     std::fprintf(stderr, "%s: %s\n", path.c_str(), problem.what());
     return kBadConfig;
@@ -77,7 +80,9 @@ int check(const std::string& path) {
                  budget.least_limit());
     return kBadConfig;
   }
-  std::printf("%s: no faults: %zu nodes, %zu listeners; %s\n", path.c_str(),
+  const std::size_t clusters = parsed.config.clusters.size();
+  std::printf("%s: no faults: %s%zu nodes, %zu listeners; %s\n", path.c_str(),
+              clusters == 1 ? "" : (std::to_string(clusters) + " clusters, ").c_str(),
               parsed.config.nodes.size(), parsed.config.listen.size(), in_words(budget).c_str());
   return 0;
 }
@@ -85,64 +90,79 @@ int check(const std::string& path) {
 // The parts in the order in which they need each other; destroyed the other way round.
 class Program {
  public:
-  explicit Program(const Config& config)
-      : config_(config),
-        stats_(config.stats, {.traffic = [this] { return server_->traffic(); },
-                              .sessions = [this] { return server_->sessions(); },
-                              .version = PGSTEER_VERSION,
-                              .started = std::chrono::system_clock::now()}),
-        checker_(config, {.topology = [this](const TopologyPtr& t) { server_->adopt(t); },
-                          .cluster = [this](ClusterViewPtr v) { stats_.publish(std::move(v)); },
-                          .event = [this](EventView e) { stats_.event(std::move(e)); }}) {
+  Program(const std::string& path, const Config& config)
+      : running_(std::make_shared<const Running>(config)),
+        stats_(running_->config.stats, {.traffic = [this] { return server_->traffic(); },
+                                        .sessions = [this] { return server_->sessions(); },
+                                        .version = PGSTEER_VERSION,
+                                        .started = std::chrono::system_clock::now()}),
+        checkers_(running_, checkers_output()) {
     server_ = std::make_unique<Server>(
-        config,
-        ServerOutput{.suspicion = [this](const Suspicion& d) { checker_.suspect(d); },
-                     .found_writable = [this](std::size_t n) { checker_.found_writable(n); },
-                     .report = [this](const WorkerReport& f) { checker_.report(f); }});
+        running_,
+        ServerOutput{.suspicion = [this](const Suspicion& d) { checkers_.suspect(d); },
+                     .found_writable = [this](std::size_t n) { checkers_.found_writable(n); },
+                     .report = [this](const WorkerReport& f) { checkers_.report(f); }});
+    reloader_ = std::make_unique<Reloader>(io_, path, running_,
+                                           Reloader::Parts{*server_, checkers_, stats_});
   }
 
   void run() {
-    if (!config_.stats.bind.empty()) stats_.start();
+    stats_.start();
     server_->start();
-    checker_.start();
+    checkers_.start();
     announce();
     asio::signal_set signals(io_, SIGTERM, SIGINT, SIGHUP);
     wait(signals);
     io_.run();
+    const ServerConfig& server = reloader_->running().config.server;
     spdlog::info("stopping: no new connections; sessions may finish for {} s",
-                 static_cast<double>(config_.server.shutdown_timeout.count()) / 1000);
-    // The checker goes on until the last session is gone: they stay fenced.
-    server_->stop(config_.server.shutdown_timeout, config_.server.shutdown_timeout_unreadable);
-    checker_.stop();
+                 static_cast<double>(server.shutdown_timeout.count()) / 1000);
+    // The checkers go on until the last session is gone: they stay fenced.
+    server_->stop(server.shutdown_timeout, server.shutdown_timeout_unreadable);
+    checkers_.stop();
     stats_.stop();
   }
 
  private:
+  CheckersOutput checkers_output() {
+    return {.checker = {.topology = [this](const TopologyPtr& t) { server_->adopt(t); },
+                        .cluster = [this](ClusterViewPtr v) { stats_.publish(std::move(v)); },
+                        .event = [this](EventView e) { stats_.event(std::move(e)); },
+                        .nominated =
+                            [this](const std::string& cluster, std::vector<NodeConfig> nodes) {
+                              asio::post(io_, [this, cluster, nodes = std::move(nodes)] {
+                                reloader_->nominate(cluster, nodes);
+                              });
+                            }},
+            .gone = [this](std::size_t cluster) { stats_.remove(cluster); }};
+  }
+
   void wait(asio::signal_set& signals) {
     signals.async_wait([this, &signals](const std::error_code& error, int signal) {
       if (error || signal != SIGHUP) return;
-      if (server_->reload_tls()) spdlog::info("certificates read again");
+      reloader_->ask();
       wait(signals);
     });
   }
 
   void announce() const {
-    for (const ListenConfig& listen : config_.listen) {
+    for (const ListenConfig& listen : running_->config.listen) {
       for (const BindAddress& bind : listen.bind) {
-        spdlog::info("listener {} on {} routes to: {}", listen.name, bind.text,
-                     to_string(listen.to));
+        spdlog::info("{}listener {} on {} routes to: {}", cluster_prefix(listen.cluster),
+                     listen.name, bind.text, to_string(listen.to));
       }
     }
-    for (const BindAddress& bind : config_.stats.bind) {
+    for (const BindAddress& bind : running_->config.stats.bind) {
       spdlog::info("page and metrics on http://{}/", bind.text);
     }
   }
 
-  const Config& config_;
+  const RunningPtr running_;  // at the start
   asio::io_context io_{1};
   StatsServer stats_;
-  Checker checker_;
+  Checkers checkers_;
   std::unique_ptr<Server> server_;
+  std::unique_ptr<Reloader> reloader_;
 };
 
 int run(const std::string& path) {
@@ -157,7 +177,7 @@ int run(const std::string& path) {
     spdlog::info("{}", in_words(process_budget(parsed.config)));
     spdlog::info("pgsteer {} starts with {}", PGSTEER_VERSION, path);
     if (::geteuid() == 0) spdlog::warn("pgsteer {}", kRootRemark);
-    Program program(parsed.config);
+    Program program(path, parsed.config);
     program.run();
     spdlog::info("stopped");
   } catch (const std::exception& problem) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "config/clusters.h"
+
 namespace pgsteer {
 
 namespace {
@@ -37,18 +39,18 @@ DescriptorBudget process_budget(const Config& config) {
   return descriptor_budget(config, limit.rlim_cur, worker_count(config.server));
 }
 
-Server::Server(const Config& config, ServerOutput output)
-    : config_(config),
+Server::Server(RunningPtr running, ServerOutput output)
+    : running_(std::move(running)),
       output_(std::move(output)),
-      counters_(config.listen.size(), config.nodes.size()) {
-  const TlsContextsPtr tls = make_tls_contexts(config);
-  counters_.workers = worker_count(config.server);
+      counters_(kMaxListeners, kMaxNodes) {
+  const TlsContextsPtr tls = make_tls_contexts(*running_);
+  counters_.workers = worker_count(running_->config.server);
   for (std::size_t i = 0; i < counters_.workers; ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(config, i, counters_, links(), worker_output(i), tls));
+        std::make_unique<Worker>(running_, i, counters_, links(), worker_output(i), tls));
   }
   acceptor_ = std::make_unique<Acceptor>(
-      config, workers_[0]->loop(), most_clients(config), counters_,
+      running_, workers_[0]->loop(), most_clients(running_->config), counters_,
       [this](std::size_t worker, AcceptedClient client) {
         if (worker == 0) return workers_[0]->take(std::move(client));
         auto shared = std::make_shared<AcceptedClient>(std::move(client));
@@ -144,27 +146,83 @@ WorkerOutput Server::worker_output(std::size_t worker) {
 }
 
 void Server::adopted(const TopologyPtr& topology, bool expired) {
-  const bool before = counters_.checks_stopped.exchange(expired, std::memory_order_relaxed);
-  if (expired && !before) {
-    spdlog::error(
-        "{}: nothing proves which node leads; sessions of primary listeners end, and new ones "
-        "wait",
-        topology->no_primary_why);
-  } else if (before && !expired) {
-    spdlog::warn("the nodes are being checked again (generation {})", topology->generation);
+  const std::uint32_t bit = std::uint32_t{1} << topology->cluster;
+  auto& stopped = counters_.checks_stopped;
+  const bool before = ((expired ? stopped.fetch_or(bit) : stopped.fetch_and(~bit)) & bit) != 0;
+  if (expired != before) {
+    const ClusterConfig* const cluster = running()->cluster(topology->cluster);
+    const std::string prefix = cluster_prefix(cluster != nullptr ? cluster->name : "");
+    if (expired) {
+      spdlog::error(
+          "{}{}: nothing proves which node leads; sessions of primary listeners end, and new ones "
+          "wait",
+          prefix, topology->no_primary_why);
+    } else {
+      spdlog::warn("{}the nodes are being checked again (generation {})", prefix,
+                   topology->generation);
+    }
   }
   acceptor_->adopt(topology);
 }
 
-bool Server::reload_tls() {
-  try {
-    const TlsContextsPtr tls = make_tls_contexts(config_);
-    for (auto& worker : workers_) worker->post([&worker, tls] { worker->use(tls); });
-    return true;
-  } catch (const std::exception& problem) {
-    spdlog::error("certificates are kept as they were: {}", problem.what());
-    return false;
+RunningPtr Server::running() const {
+  const std::lock_guard lock(mutex_);
+  return running_;
+}
+
+Server::Prepared Server::prepare(const RunningPtr& next) const {
+  return {.running = next,
+          .tls = make_tls_contexts(*next),
+          .most_clients = most_clients(next->config),
+          .sockets = Acceptor::open_for(*running(), *next)};
+}
+
+void Server::use(Prepared prepared) {
+  const RunningPtr before = running();
+  for (std::size_t i = 0; i < kMaxListeners; ++i) {
+    const bool fresh_listener = !before->listener(i) && prepared.running->listener(i);
+    if (fresh_listener) counters_.by_listener[i]->reset();
+    for (std::size_t n = 0; n < kMaxNodes; ++n) {
+      const bool fresh_node = !before->node(n) && prepared.running->node(n);
+      if (fresh_listener || fresh_node) counters_.by_listener[i]->by_node[n].reset();
+    }
   }
+  for (std::size_t i = 0; i < kMaxClusters; ++i) {
+    const std::uint32_t bit = std::uint32_t{1} << i;
+    if (!before->cluster(i) && prepared.running->cluster(i)) counters_.checks_stopped &= ~bit;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    running_ = prepared.running;
+  }
+  for (auto& worker : workers_) {
+    worker->post(
+        [&worker, running = prepared.running, tls = prepared.tls] { worker->use(running, tls); });
+  }
+  // Behind those: a client of a new listener finds it wherever it is handed to.
+  auto shared = std::make_shared<Prepared>(std::move(prepared));
+  workers_[0]->post([this, shared] {
+    acceptor_->use(shared->running, shared->most_clients, std::move(shared->sockets));
+  });
+}
+
+std::uint64_t Server::in_force() const {
+  std::uint64_t least = acceptor_->in_force();
+  for (const auto& worker : workers_) least = std::min(least, worker->in_force());
+  return least;
+}
+
+UsedSlots Server::used() const {
+  UsedSlots used;
+  for (std::size_t i = 0; i < kMaxNodes; ++i) {
+    const bool busy = counters_.nodes[i].sessions.load(std::memory_order_relaxed) != 0;
+    used.nodes |= std::uint64_t{busy} << i;
+  }
+  for (std::size_t i = 0; i < kMaxListeners; ++i) {
+    const bool busy = counters_.by_listener[i]->clients.load(std::memory_order_relaxed) != 0;
+    used.listeners |= std::uint64_t{busy} << i;
+  }
+  return used;
 }
 
 void Server::stop(std::chrono::milliseconds limit, std::chrono::milliseconds unreadable) {
@@ -191,7 +249,7 @@ void Server::stop(std::chrono::milliseconds limit, std::chrono::milliseconds unr
 TrafficView Server::traffic() const {
   std::vector<const ByteCounters*> bytes;
   for (const auto& worker : workers_) bytes.push_back(&worker->bytes());
-  return traffic_view(config_, counters_, bytes);
+  return traffic_view(*running(), counters_, bytes);
 }
 
 std::vector<SessionView> Server::sessions() {

@@ -5,10 +5,11 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
-#include "config/config.h"
+#include "config/running.h"
 #include "health/topology.h"
 #include "proxy/acceptor.h"
 #include "proxy/routing/counters.h"
@@ -31,17 +32,31 @@ DescriptorBudget process_budget(const Config& config);
 
 class Server {
  public:
+  // What has to succeed before a configuration may be put in force.
+  struct Prepared {
+    RunningPtr running;
+    TlsContextsPtr tls;
+    std::size_t most_clients = 0;
+    std::vector<Acceptor::Opened> sockets;
+  };
+
   // Opens the listening sockets and reads the certificates: throws std::runtime_error with one
-  // clear line. `config` outlives the server.
-  Server(const Config& config, ServerOutput output);
+  // clear line.
+  Server(RunningPtr running, ServerOutput output);
   ~Server();
 
   void start();
-  // Posts the topology to every worker; the acceptor follows worker 0.
+  // Posts the topology of a cluster to every worker; the acceptor follows worker 0.
   void adopt(const TopologyPtr& topology);
-  // Reads the certificate files again. False, with the reason in the log, if they cannot be used:
-  // the old ones stay.
-  bool reload_tls();
+  // Opens the sockets that `next` needs beside those that are open, and reads its certificates.
+  // Changes nothing; throws like the constructor. One thread at a time, as for use().
+  Prepared prepare(const RunningPtr& next) const;
+  // Clients that come from now on are served by it; sessions stay.
+  void use(Prepared prepared);
+  // The number of the configuration that the acceptor and every worker have.
+  std::uint64_t in_force() const;
+  // Slots with clients.
+  UsedSlots used() const;
   // Stops accepting, lets sessions finish until `limit`, ends the rest; returns when all are gone.
   void stop(std::chrono::milliseconds limit) { stop(limit, limit); }
   // The same with a limit of its own for sessions that pgsteer cannot read.
@@ -60,7 +75,10 @@ class Server {
   void search_key(std::size_t asking, std::uint64_t session, std::uint32_t pid,
                   const std::vector<std::byte>& key);
 
-  const Config& config_;
+  RunningPtr running() const;
+
+  mutable std::mutex mutex_;
+  RunningPtr running_;  // under mutex_
   ServerOutput output_;
   Counters counters_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -36,24 +36,26 @@ std::size_t startup_limit() {
 
 }  // namespace
 
-Worker::Worker(const Config& config, std::size_t index, Counters& counters, SessionLinks links,
+Worker::Worker(RunningPtr running, std::size_t index, Counters& counters, SessionLinks links,
                WorkerOutput output, TlsContextsPtr tls)
-    : config_(config),
+    : running_(std::move(running)),
       index_(index),
       counters_(counters),
       links_(std::move(links)),
       output_(std::move(output)),
       tls_(std::move(tls)),
-      bytes_(config.listen.size(), config.nodes.size()),
-      slots_(config, counters, index),
+      bytes_(kMaxListeners, kMaxNodes),
+      slots_(running_, counters, index),
       startups_(startup_limit()),
       handshake_turns_(loop_),
-      cancels_(loop_, config.nodes.size()),
+      cancels_(loop_, kMaxNodes),
       services_(services()),
       table_([](const Session& session) { return session.view(Clock::now()); }),
       housekeeping_(loop_, this, &keep_house) {
   watch_peers();
-  loop_.on_watchdog(this, [](void* self) { static_cast<Worker*>(self)->act_on_published(); });
+  in_force_.store(running_->number, std::memory_order_release);
+  for (std::size_t i = 0; i < kMaxClusters; ++i) clusters_[i].report.cluster = i;
+  loop_.on_watchdog(this, [](void* self) { static_cast<Worker*>(self)->look_at_deadlines(); });
 }
 
 Worker::~Worker() {
@@ -67,7 +69,7 @@ Worker::~Worker() {
 
 SessionServices Worker::services() {
   return {
-      .config = config_,
+      .running = running_,
       .loop = loop_,
       .relay = relay_,
       .slots = slots_,
@@ -82,25 +84,41 @@ SessionServices Worker::services() {
       .stopping = stopping_,
       .worker = index_,
       .node_spoke = [this](std::size_t listener) { node_spoke(listener); },
-      .told_role_lost = [this] { ++report_.cut_told; },
+      .told_role_lost = [this](std::size_t listener) { ++of_listener(listener).report.cut_told; },
       .server_ended = [this](std::size_t listener) { server_ended(listener); },
       .retired = [this](Session& session) { retire(session); },
   };
 }
 
+// A slot that was vacant counts from nothing.
+void Worker::use(RunningPtr running, TlsContextsPtr tls) {
+  for (std::size_t l = 0; l < kMaxListeners; ++l) {
+    for (std::size_t n = 0; n < kMaxNodes; ++n) {
+      const bool fresh = (running_->node(n) == nullptr && running->node(n) != nullptr) ||
+                         (running_->listener(l) == nullptr && running->listener(l) != nullptr);
+      if (fresh) bytes_.at(l, n).reset();
+    }
+  }
+  running_ = std::move(running);
+  tls_ = std::move(tls);
+  slots_.adopt(running_);
+  for (std::size_t i = 0; i < kMaxClusters; ++i) {
+    if (running_->cluster(i) != nullptr) continue;
+    clusters_[i] = {};  // the next one in this slot begins anew
+    clusters_[i].report.cluster = i;
+  }
+  set_watchdog();
+  watch_peers();
+  in_force_.store(running_->number, std::memory_order_release);
+}
+
 void Worker::run() {
   while (!stopping_ || first_ != nullptr) {
     loop_.turn();
-    if (slots_.release_due()) slots_.release(Clock::now());
+    if (slots_.release_due()) slots_.release_where_due(Clock::now());
     const bool needed = stopping_ || slots_.anyone_held();
     if (needed && !housekeeping_.armed()) housekeeping_.set_after(EventLoop::kTick);
-    const NodeSlots::Held held = slots_.take_held();
-    report_.held += held.sessions;
-    report_.held_longest = std::max(report_.held_longest, held.longest);
-    report_due_ |= held.sessions > 0;
-    // Not before everybody who is cut has been told. Handshakes may wait for much longer.
-    const std::size_t others = handshake_turns_.wakeup_pending() ? 1 : 0;
-    if (report_due_ && loop_.wakeups_left() <= others) this->report();
+    if (any_report_due_ || slots_.any_released()) take_reports();
     retired_.clear();
     if (table_.pending()) describe_some();
   }
@@ -148,61 +166,102 @@ Session* Worker::find(std::uint64_t id) const {
 }
 
 void Worker::adopt(TopologyPtr topology) {
-  if (published_ && topology->generation < published_->generation) return;
-  published_ = std::move(topology);
-  published_at_ = Clock::now();
-  act_on_published();
+  if (running_->cluster(topology->cluster) == nullptr) return;
+  Cluster& cluster = clusters_[topology->cluster];
+  if (cluster.published && topology->generation < cluster.published->generation) return;
+  cluster.published = std::move(topology);
+  cluster.published_at = Clock::now();
+  act_on_published(cluster);
+  set_watchdog();
 }
 
 // Once for each publication, and when its deadline has passed; from then on once a second, because
 // the sentence says how long ago that was.
-void Worker::act_on_published() {
+void Worker::act_on_published(Cluster& cluster) {
   const auto now = Clock::now();
-  const auto& valid_until = published_->valid_until;
+  const auto& valid_until = cluster.published->valid_until;
   const bool expires = valid_until && now >= *valid_until;
-  loop_.set_watchdog(expires ? now + kSentenceKept : valid_until);
-  TopologyPtr topology = published_;
+  cluster.look_again = expires ? now + kSentenceKept : valid_until;
+  TopologyPtr topology = cluster.published;
   if (expires) {
-    topology = std::make_shared<const Topology>(expired(config_, *published_, now - published_at_));
+    topology = std::make_shared<const Topology>(
+        pgsteer::expired(*cluster.published, now - cluster.published_at));
   }
-  const TopologyPtr& in_force = slots_.topology();
+  const TopologyPtr& in_force = slots_.topology_of(topology->cluster);
   const bool renewal =
-      in_force && in_force->generation == topology->generation && expires == expired_;
-  expired_ = expires;
+      in_force && in_force->generation == topology->generation && expires == cluster.expired;
+  cluster.expired = expires;
   if (renewal) return slots_.renew(std::move(topology));
-  enter_into_force(topology);
+  enter_into_force(cluster, topology);
 }
 
-void Worker::enter_into_force(const TopologyPtr& topology) {
-  report_.generation = topology->generation;
-  if (!topology->primary) primary_reached_ = false;
+void Worker::look_at_deadlines() {
+  const auto now = Clock::now();
+  for (Cluster& cluster : clusters_) {
+    if (cluster.look_again && now >= *cluster.look_again) act_on_published(cluster);
+  }
+  set_watchdog();
+}
+
+// At the earliest deadline of all clusters.
+void Worker::set_watchdog() {
+  std::optional<Clock::time_point> first;
+  for (const Cluster& cluster : clusters_) {
+    if (cluster.look_again && (!first || *cluster.look_again < *first)) first = cluster.look_again;
+  }
+  loop_.set_watchdog(first);
+}
+
+void Worker::enter_into_force(Cluster& cluster, const TopologyPtr& topology) {
+  cluster.report.generation = topology->generation;
+  if (!topology->primary) cluster.primary_reached = false;
   const std::uint64_t cut = slots_.adopt(topology);
-  report_.cut += cut;
-  report_due_ |= cut > 0;
-  if (output_.adopted) output_.adopted(topology, expired_);
+  cluster.report.cut += cut;
+  if (cut > 0) report_soon(cluster);
+  if (output_.adopted) output_.adopted(topology, cluster.expired);
 }
 
 void Worker::node_spoke(std::size_t listener) {
-  if (primary_reached_ || config_.listen[listener].to != Target::kPrimary) return;
-  primary_reached_ = true;
-  report_.first_primary_session = true;
-  report_due_ = true;
+  Cluster& cluster = of_listener(listener);
+  if (cluster.primary_reached || running_->listener(listener)->to != Target::kPrimary) return;
+  cluster.primary_reached = true;
+  cluster.report.first_primary_session = true;
+  report_soon(cluster);
 }
 
 void Worker::server_ended(std::size_t listener) {
-  if (config_.listen[listener].to != Target::kPrimary) return;
-  ++report_.server_ended;
-  if (!report_.first_server_ended) report_.first_server_ended = Clock::now();
-  report_due_ = true;
+  if (running_->listener(listener)->to != Target::kPrimary) return;
+  WorkerReport& report = of_listener(listener).report;
+  ++report.server_ended;
+  if (!report.first_server_ended) report.first_server_ended = Clock::now();
+  report_soon(of_listener(listener));
 }
 
-void Worker::report() {
-  report_due_ = false;
-  report_.at = Clock::now();
-  output_.report(report_);
-  const std::uint64_t generation = report_.generation;
-  report_ = {};
-  report_.generation = generation;
+void Worker::take_reports() {
+  for (std::size_t i = 0; i < kMaxClusters; ++i) {
+    const NodeSlots::Held held = slots_.take_held(i);
+    WorkerReport& report = clusters_[i].report;
+    report.held += held.sessions;
+    report.held_longest = std::max(report.held_longest, held.longest);
+    if (held.sessions > 0) report_soon(clusters_[i]);
+  }
+  // Not before everybody who is cut has been told. Handshakes may wait for much longer.
+  const std::size_t others = handshake_turns_.wakeup_pending() ? 1 : 0;
+  if (loop_.wakeups_left() > others) return;
+  any_report_due_ = false;
+  for (Cluster& cluster : clusters_) {
+    if (cluster.report_due) report(cluster);
+  }
+}
+
+void Worker::report(Cluster& cluster) {
+  cluster.report_due = false;
+  cluster.report.at = Clock::now();
+  output_.report(cluster.report);
+  WorkerReport next;
+  next.cluster = cluster.report.cluster;
+  next.generation = cluster.report.generation;
+  cluster.report = next;
 }
 
 void Worker::stop(Clock::time_point limit, Clock::time_point unreadable_limit) {
@@ -214,7 +273,7 @@ void Worker::stop(Clock::time_point limit, Clock::time_point unreadable_limit) {
 
 void Worker::end_for_stop(Clock::time_point now) {
   if (!stopping_) return;
-  const auto silence = config_.server.shutdown_silence_unreadable;
+  const auto silence = running_->config.server.shutdown_silence_unreadable;
   for (Session* s = first_; s != nullptr; s = s->next) {
     const auto limit = s->readable() ? stop_limit_ : stop_limit_unreadable_;
     if (now >= limit) {
@@ -227,7 +286,7 @@ void Worker::end_for_stop(Clock::time_point now) {
 
 // With `user_timeout` = 0 the kernel alone decides, after about 15 minutes (tcp_retries2).
 void Worker::watch_peers() {
-  const Clock::duration timeout = config_.server.user_timeout;
+  const Clock::duration timeout = running_->config.server.user_timeout;
   if (timeout.count() == 0) return;
   using std::chrono::milliseconds;
   const auto part = std::chrono::duration_cast<milliseconds>(timeout / 8);
@@ -239,6 +298,7 @@ void Worker::watch_peers() {
 }
 
 void Worker::look_at_peers(Clock::time_point now) {
+  if (running_->config.server.user_timeout.count() == 0) return;  // since a reload
   if (now - round_.last >= round_.interval + kStoodStill) round_.counts_from = now;
   round_.last = now;
   if (round_.next == nullptr && now - round_.began >= round_.length) {
@@ -250,7 +310,8 @@ void Worker::look_at_peers(Clock::time_point now) {
   std::size_t looks = 0;
   for (std::size_t i = 0; i < visits && looks < kLooks && round_.next != nullptr; ++i) {
     Session& session = *std::exchange(round_.next, round_.next->next);
-    if (session.look_at_peers(now, round_.counts_from, config_.server.user_timeout)) ++looks;
+    if (session.look_at_peers(now, round_.counts_from, running_->config.server.user_timeout))
+      ++looks;
   }
 }
 

@@ -1,12 +1,14 @@
-// One thread with its sessions: takes clients from the acceptor, adopts topologies, ends what they
-// forbid, reports what it did. Nothing of it is shared; other threads reach it by post(), and it
-// reaches them through SessionLinks and the report.
+// One thread with its sessions: takes clients from the acceptor, adopts the topologies of all
+// clusters, ends what they forbid, reports what it did. Nothing of it is shared; other threads
+// reach it by post(), and it reaches them through SessionLinks and the report.
 //
-// The invariant, tested: after a worker has adopted generation N, it has no session bound to a node
-// that N forbids, sessions whose connect or login is in flight included. (They have been told to
-// end, and none of them moves another byte; see NodeSlots.)
+// The invariant, tested: after a worker has adopted generation N of a cluster, it has no session of
+// that cluster bound to a node that N forbids, sessions whose connect or login is in flight
+// included. (They have been told to end, and none of them moves another byte; see NodeSlots.)
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +18,7 @@
 #include <span>
 #include <vector>
 
-#include "config/config.h"
+#include "config/running.h"
 #include "health/topology.h"
 #include "proxy/net/event_loop.h"
 #include "proxy/net/tls.h"
@@ -40,7 +42,7 @@ class Worker {
   using Clock = std::chrono::steady_clock;
 
   // All references outlive the worker.
-  Worker(const Config& config, std::size_t index, Counters& counters, SessionLinks links,
+  Worker(RunningPtr running, std::size_t index, Counters& counters, SessionLinks links,
          WorkerOutput output, TlsContextsPtr tls);
   ~Worker();
 
@@ -49,6 +51,8 @@ class Worker {
   void post(Task task) {
     loop_.post(std::move(task));
   }
+  // Any thread: the number of the configuration that it has.
+  std::uint64_t in_force() const { return in_force_.load(std::memory_order_acquire); }
   // Any thread.
   const ByteCounters& bytes() const { return bytes_; }
 
@@ -58,14 +62,16 @@ class Worker {
   // From here on: on the worker's thread.
   EventLoop& loop() { return loop_; }
   void take(AcceptedClient client);
-  // Acts on `topology` until its valid_until, and then as if there were no primary. A generation
-  // that is in force already is only renewed; an older one is ignored.
+  // Acts on `topology` until its valid_until, and then as if its cluster had no primary. A
+  // generation that is in force already is only renewed; an older one is ignored, and so is one of
+  // a cluster that has gone.
   void adopt(TopologyPtr topology);
   // Descriptors run short: ends some of the clients that have not logged in.
   void make_room(std::size_t count, std::size_t spared, StartupList::Need need) {
     startups_.make_room(count, spared, need, Clock::now());
   }
-  void use(TlsContextsPtr tls) { tls_ = std::move(tls); }
+  // Clients that come from now on are served with these.
+  void use(RunningPtr running, TlsContextsPtr tls);
   // No more clients. Waiting ones are turned away, idle sessions end, busy ones may finish until
   // `limit`, then they end too. Sessions that cannot be read end once they are silent
   // (`shutdown_silence_unreadable`), or at `unreadable_limit`. run() returns when the last is gone.
@@ -79,8 +85,24 @@ class Worker {
 
  private:
   SessionServices services();
-  void act_on_published();
-  void enter_into_force(const TopologyPtr& topology);
+  // What it knows of one cluster.
+  struct Cluster {
+    TopologyPtr published;  // the last one that came; in force unless it has expired
+    Clock::time_point published_at{};
+    bool expired = false;
+    std::optional<Clock::time_point> look_again;  // has it expired? How long ago?
+    WorkerReport report;
+    bool report_due = false;
+    bool primary_reached = false;
+  };
+
+  Cluster& of_listener(std::size_t listener) {
+    return clusters_[running_->cluster_of_listener(listener)];
+  }
+  void act_on_published(Cluster& cluster);
+  void look_at_deadlines();
+  void set_watchdog();
+  void enter_into_force(Cluster& cluster, const TopologyPtr& topology);
   void node_spoke(std::size_t listener);
   void server_ended(std::size_t listener);
   void retire(Session& session);
@@ -90,9 +112,12 @@ class Worker {
   void end_for_stop(Clock::time_point now);
   void watch_peers();
   void look_at_peers(Clock::time_point now);
-  void report();
+  void report_soon(Cluster& cluster) { cluster.report_due = any_report_due_ = true; }
+  void take_reports();
+  void report(Cluster& cluster);
 
-  const Config& config_;
+  RunningPtr running_;
+  std::atomic<std::uint64_t> in_force_{0};
   const std::size_t index_;
   Counters& counters_;
   const SessionLinks links_;
@@ -108,17 +133,13 @@ class Worker {
   KeyIndex keys_;
   SessionServices services_;
 
-  TopologyPtr published_;  // the last one that came; in force unless it has expired
-  Clock::time_point published_at_{};
-  bool expired_ = false;
+  std::array<Cluster, kMaxClusters> clusters_;  // by slot
+  bool any_report_due_ = false;
   Session* first_ = nullptr;  // all sessions, newest first
   SlicedCopy<Session, SessionView> table_;
   std::size_t count_ = 0;
   std::vector<std::unique_ptr<Session>> retired_;  // destroyed at the end of the turn
   Timer housekeeping_;  // what has to be looked at again and again: held clients, a stop
-  WorkerReport report_;
-  bool report_due_ = false;
-  bool primary_reached_ = false;
   bool stopping_ = false;
   Clock::time_point stop_limit_{};
   Clock::time_point stop_limit_unreadable_{};

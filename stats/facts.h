@@ -15,6 +15,12 @@
 
 namespace pgsteer {
 
+// A cluster as its checker shows it; and whether that stands still, which workers notice.
+struct ShownCluster {
+  const ClusterView& view;
+  bool checks_stopped = false;
+};
+
 // A node and the cluster it belongs to.
 struct ClusterNode {
   const ClusterView& cluster;
@@ -23,12 +29,13 @@ struct ClusterNode {
 
 // facts_traffic.cc
 std::span<const Fact<StatsSnapshot>> process_facts();
+std::span<const Fact<ConfigView>> config_facts();
 std::span<const Fact<ListenerView>> listener_facts();
 std::span<const Fact<NodeTrafficView>> listener_node_facts();
 std::span<const Fact<SessionView>> session_facts();
 
 // facts_cluster.cc
-std::span<const Fact<ClusterView>> cluster_facts();
+std::span<const Fact<ShownCluster>> cluster_facts();
 std::span<const Fact<ClusterNode>> node_facts();
 std::span<const Fact<VerdictView>> verdict_facts();  // of one node for one listener
 

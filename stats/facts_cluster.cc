@@ -1,4 +1,4 @@
-// Facts about the cluster, its nodes, and what each listener may do with them.
+// Facts about the clusters, their nodes, and what each listener may do with them.
 #include <algorithm>
 
 #include "health/reason.h"
@@ -12,45 +12,54 @@ using prometheus::MetricType;
 constexpr auto kGauge = MetricType::Gauge;
 constexpr auto kCounter = MetricType::Counter;
 
-using C = const ClusterView&;
-constexpr Fact<ClusterView> kCluster[] = {
+using C = const ShownCluster&;
+constexpr Fact<ShownCluster> kCluster[] = {
+    {{"name"}, [](C c) -> Value { return c.view.name; }},
+    {{"leaving", "pgsteer_cluster_leaving", kGauge,
+      "1 for a cluster that a reload has removed from the configuration file: it gets no new "
+      "sessions, and goes when its last session has ended."},
+     [](C c) -> Value { return c.view.leaving; }},
     {{"scope", "pgsteer_cluster_info", kGauge, "Always 1; the labels name the cluster.", "scope"},
-     [](C c) -> Value { return c.scope; }},
+     [](C c) -> Value { return c.view.scope; }},
     {{"system_identifier", "pgsteer_cluster_info", kGauge, "Always 1; the labels name the cluster.",
       "system_identifier"},
-     [](C c) -> Value { return c.system_identifier; }},
+     [](C c) -> Value { return c.view.system_identifier; }},
     {{"first_round_done", "pgsteer_first_round_done", kGauge,
       "1 once every node has been checked since the start."},
-     [](C c) -> Value { return c.first_round_done; }},
+     [](C c) -> Value { return c.view.first_round_done; }},
     {{"topology_generation", "pgsteer_topology_generation", kGauge,
       "Number of the current routing decision; every change increments it."},
-     [](C c) -> Value { return c.topology_generation; }},
-    {{"primary"}, [](C c) -> Value { return c.primary; }},
+     [](C c) -> Value { return c.view.topology_generation; }},
+    {{"primary"}, [](C c) -> Value { return c.view.primary; }},
     {{"has_primary", "pgsteer_has_primary", kGauge,
       "1 while a node is the primary: confirmed by a check, or still within its lease."},
-     [](C c) -> Value { return !c.primary.empty(); }},
+     [](C c) -> Value { return !c.view.primary.empty(); }},
     {{"primary_since", "pgsteer_primary_since_timestamp_seconds", kGauge,
       "When the current primary became the primary, in seconds since 1970."},
-     [](C c) -> Value { return c.primary.empty() ? Value() : Value(c.primary_since); }},
+     [](C c) -> Value { return c.view.primary.empty() ? Value() : Value(c.view.primary_since); }},
     {{"timeline", "pgsteer_timeline", kGauge, "Timeline of the primary, or of the last one."},
-     [](C c) { return nonzero(c.timeline); }},
-    {{"no_primary_why"}, [](C c) -> Value { return c.no_primary_why; }},
+     [](C c) { return nonzero(c.view.timeline); }},
+    {{"no_primary_why"}, [](C c) -> Value { return c.view.no_primary_why; }},
     {{"paused", "pgsteer_paused", kGauge, "1 while Patroni is in maintenance mode."},
-     [](C c) -> Value { return c.paused; }},
+     [](C c) -> Value { return c.view.paused; }},
     {{"dcs_ok", "pgsteer_dcs_ok", kGauge,
       "1 while the members reach their configuration store (etcd, Consul, ZooKeeper, ...)."},
-     [](C c) -> Value { return c.dcs_ok; }},
+     [](C c) -> Value { return c.view.dcs_ok; }},
     {{"failsafe", "pgsteer_failsafe", kGauge, "1 while Patroni's failsafe mode is active."},
-     [](C c) -> Value { return c.failsafe; }},
+     [](C c) -> Value { return c.view.failsafe; }},
     {{"hunting", "pgsteer_hunting", kGauge,
       "1 while all nodes are checked every 100 ms because the primary is in doubt."},
-     [](C c) -> Value { return c.hunting; }},
+     [](C c) -> Value { return c.view.hunting; }},
     {{"fence_seconds", "pgsteer_fence_seconds", kGauge,
       "Time left until pgsteer ends the sessions of a primary that it cannot confirm. Absent while "
       "the primary is confirmed."},
-     [](C c) { return value_or_nothing(c.fence_seconds); }},
+     [](C c) { return value_or_nothing(c.view.fence_seconds); }},
     {{"alarms", "pgsteer_alarms", kGauge, "Number of active alarms; the page shows their text."},
-     [](C c) -> Value { return c.alarms; }},
+     [](C c) -> Value { return c.view.alarms; }},
+    {{"checks_stopped", "pgsteer_checks_stopped", kGauge,
+      "1 while pgsteer's own checks of the nodes stand still for so long that it acts as if there "
+      "were no primary."},
+     [](C c) -> Value { return c.checks_stopped; }},
 };
 
 // Oldest first, as it is drawn: "1" passed, "0" failed.
@@ -77,6 +86,7 @@ constexpr const char* kChecksHelp =
 using N = const ClusterNode&;
 constexpr Fact<ClusterNode> kNode[] = {
     {{"name"}, [](N n) -> Value { return n.node.name; }},
+    {{"cluster"}, [](N n) -> Value { return n.cluster.name; }},
     {{"primary", "pgsteer_primary", kGauge,
       "1 for the node that is the primary: confirmed by a check, or still within its lease."},
      [](N n) -> Value { return n.node.name == n.cluster.primary; }},
@@ -109,6 +119,11 @@ constexpr Fact<ClusterNode> kNode[] = {
     {{"database_answer"}, [](N n) -> Value { return to_string(n.node.database_answer); }},
     {{"tls"}, [](N n) -> Value { return to_string(n.node.tls); }},
     {{"weight"}, [](N n) -> Value { return n.node.weight; }},
+    {{"leaving", "pgsteer_node_leaving", kGauge,
+      "1 for a node that a reload has removed from the configuration file: it gets no new "
+      "sessions, and goes when its last session has ended."},
+     [](N n) -> Value { return n.node.leaving; }},
+    {{"discovered"}, [](N n) -> Value { return n.node.discovered; }},
     {{"checks_total"}, [](N n) -> Value { return n.node.checks_total; }},
     {{"checks_passed", "pgsteer_node_checks_total", kCounter, kChecksHelp, "result", "passed"},
      [](N n) -> Value {
@@ -142,7 +157,7 @@ constexpr Fact<VerdictView> kVerdict[] = {
 
 }  // namespace
 
-std::span<const Fact<ClusterView>> cluster_facts() { return kCluster; }
+std::span<const Fact<ShownCluster>> cluster_facts() { return kCluster; }
 std::span<const Fact<ClusterNode>> node_facts() { return kNode; }
 std::span<const Fact<VerdictView>> verdict_facts() { return kVerdict; }
 

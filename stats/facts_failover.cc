@@ -67,6 +67,7 @@ constexpr Fact<EventView> kEvent[] = {
     {{"at"}, [](E e) -> Value { return e.at; }},
     {{"severity"}, [](E e) -> Value { return to_string(e.severity); }},
     {{"text"}, [](E e) -> Value { return e.text; }},
+    {{"cluster"}, [](E e) -> Value { return e.cluster; }},
 };
 
 }  // namespace

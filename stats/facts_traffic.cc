@@ -27,10 +27,32 @@ constexpr Fact<StatsSnapshot> kProcess[] = {
       "Times that clients had to wait in the kernel because the descriptors that the limit allows "
       "for clients were all in use."},
      [](P p) -> Value { return p.traffic.accept_waits_total; }},
-    {{"checks_stopped", "pgsteer_checks_stopped", kGauge,
-      "1 while pgsteer's own checks of the nodes stand still for so long that it acts as if there "
-      "were no primary."},
-     [](P p) -> Value { return p.traffic.checks_stopped; }},
+    // Of any cluster; as a metric for each.
+    {{"checks_stopped"}, [](P p) -> Value { return p.traffic.checks_stopped != 0; }},
+};
+
+using C = const ConfigView&;
+constexpr Fact<ConfigView> kConfig[] = {
+    {{"file"}, [](C c) -> Value { return c.file; }},
+    {{"number", "pgsteer_config_number", kGauge,
+      "Number of the configuration in force: 1 at the start, one more with every change of it."},
+     [](C c) -> Value { return c.number; }},
+    {{"in_force_since", "pgsteer_config_in_force_since_timestamp_seconds", kGauge,
+      "Since when this configuration has been in force, in seconds since 1970."},
+     [](C c) -> Value { return c.in_force_since; }},
+    {{"reloads_done_total", "pgsteer_config_reloads_total", kCounter,
+      "Times that the configuration file was read again, by what became of it.", "result", "done"},
+     [](C c) -> Value { return c.reloads_done; }},
+    {{"reloads_failed_total", "pgsteer_config_reloads_total", kCounter,
+      "Times that the configuration file was read again, by what became of it.", "result",
+      "failed"},
+     [](C c) -> Value { return c.reloads_failed; }},
+    {{"last_reload_failed", "pgsteer_config_last_reload_failed", kGauge,
+      "1 if the last reload found an error and changed nothing."},
+     [](C c) -> Value { return !c.reload_error.empty(); }},
+    {{"last_reload_at"}, [](C c) -> Value { return c.reload_at; }},
+    {{"last_reload_error"}, [](C c) -> Value { return c.reload_error; }},
+    {{"last_reload_changes"}, [](C c) -> Value { return c.changes; }},
 };
 
 Value session_ends(const ListenerView& listener) {
@@ -46,11 +68,17 @@ Value session_ends(const ListenerView& listener) {
 using L = const ListenerView&;
 constexpr Fact<ListenerView> kListener[] = {
     {{"name"}, [](L l) -> Value { return l.name; }},
+    {{"cluster"}, [](L l) -> Value { return l.cluster; }},
     {{"to"}, [](L l) -> Value { return to_string(l.to); }},
     {{"bind"}, [](L l) -> Value { return l.bind; }},
     {{"open", "pgsteer_listener_open", kGauge,
-      "1 while the listener accepts clients, 0 while it is closed because no node can serve it."},
-     [](L l) -> Value { return l.open; }},
+      "1 while the listener accepts clients, 0 while it is closed because no node can serve it, or "
+      "because it leaves."},
+     [](L l) -> Value { return l.open && !l.leaving; }},
+    {{"leaving", "pgsteer_listener_leaving", kGauge,
+      "1 for a listener that a reload has removed from the configuration file: it is closed, and "
+      "goes when its last session has ended."},
+     [](L l) -> Value { return l.leaving; }},
     {{"clients", "pgsteer_clients", kGauge,
       "Connected clients, including those that wait for a node."},
      [](L l) -> Value { return l.clients; }},
@@ -108,6 +136,7 @@ using S = const SessionView&;
 constexpr Fact<SessionView> kSession[] = {
     {{"id"}, [](S s) -> Value { return s.id; }},
     {{"listener"}, [](S s) -> Value { return s.listener; }},
+    {{"cluster"}, [](S s) -> Value { return s.cluster; }},
     {{"client"}, [](S s) -> Value { return s.client; }},
     {{"node"}, [](S s) -> Value { return s.node; }},
     {{"local"}, [](S s) -> Value { return s.local; }},
@@ -125,6 +154,7 @@ constexpr Fact<SessionView> kSession[] = {
 }  // namespace
 
 std::span<const Fact<StatsSnapshot>> process_facts() { return kProcess; }
+std::span<const Fact<ConfigView>> config_facts() { return kConfig; }
 std::span<const Fact<ListenerView>> listener_facts() { return kListener; }
 std::span<const Fact<NodeTrafficView>> listener_node_facts() { return kListenerNode; }
 std::span<const Fact<SessionView>> session_facts() { return kSession; }

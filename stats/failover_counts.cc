@@ -16,4 +16,10 @@ void FailoverCounts::add(const ClusterView& view) {
   last_counted_ = newest;
 }
 
+void FailoverCounts::add(const FailoverCounts& other) {
+  failovers += other.failovers;
+  interruptions += other.interruptions;
+  no_primary_seconds += other.no_primary_seconds;
+}
+
 }  // namespace pgsteer

@@ -16,6 +16,8 @@ struct FailoverCounts {
 
   // Adds the finished records of `view` that were not counted before. Ids rise.
   void add(const ClusterView& view);
+  // Sums up those of several clusters.
+  void add(const FailoverCounts& other);
 
  private:
   std::optional<std::uint64_t> last_counted_;

@@ -1,5 +1,7 @@
 #include "stats/json.h"
 
+#include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "stats/facts.h"
@@ -61,30 +63,52 @@ Json listener_json(const ListenerView& listener) {
   return json;
 }
 
-Json failover_json(const FailoverView& failover) {
+Json failover_json(const std::string& cluster, const FailoverView& failover) {
   Json json = object_of(failover_facts(), failover);
+  json["cluster"] = ToJson{}(cluster);
   json["steps"] = array_of(failover_step_facts(), failover.steps);
   return json;
+}
+
+Json cluster_json(const ShownCluster& cluster, const FailoverCounts& counts) {
+  Json json = object_of(cluster_facts(), cluster);
+  json["failover_counts"] = object_of(failover_counts_facts(), counts);
+  return json;
+}
+
+// Of all clusters, newest first.
+Json failovers_json(const std::vector<ClusterSnapshot>& clusters) {
+  std::vector<std::pair<const ClusterView*, const FailoverView*>> all;
+  for (const ClusterSnapshot& cluster : clusters) {
+    for (const FailoverView& each : cluster.view->failovers) {
+      all.emplace_back(cluster.view.get(), &each);
+    }
+  }
+  std::ranges::stable_sort(all, std::greater(), [](const auto& e) { return e.second->began_at; });
+  Json array = Json::array();
+  for (const auto& [cluster, each] : all) array.push_back(failover_json(cluster->name, *each));
+  return array;
 }
 
 }  // namespace
 
 Json status_json(const StatsSnapshot& snapshot) {
-  const ClusterView nothing;
-  const ClusterView& cluster = snapshot.cluster ? *snapshot.cluster : nothing;
   Json json = object_of(process_facts(), snapshot);
-  json["cluster"] = object_of(cluster_facts(), cluster);
+  json["config"] = object_of(config_facts(), snapshot.config);
+  Json& clusters = json["clusters"] = Json::array();
   Json& nodes = json["nodes"] = Json::array();
-  for (const NodeView& node : cluster.nodes) nodes.push_back(node_json(cluster, node));
+  for (const auto& [cluster, counts] : snapshot.clusters) {
+    clusters.push_back(cluster_json({*cluster, snapshot.traffic.stopped(cluster->slot)}, counts));
+    for (const NodeView& node : cluster->nodes) nodes.push_back(node_json(*cluster, node));
+  }
   Json& listeners = json["listeners"] = Json::array();
   for (const ListenerView& listener : snapshot.traffic.listeners) {
     listeners.push_back(listener_json(listener));
   }
-  Json& failovers = json["failovers"] = Json::array();
-  for (const FailoverView& failover : cluster.failovers) {
-    failovers.push_back(failover_json(failover));
-  }
-  json["failover_counts"] = object_of(failover_counts_facts(), snapshot.failover_counts);
+  json["failovers"] = failovers_json(snapshot.clusters);
+  FailoverCounts total;
+  for (const ClusterSnapshot& cluster : snapshot.clusters) total.add(cluster.failover_counts);
+  json["failover_counts"] = object_of(failover_counts_facts(), total);
   json["events"] = array_of(event_facts(), snapshot.events);
   return json;
 }

@@ -13,7 +13,8 @@
 
 namespace pgsteer {
 
-// The whole state: cluster, nodes, listeners, failovers, events.
+// The whole state: clusters, nodes, listeners, failovers, events. All but the clusters name theirs
+// as `cluster`, null if it has no name.
 nlohmann::ordered_json status_json(const StatsSnapshot& snapshot);
 
 nlohmann::ordered_json sessions_json(const std::vector<SessionView>& sessions, WallTime now);

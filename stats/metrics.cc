@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <map>
+#include <set>
 #include <string_view>
 
 #include "stats/facts.h"
@@ -37,6 +38,7 @@ class FamilyList {
   // Every fact of the table that is a metric; `labels` say which row of the view it is.
   template <typename View>
   void add(std::span<const Fact<View>> facts, const Labels& labels, const View& view) {
+    texts_.clear();
     for (const Fact<View>& fact : facts) {
       if (*fact.name.metric == '\0') continue;
       std::visit([&](const auto& value) { add(fact.name, labels, value); }, fact.read(view));
@@ -82,11 +84,10 @@ class FamilyList {
     add(name, labels, std::chrono::duration<double>(time.time_since_epoch()).count());
   }
 
-  // Texts with the same metric's name are labels of one series.
+  // Texts of a view with the same metric's name are labels of one series.
   void add(const FactName& name, const Labels& labels, const std::string& text) {
-    MetricFamily& info = family(name);
-    if (info.metric.empty()) add_number(name, labels, 1);
-    info.metric.back().label.push_back({name.label, text});
+    if (texts_.insert(name.metric).second) add_number(name, labels, 1);
+    family(name).metric.back().label.push_back({name.label, text});
   }
 
   void add(const FactName& name, const Labels& labels, const std::vector<std::string>& list) {
@@ -108,25 +109,43 @@ class FamilyList {
 
   std::vector<MetricFamily> families_;
   std::map<std::string_view, std::size_t> by_name_;
+  std::set<std::string_view> texts_;  // that have a series of the view that is being added
 };
+
+// The label `cluster` comes first, if the cluster has a name.
+Labels of_cluster(const std::string& cluster, Labels labels = {}) {
+  if (!cluster.empty()) labels.insert(labels.begin(), {"cluster", cluster});
+  return labels;
+}
 
 void add_traffic(FamilyList& families, const TrafficView& traffic) {
   for (const ListenerView& listener : traffic.listeners) {
-    families.add(listener_facts(), {{"listener", listener.name}}, listener);
+    families.add(listener_facts(), of_cluster(listener.cluster, {{"listener", listener.name}}),
+                 listener);
     for (const NodeTrafficView& node : listener.nodes) {
-      families.add(listener_node_facts(), {{"listener", listener.name}, {"node", node.node}}, node);
+      const Labels labels{{"listener", listener.name}, {"node", node.node}};
+      families.add(listener_node_facts(), of_cluster(listener.cluster, labels), node);
     }
   }
 }
 
-void add_cluster(FamilyList& families, const ClusterView& cluster) {
-  families.add(cluster_facts(), {}, cluster);
+void add_cluster(FamilyList& families, const ClusterView& cluster, bool checks_stopped) {
+  families.add(cluster_facts(), of_cluster(cluster.name), {cluster, checks_stopped});
   for (const NodeView& node : cluster.nodes) {
-    families.add(node_facts(), {{"node", node.name}}, ClusterNode{cluster, node});
+    families.add(node_facts(), of_cluster(cluster.name, {{"node", node.name}}),
+                 ClusterNode{cluster, node});
     for (const VerdictView& verdict : node.verdicts) {
-      families.add(verdict_facts(), {{"listener", verdict.listener}, {"node", node.name}}, verdict);
+      const Labels labels{{"listener", verdict.listener}, {"node", node.name}};
+      families.add(verdict_facts(), of_cluster(cluster.name, labels), verdict);
     }
   }
+}
+
+void add_failovers(FamilyList& families, const ClusterSnapshot& cluster) {
+  const Labels labels = of_cluster(cluster.view->name);
+  families.add(failover_counts_facts(), labels, cluster.failover_counts);
+  if (cluster.view->failovers.empty()) return;
+  families.add(failover_facts(), labels, cluster.view->failovers.front());
 }
 
 }  // namespace
@@ -134,12 +153,12 @@ void add_cluster(FamilyList& families, const ClusterView& cluster) {
 std::vector<MetricFamily> metric_families(const StatsSnapshot& snapshot) {
   FamilyList families;
   families.add(process_facts(), {}, snapshot);
+  families.add(config_facts(), {}, snapshot.config);
   add_traffic(families, snapshot.traffic);
-  if (snapshot.cluster) add_cluster(families, *snapshot.cluster);
-  families.add(failover_counts_facts(), {}, snapshot.failover_counts);
-  if (snapshot.cluster && !snapshot.cluster->failovers.empty()) {
-    families.add(failover_facts(), {}, snapshot.cluster->failovers.front());
+  for (const ClusterSnapshot& cluster : snapshot.clusters) {
+    add_cluster(families, *cluster.view, snapshot.traffic.stopped(cluster.view->slot));
   }
+  for (const ClusterSnapshot& cluster : snapshot.clusters) add_failovers(families, cluster);
   return std::move(families).take();
 }
 

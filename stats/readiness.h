@@ -14,7 +14,7 @@ struct Readiness {
   std::string text;  // for people; one line per listener without a node
 };
 
-// Of every listener, or of the one named.
+// Of every listener of every cluster, or of the one named. Listeners that leave do not count.
 Readiness readiness(const StatsSnapshot& snapshot, const std::optional<std::string>& listener);
 
 }  // namespace pgsteer

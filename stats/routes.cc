@@ -25,7 +25,20 @@ std::optional<HttpAnswer> page_answer(std::string_view path) {
 
 Routes::Routes(const StatsStore& store, StatsSources sources, ShowSessions show_sessions,
                const std::vector<std::string>& hosts)
-    : store_(store), sources_(std::move(sources)), show_sessions_(show_sessions), hosts_(hosts) {}
+    : store_(store), sources_(std::move(sources)) {
+  use(show_sessions, hosts);
+}
+
+void Routes::use(ShowSessions show_sessions, const std::vector<std::string>& hosts) {
+  auto rules = std::make_shared<const Rules>(Rules{show_sessions, AllowedHosts(hosts)});
+  const std::lock_guard lock(rules_mutex_);
+  rules_ = std::move(rules);
+}
+
+std::shared_ptr<const Routes::Rules> Routes::rules() const {
+  const std::lock_guard lock(rules_mutex_);
+  return rules_;
+}
 
 StatsSnapshot Routes::snapshot() const {
   StatsSnapshot snapshot;
@@ -56,10 +69,11 @@ HttpAnswer Routes::ready(const std::optional<std::string>& listener) const {
 }
 
 HttpAnswer Routes::sessions(bool on_loopback) {
-  if (show_sessions_ == ShowSessions::kNever) {
+  const ShowSessions show = rules()->show_sessions;
+  if (show == ShowSessions::kNever) {
     return {403, HttpAnswer{}.type, "the session table is switched off (stats.show_sessions)\n"};
   }
-  if (show_sessions_ == ShowSessions::kLoopback && !on_loopback) {
+  if (show == ShowSessions::kLoopback && !on_loopback) {
     return {403, HttpAnswer{}.type,
             "the session table is shown on loopback addresses only; "
             "stats.show_sessions = true shows it here as well\n"};
@@ -90,7 +104,7 @@ HttpAnswer Routes::answer(const HttpRequest& request) {
   if (request.method != "GET" && request.method != "HEAD") {
     return {405, HttpAnswer{}.type, "only GET and HEAD are served here\n"};
   }
-  if (!request.host || hosts_.allow(*request.host)) return resource(request);
+  if (!request.host || rules()->hosts.allow(*request.host)) return resource(request);
   // Balancers may probe by any name: they get the status, and no words.
   if (request.path == "/live" || request.path == "/ready") {
     return {resource(request).status, HttpAnswer{}.type, "\n"};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -44,9 +45,17 @@ class Routes {
   Routes(const StatsStore& store, StatsSources sources, ShowSessions show_sessions,
          const std::vector<std::string>& hosts);
 
+  // Requests from now on follow these.
+  void use(ShowSessions show_sessions, const std::vector<std::string>& hosts);
   HttpAnswer answer(const HttpRequest& request);
 
  private:
+  struct Rules {
+    ShowSessions show_sessions;
+    AllowedHosts hosts;
+  };
+  std::shared_ptr<const Rules> rules() const;
+
   StatsSnapshot snapshot() const;
   HttpAnswer ready(const std::optional<std::string>& listener) const;
   HttpAnswer sessions(bool on_loopback);
@@ -54,8 +63,8 @@ class Routes {
 
   const StatsStore& store_;
   const StatsSources sources_;
-  const ShowSessions show_sessions_;
-  const AllowedHosts hosts_;
+  mutable std::mutex rules_mutex_;
+  std::shared_ptr<const Rules> rules_;
 
   // However many clients ask, the workers are asked once at a time and at most twice a second.
   std::mutex sessions_mutex_;

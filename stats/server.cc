@@ -1,6 +1,8 @@
 #include "stats/server.h"
 
+#include <fcntl.h>
 #include <microhttpd.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,19 +12,34 @@
 #include <string>
 #include <utility>
 
+#include "config/address.h"
 #include "proxy/net/listen_socket.h"
 #include "stats/connection_guard.h"
 
 namespace pgsteer {
 
 struct HttpListener {
-  HttpListener(Routes& its_routes, bool loopback, const HttpLimits& limits)
-      : routes(its_routes), on_loopback(loopback), guard(limits) {}
+  HttpListener(Routes& its_routes, const BindAddress& its_bind, bool loopback,
+               const HttpLimits& limits)
+      : routes(its_routes), bind(its_bind), on_loopback(loopback), guard(limits) {}
+  ~HttpListener() { stop(); }
+  HttpListener(const HttpListener&) = delete;
+  HttpListener& operator=(const HttpListener&) = delete;
+
+  // MHD_stop_daemon() alone would shut the socket down, also for a daemon that shares it.
+  void stop() {
+    if (daemon == nullptr) return;
+    if (MHD_quiesce_daemon(daemon) == MHD_INVALID_SOCKET) socket.release();
+    MHD_stop_daemon(std::exchange(daemon, nullptr));
+  }
 
   Routes& routes;
+  const BindAddress bind;
   const bool on_loopback;
   ConnectionGuard guard;
+  UniqueFd socket;
   MHD_Daemon* daemon = nullptr;
+  std::uint16_t port = 0;
 };
 
 namespace {
@@ -149,12 +166,13 @@ UniqueFd open_socket(const BindAddress& bind) try {
 MHD_Daemon* start_daemon(int fd, unsigned threads, HttpListener& listener) {
   // At least two threads, so that a slow session table does not delay other requests.
   return MHD_start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, nullptr, nullptr, &on_request,
-      &listener, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr, MHD_OPTION_LISTEN_SOCKET, fd,
-      MHD_OPTION_THREAD_POOL_SIZE, std::clamp(threads, 2u, 64u), MHD_OPTION_NOTIFY_CONNECTION,
-      &on_connection, &listener, MHD_OPTION_NOTIFY_COMPLETED, &on_answered, &listener,
-      MHD_OPTION_CONNECTION_LIMIT, kStatsConnections, MHD_OPTION_CONNECTION_TIMEOUT,
-      kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionMemory, MHD_OPTION_END);
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, nullptr, nullptr,
+      &on_request, &listener, MHD_OPTION_EXTERNAL_LOGGER, &ignore_log, nullptr,
+      MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, std::clamp(threads, 2u, 64u),
+      MHD_OPTION_NOTIFY_CONNECTION, &on_connection, &listener, MHD_OPTION_NOTIFY_COMPLETED,
+      &on_answered, &listener, MHD_OPTION_CONNECTION_LIMIT, kStatsConnections,
+      MHD_OPTION_CONNECTION_TIMEOUT, kTimeoutSeconds, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+      kConnectionMemory, MHD_OPTION_END);
 }
 
 }  // namespace
@@ -168,30 +186,82 @@ StatsServer::~StatsServer() { stop(); }
 
 void StatsServer::publish(ClusterViewPtr view) { store_.publish(std::move(view)); }
 
+void StatsServer::remove(std::size_t cluster) { store_.remove(cluster); }
+
+void StatsServer::publish(ConfigView view) { store_.publish(std::move(view)); }
+
 void StatsServer::event(EventView event) { store_.event(std::move(event)); }
 
+void StatsServer::Close::operator()(HttpListener* listener) const { delete listener; }
+
+std::unique_ptr<HttpListener, StatsServer::Close> StatsServer::listen(const BindAddress& bind,
+                                                                      unsigned threads,
+                                                                      UniqueFd socket) {
+  std::unique_ptr<HttpListener, Close> listener(
+      new HttpListener(routes_, bind, is_loopback(bind), limits_));
+  listener->port = bound_port(socket.get());
+  listener->daemon = start_daemon(socket.get(), threads, *listener);
+  if (listener->daemon == nullptr) {
+    throw std::runtime_error("stats.bind: the HTTP server did not start on port " +
+                             std::to_string(listener->port) + " (no threads or descriptors left?)");
+  }
+  listener->socket = std::move(socket);
+  return listener;
+}
+
 void StatsServer::start() {
-  std::vector<UniqueFd> sockets;
-  for (const BindAddress& bind : config_.bind) sockets.push_back(open_socket(bind));
-  for (std::size_t i = 0; i < sockets.size(); ++i) {
-    const std::uint16_t port = bound_port(sockets[i].get());
-    auto listener = std::make_unique<HttpListener>(routes_, is_loopback(config_.bind[i]), limits_);
-    listener->daemon = start_daemon(sockets[i].get(), config_.threads, *listener);
-    if (listener->daemon == nullptr) {
-      stop();
-      throw std::runtime_error("stats.bind: the HTTP server did not start on port " +
-                               std::to_string(port) + " (no threads or descriptors left?)");
+  Listeners opened;
+  for (const BindAddress& bind : config_.bind) {
+    opened.push_back(listen(bind, config_.threads, open_socket(bind)));
+  }
+  listeners_ = std::move(opened);
+}
+
+StatsServer::Listeners StatsServer::prepare(const StatsConfig& next) {
+  Listeners opened;
+  for (const BindAddress& bind : next.bind) {
+    const auto same = [&](const auto& other) { return other->bind == bind; };
+    const auto in_the_way = [&](const auto& other) { return in_conflict(other->bind, bind); };
+    const auto old = std::ranges::find_if(listeners_, same);
+    if (old != listeners_.end()) {
+      if (next.threads == config_.threads) continue;
+      // The same queue, for other threads.
+      UniqueFd socket(::fcntl((*old)->socket.get(), F_DUPFD_CLOEXEC, 0));
+      opened.push_back(listen(bind, next.threads, std::move(socket)));
+    } else if (std::ranges::none_of(listeners_, in_the_way)) {
+      opened.push_back(listen(bind, next.threads, open_socket(bind)));
     }
-    sockets[i].release();  // the daemon closes it when it is stopped
-    listeners_.push_back(std::move(listener));
-    ports_.push_back(port);
+  }
+  return opened;
+}
+
+void StatsServer::use(const StatsConfig& next, Listeners opened) {
+  routes_.use(next.show_sessions, with_machine_names(next.hosts));
+  const auto among = [](const Listeners& listeners, const BindAddress& bind) {
+    return std::ranges::any_of(listeners, [&](const auto& one) { return one->bind == bind; });
+  };
+  std::erase_if(listeners_, [&](const auto& listener) {
+    return among(opened, listener->bind) ||
+           std::ranges::find(next.bind, listener->bind) == next.bind.end();
+  });
+  config_ = next;
+  for (auto& listener : opened) listeners_.push_back(std::move(listener));
+  for (const BindAddress& bind : next.bind) {
+    if (among(listeners_, bind)) continue;
+    try {  // what was in the way is closed now
+      listeners_.push_back(listen(bind, next.threads, open_socket(bind)));
+    } catch (const std::runtime_error& problem) {
+      spdlog::error("{}", problem.what());
+    }
   }
 }
 
-void StatsServer::stop() {
-  for (const auto& listener : listeners_) MHD_stop_daemon(listener->daemon);
-  listeners_.clear();
-  ports_.clear();
+void StatsServer::stop() { listeners_.clear(); }
+
+std::vector<std::uint16_t> StatsServer::ports() const {
+  std::vector<std::uint16_t> ports;
+  for (const auto& listener : listeners_) ports.push_back(listener->port);
+  return ports;
 }
 
 }  // namespace pgsteer

@@ -7,18 +7,24 @@
 
 #include "health/views.h"
 #include "proxy/routing/traffic_view.h"
+#include "stats/config_view.h"
 #include "stats/failover_counts.h"
 
 namespace pgsteer {
+
+struct ClusterSnapshot {
+  ClusterViewPtr view;  // never null
+  FailoverCounts failover_counts;
+};
 
 struct StatsSnapshot {
   WallTime now{};
   WallTime started{};
   std::string version;
-  ClusterViewPtr cluster;  // null: the checker has published nothing yet
+  ConfigView config;
+  std::vector<ClusterSnapshot> clusters;  // by slot
   TrafficView traffic;
   std::vector<EventView> events;  // newest first
-  FailoverCounts failover_counts;
 };
 
 }  // namespace pgsteer

@@ -6,8 +6,19 @@ namespace pgsteer {
 
 void StatsStore::publish(ClusterViewPtr view) {
   const std::lock_guard lock(mutex_);
-  if (view) failover_counts_.add(*view);
-  cluster_.swap(view);  // the old view is destroyed after the lock is released
+  ClusterSnapshot& cluster = clusters_[view->slot];
+  cluster.failover_counts.add(*view);
+  cluster.view.swap(view);  // the old view is destroyed after the lock is released
+}
+
+void StatsStore::remove(std::size_t cluster) {
+  const std::lock_guard lock(mutex_);
+  clusters_.erase(cluster);
+}
+
+void StatsStore::publish(ConfigView view) {
+  const std::lock_guard lock(mutex_);
+  config_ = std::move(view);
 }
 
 void StatsStore::event(EventView event) {
@@ -18,9 +29,10 @@ void StatsStore::event(EventView event) {
 
 void StatsStore::read(StatsSnapshot& into) const {
   const std::lock_guard lock(mutex_);
-  into.cluster = cluster_;
+  into.clusters.clear();
+  for (const auto& [slot, cluster] : clusters_) into.clusters.push_back(cluster);
+  into.config = config_;
   into.events.assign(events_.begin(), events_.end());
-  into.failover_counts = failover_counts_;
 }
 
 }  // namespace pgsteer

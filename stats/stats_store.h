@@ -1,8 +1,9 @@
-// Hands the last cluster view and the last events from the checker to the HTTP threads. Any thread;
-// each call holds the lock for a few pointer moves.
+// Hands the last views of the clusters and of the configuration, and the last events, to the HTTP
+// threads. Any thread; each call holds the lock for a few moves.
 #pragma once
 
 #include <deque>
+#include <map>
 #include <mutex>
 
 #include "health/views.h"
@@ -14,17 +15,19 @@ class StatsStore {
  public:
   static constexpr std::size_t kEventsKept = 200;
 
-  void publish(ClusterViewPtr view);
+  void publish(ClusterViewPtr view);  // replaces that of the same cluster
+  void remove(std::size_t cluster);   // by its slot
+  void publish(ConfigView view);
   void event(EventView event);
 
-  // Fills in cluster, events and failover_counts.
+  // Fills in clusters, config and events.
   void read(StatsSnapshot& into) const;
 
  private:
   mutable std::mutex mutex_;
-  ClusterViewPtr cluster_;
+  std::map<std::size_t, ClusterSnapshot> clusters_;  // by slot
+  ConfigView config_;
   std::deque<EventView> events_;  // newest in front
-  FailoverCounts failover_counts_;
 };
 
 }  // namespace pgsteer

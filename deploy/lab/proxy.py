@@ -108,6 +108,21 @@ class Pgsteer(_Program):
         self.cluster.processes.write(os.path.join(home, "pgsteer.toml"), self.config(), 0o644)
         return [program, "-c", "pgsteer.toml"]
 
+    def reload(self, config=None):
+        """Puts `config` (TOML; None: the file as it is) in force. Returns what pgsteer says of it: `config` of its
+        JSON."""
+        if config is not None:
+            path = os.path.join(self.settings.path(self.name), "pgsteer.toml")
+            self.cluster.processes.write(path, config, 0o644)
+        before = self._reloads()
+        self.cluster.processes.send(self.name, signal.SIGHUP)
+        wait_until(lambda: self._reloads() > before, 15, f"{self.name} to answer a reload")
+        return self.status()["config"]
+
+    def _reloads(self):
+        config = self.status()["config"]
+        return config["reloads_done_total"] + config["reloads_failed_total"]
+
     def get(self, path):
         """(status, text) of a path on the stats address."""
         link = http.client.HTTPConnection(self.host, self.page_port, timeout=5)

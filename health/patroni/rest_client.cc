@@ -140,6 +140,15 @@ void RestClient::begin(std::size_t node, ProbeKind kind, const RestEndpoint& end
   transfers_.push_back(std::move(transfer));
 }
 
+void RestClient::renumber(std::span<const std::optional<std::size_t>> nodes) {
+  std::erase_if(transfers_, [&](const auto& transfer) {
+    const auto to = nodes[transfer->reply.node];
+    if (!to) curl_multi_remove_handle(multi_.get(), transfer->easy.get());
+    transfer->reply.node = to.value_or(0);
+    return !to;
+  });
+}
+
 void RestClient::wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout) {
   int running = 0;
   curl_multi_perform(multi_.get(), &running);

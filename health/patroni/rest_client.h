@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,9 @@ class RestClient {
   // Sleeps until a request or one of `sockets` makes progress, wake() is called or `timeout`
   // passes.
   void wait(std::span<curl_waitfd> sockets, std::chrono::milliseconds timeout);
+  // Nodes have other indices from now on: by index, the new one. Requests to those without one end
+  // unanswered.
+  void renumber(std::span<const std::optional<std::size_t>> nodes);
   // Every request that has ended since the last call.
   std::vector<RestReply> collect();
   void wake();  // any thread

@@ -130,13 +130,14 @@ SslContext make_node_context(const NodeTlsConfig& config) {
   return context;
 }
 
-TlsContextsPtr make_tls_contexts(const Config& config) {
+TlsContextsPtr make_tls_contexts(const Running& running) {
   auto contexts = std::make_shared<TlsContexts>();
-  for (const ListenConfig& listen : config.listen) {
-    const bool terminates = listen.tls == ClientTls::kTerminate;
-    contexts->listeners.push_back(terminates ? make_listener_context(listen) : nullptr);
+  for (std::size_t i = 0; i < running.config.listen.size(); ++i) {
+    const ListenConfig& listen = running.config.listen[i];
+    if (listen.tls != ClientTls::kTerminate || listen.leaving) continue;
+    contexts->listeners[running.slots.listeners[i]] = make_listener_context(listen);
   }
-  contexts->node = make_node_context(config.node_tls);
+  contexts->node = make_node_context(running.config.node_tls);
   return contexts;
 }
 

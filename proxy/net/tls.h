@@ -3,11 +3,11 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "config/config.h"
+#include "config/running.h"
 #include "proxy/net/connection.h"
 
 namespace pgsteer {
@@ -23,12 +23,12 @@ SslContext make_node_context(const NodeTlsConfig& config);
 
 // The contexts in use, replaced as a whole when the certificate files are read again.
 struct TlsContexts {
-  std::vector<SslContext> listeners;  // null if the listener passes TLS through
-  SslContext node;                    // null: off
+  std::array<SslContext, kMaxListeners> listeners;  // by slot; null: TLS is passed through
+  SslContext node;                                  // null: off
 };
 using TlsContextsPtr = std::shared_ptr<const TlsContexts>;
 // Throws like the two above.
-TlsContextsPtr make_tls_contexts(const Config& config);
+TlsContextsPtr make_tls_contexts(const Running& running);
 
 // TLS state for one connection. `host` is sent as SNI and, with verify-full, checked against the
 // certificate.

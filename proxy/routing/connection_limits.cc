@@ -8,42 +8,43 @@ std::size_t ConnectionLimits::Hash::operator()(const IpAddress& address) const {
   return ClientAddress{.address = address}.table_key();
 }
 
-bool ConnectionLimits::allowed(const ClientAddress& client) const {
+namespace {
+
+bool allowed(const ListenConfig& listen, const ClientAddress& client) {
   if (client.unix_socket) return true;  // the file's permissions decide
   const auto inside = [&client](const Network& network) {
     return network.contains(client.address);
   };
-  if (std::any_of(config_.deny.begin(), config_.deny.end(), inside)) return false;
-  return config_.allow.empty() || std::any_of(config_.allow.begin(), config_.allow.end(), inside);
+  if (std::any_of(listen.deny.begin(), listen.deny.end(), inside)) return false;
+  return listen.allow.empty() || std::any_of(listen.allow.begin(), listen.allow.end(), inside);
 }
 
-EndReason ConnectionLimits::admit(const ClientAddress& client, Instant now) {
-  if (!allowed(client)) return EndReason::kDenied;
-  const bool by_client =
-      config_.max_connections_per_client != 0 || config_.new_connections_per_client != 0;
-  if (by_client && !client.unix_socket) {
-    if (clients_.size() >= sweep_at_) forget_quiet(now);
-    Client& known = clients_[client.limited_as()];
-    if (now - known.second >= std::chrono::seconds(1)) {
-      known.second = now;
-      known.begun = 0;
-    }
-    if (config_.new_connections_per_client != 0 &&
-        known.begun >= config_.new_connections_per_client) {
-      return EndReason::kTooFast;
-    }
-    if (config_.max_connections_per_client != 0 &&
-        known.sessions >= config_.max_connections_per_client) {
-      return EndReason::kTooManyPerClient;
-    }
-    if (config_.max_connections != 0 && sessions_ >= config_.max_connections) {
-      return EndReason::kTooManyConnections;
-    }
-    ++known.begun;
-    ++known.sessions;
-  } else if (config_.max_connections != 0 && sessions_ >= config_.max_connections) {
-    return EndReason::kTooManyConnections;
+bool reached(std::uint32_t limit, std::uint64_t count) { return limit != 0 && count >= limit; }
+
+}  // namespace
+
+// Addresses are counted without a limit, too: a reload may set one.
+EndReason ConnectionLimits::admit(const ListenConfig& listen, const ClientAddress& client,
+                                  Instant now) {
+  if (!allowed(listen, client)) return EndReason::kDenied;
+  if (client.unix_socket) {
+    if (reached(listen.max_connections, sessions_)) return EndReason::kTooManyConnections;
+    ++sessions_;
+    return EndReason::kNone;
   }
+  if (clients_.size() >= sweep_at_) forget_quiet(now);
+  Client& known = clients_[client.limited_as()];
+  if (now - known.second >= std::chrono::seconds(1)) {
+    known.second = now;
+    known.begun = 0;
+  }
+  if (reached(listen.new_connections_per_client, known.begun)) return EndReason::kTooFast;
+  if (reached(listen.max_connections_per_client, known.sessions)) {
+    return EndReason::kTooManyPerClient;
+  }
+  if (reached(listen.max_connections, sessions_)) return EndReason::kTooManyConnections;
+  ++known.begun;
+  ++known.sessions;
   ++sessions_;
   return EndReason::kNone;
 }

@@ -17,11 +17,9 @@ class ConnectionLimits {
  public:
   using Instant = std::chrono::steady_clock::time_point;
 
-  explicit ConnectionLimits(const ListenConfig& config) : config_(config) {}
-
   // kNone: the client is admitted and counted until leave(). With kDenied and kTooFast its
   // connection is to be closed without an answer; for the other reasons it may get an error.
-  EndReason admit(const ClientAddress& client, Instant now);
+  EndReason admit(const ListenConfig& listen, const ClientAddress& client, Instant now);
   void leave(const ClientAddress& client);
 
  private:
@@ -35,10 +33,8 @@ class ConnectionLimits {
     std::size_t operator()(const IpAddress& address) const;
   };
 
-  bool allowed(const ClientAddress& client) const;
   void forget_quiet(Instant now);
 
-  const ListenConfig& config_;
   std::uint64_t sessions_ = 0;
   std::unordered_map<IpAddress, Client, Hash> clients_;
   std::size_t sweep_at_ = 1024;

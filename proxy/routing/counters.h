@@ -24,6 +24,7 @@ class OwnCounter {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
   std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+  void reset() { value_.store(0, std::memory_order_relaxed); }
 
  private:
   std::atomic<std::uint64_t> value_{0};
@@ -53,6 +54,9 @@ struct Gauge {
     return true;
   }
   void leave() { now.fetch_sub(1, std::memory_order_relaxed); }
+  void reset() {
+    for (auto* each : {&now, &most, &total}) each->store(0, std::memory_order_relaxed);
+  }
 };
 
 // Durations in buckets; bounds in seconds.
@@ -62,6 +66,10 @@ struct Histogram {
   std::array<std::atomic<std::uint64_t>, kBounds.size() + 1> counts{};
   std::atomic<std::uint64_t> sum_us{0};
 
+  void reset() {
+    for (auto& count : counts) count.store(0, std::memory_order_relaxed);
+    sum_us.store(0, std::memory_order_relaxed);
+  }
   void record(std::chrono::microseconds time) {
     const double seconds = static_cast<double>(time.count()) / 1e6;
     std::size_t bucket = 0;
@@ -75,6 +83,10 @@ struct Histogram {
 struct PairCounters {
   Gauge sessions;
   std::atomic<std::uint64_t> connect_errors{0};
+  void reset() {
+    sessions.reset();
+    connect_errors.store(0, std::memory_order_relaxed);
+  }
 };
 
 struct ListenerCounters {
@@ -86,9 +98,21 @@ struct ListenerCounters {
   std::atomic<std::uint64_t> cancels_dropped{0};
   std::array<std::atomic<std::uint64_t>, kEndReasonCount> ends{};
   std::atomic<bool> open{true};
+  std::atomic<std::uint32_t> clients{0};  // accepted, and the acceptor has not heard of their end
   Histogram connect;
   Histogram hold;
   std::vector<PairCounters> by_node;
+
+  // For a listener that gets the slot of one that has gone.
+  void reset() {
+    sessions.reset();
+    held.reset();
+    for (auto* each : {&cancels, &cancels_dropped}) each->store(0, std::memory_order_relaxed);
+    for (auto& each : ends) each.store(0, std::memory_order_relaxed);
+    open.store(true, std::memory_order_relaxed);
+    connect.reset();
+    hold.reset();
+  }
 };
 
 // All listeners of a node together: what its limit and the balance look at.
@@ -108,7 +132,8 @@ struct Counters {
   unsigned workers = 1;  // among whom limits are shared out; set before they run
   std::atomic<std::uint64_t> accept_errors{0};
   std::atomic<std::uint64_t> accept_waits{0};  // times that there was no room for a client
-  std::atomic<bool> checks_stopped{false};     // the workers act on an expired topology
+  // Clusters of which the workers act on an expired topology, a bit for each slot.
+  std::atomic<std::uint32_t> checks_stopped{0};
   std::atomic<std::uint64_t> next_session{1};
   std::atomic<std::uint32_t> turn{0};  // breaks ties of the balance
   HandshakeRate handshakes;            // of all listeners
@@ -119,6 +144,10 @@ struct ByteCounters {
   struct Pair {
     OwnCounter in;   // from clients
     OwnCounter out;  // to clients
+    void reset() {
+      in.reset();
+      out.reset();
+    }
   };
   ByteCounters(std::size_t listeners, std::size_t node_count)
       : nodes(node_count), pairs(listeners * node_count) {}

@@ -6,9 +6,11 @@ namespace pgsteer {
 
 namespace {
 
-// Standard streams, libcurl's and the signals' own descriptors, certificate files being read, the
-// resolver's files; rounded up.
-constexpr std::size_t kProcess = 32;
+// Standard streams, the signals' own descriptors, certificate files being read, the resolver's
+// files; rounded up.
+constexpr std::size_t kProcess = 24;
+// libcurl's own in each checker.
+constexpr std::size_t kCluster = 8;
 // Of each node: a request to Patroni (libcurl tries two addresses at once), two checks of
 // PostgreSQL's port, the lookups of two names with two sockets each, and the cancels of each
 // worker.
@@ -22,7 +24,8 @@ constexpr std::size_t kStatsThread = 4;
 }  // namespace
 
 DescriptorBudget descriptor_budget(const Config& config, std::size_t limit, unsigned workers) {
-  std::size_t reserved = kProcess + config.nodes.size() * (kNode + workers * kCancelsOfNode);
+  std::size_t reserved = kProcess + config.clusters.size() * kCluster;
+  reserved += config.nodes.size() * (kNode + workers * kCancelsOfNode);
   reserved += workers * kWorker;
   for (const ListenConfig& listen : config.listen) reserved += listen.bind.size();
   const std::size_t stats_address = 1 + kStatsConnections + kStatsThread * config.stats.threads;

@@ -64,36 +64,47 @@ void NodeSlot::give_back() {
   slots_ = nullptr;
 }
 
-NodeSlots::NodeSlots(const Config& config, Counters& counters, std::size_t worker)
-    : config_(config),
+NodeSlots::NodeSlots(RunningPtr running, Counters& counters, std::size_t worker)
+    : running_(std::move(running)),
       counters_(counters),
       worker_(worker),
-      logins_(config.nodes.size()),
-      queues_(config.listen.size()),
-      next_purge_(config.listen.size()) {}
+      logins_(kMaxNodes),
+      queues_(kMaxListeners),
+      next_purge_(kMaxListeners) {}
+
+void NodeSlots::adopt(RunningPtr running) {
+  running_ = std::move(running);
+  for (std::size_t i = 0; i < kMaxClusters; ++i) {
+    if (running_->cluster(i) == nullptr) clusters_[i].topology.reset();
+  }
+  release_due_ = ~Bits{0};  // limits may have grown
+}
 
 void NodeSlots::link(NodeSlot& slot) {
+  NodeSlot*& first = of_listener(slot.listener_).first;
   slot.previous_ = nullptr;
-  slot.next_ = first_;
-  if (first_ != nullptr) first_->previous_ = &slot;
-  first_ = &slot;
+  slot.next_ = first;
+  if (first != nullptr) first->previous_ = &slot;
+  first = &slot;
 }
 
 void NodeSlots::unlink(NodeSlot& slot) {
-  (slot.previous_ != nullptr ? slot.previous_->next_ : first_) = slot.next_;
+  NodeSlot*& first = of_listener(slot.listener_).first;
+  (slot.previous_ != nullptr ? slot.previous_->next_ : first) = slot.next_;
   if (slot.next_ != nullptr) slot.next_->previous_ = slot.previous_;
 }
 
 std::uint64_t NodeSlots::adopt(TopologyPtr topology) {
-  topology_ = std::move(topology);
-  silent_on_trial_.clear();
-  release_due_ = true;
+  Cluster& cluster = clusters_[topology->cluster];
+  release_due_ |= Bits{1} << topology->cluster;
+  cluster.topology = std::move(topology);
+  cluster.silent_on_trial.clear();
   std::uint64_t ended = 0;
-  for (NodeSlot* slot = first_; slot != nullptr; slot = slot->next_) {
-    const Target to = config_.listen[slot->listener_].to;
-    if (permits(*topology_, slot->listener_, to, slot->node_, slot->timeline_)) continue;
-    const Verdict& verdict = topology_->pools[slot->listener_].by_node[slot->node_];
-    const std::string& node = topology_->nodes[slot->node_].name;
+  for (NodeSlot* slot = cluster.first; slot != nullptr; slot = slot->next_) {
+    const Topology& now = *cluster.topology;
+    if (permits(now, slot->listener_, slot->node_, slot->timeline_)) continue;
+    const Verdict& verdict = now.pools[slot->listener_].by_node[slot->node_];
+    const std::string& node = now.nodes[slot->node_].name;
     if (slot->user_->ending()) continue;
     if (!slot->user_->survives_node()) ++ended;
     slot->user_->end(EndReason::kRoleLost, "pgsteer: " + node + ": " + verdict.why);
@@ -104,15 +115,15 @@ std::uint64_t NodeSlots::adopt(TopologyPtr topology) {
 // A slot that one worker frees is offered to its own waiting clients first. With one limit for all
 // workers the others would hardly ever see a free slot, so each has its share, and at least one.
 std::uint32_t NodeSlots::login_limit(std::size_t listener) const {
-  const std::uint32_t limit = config_.listen[listener].logins_in_flight;
+  const std::uint32_t limit = listen(listener).logins_in_flight;
   if (limit == 0) return 0;
   const std::uint32_t rest = worker_ < limit % counters_.workers ? 1 : 0;
   return std::max(1U, limit / counters_.workers + rest);
 }
 
-NodeSlots::Logins NodeSlots::of_client(std::uint64_t client) const {
-  const auto logins = logins_of_.find(client);
-  return logins != logins_of_.end() ? logins->second : Logins{};
+NodeSlots::Logins NodeSlots::Cluster::of_client(std::uint64_t client) const {
+  const auto logins = logins_of.find(client);
+  return logins != logins_of.end() ? logins->second : Logins{};
 }
 
 // A login that its client does not answer holds one of the server's connections all the same. So
@@ -120,31 +131,40 @@ NodeSlots::Logins NodeSlots::of_client(std::uint64_t client) const {
 // many.
 bool NodeSlots::busy(std::size_t node, const SlotRequest& request) const {
   const Logins& logins = logins_[node];
+  const Cluster& cluster = of_listener(request.listener);
   // One login at a time finds out what the node is, before others follow.
-  const Verdict& verdict = topology_->pools[request.listener].by_node[node];
+  const Verdict& verdict = cluster.topology->pools[request.listener].by_node[node];
   if (verdict.reason == Reason::kTrial) return logins.open() > 0;
   const std::uint32_t limit = login_limit(request.listener);
   if (limit == 0) return false;
   const std::uint32_t most = open_limit(limit);
   if (logins.in_flight >= limit || logins.open() >= 2 * most) return true;
-  return logins.open() >= most && of_client(request.client).open() >= share_of(most);
+  return logins.open() >= most && cluster.of_client(request.client).open() >= share_of(most);
 }
 
 Route NodeSlots::route_for(const SlotRequest& request) const {
-  if (!topology_) return {};
-  const ListenConfig& listen = config_.listen[request.listener];
+  const TopologyPtr& topology = topology_for(request.listener);
+  // A listener that is new to the checker, or had another `to` there, has no nodes yet.
+  if (!topology || request.listener >= topology->pools.size()) return {};
+  if (topology->pools[request.listener].to != listen(request.listener).to) return {};
   std::array<NodeLoad, kMaxNodes> load;
-  const std::size_t nodes = config_.nodes.size();
+  const std::size_t nodes = topology->nodes.size();
+  std::uint64_t leave_out = request.tried;
   for (std::size_t i = 0; i < nodes; ++i) {
+    const NodeConfig* const config = running_->node(i);
+    if (config == nullptr || config->leaving) {
+      leave_out |= std::uint64_t{1} << i;  // the checker may not have heard of it
+      continue;
+    }
     load[i].sessions = counters_.nodes[i].sessions.load(std::memory_order_relaxed);
-    load[i].max_sessions = config_.nodes[i].max_connections;
+    load[i].max_sessions = config->max_connections;
     load[i].busy = busy(i, request);
   }
-  return route({.topology = *topology_,
+  return route({.topology = *topology,
                 .listener = request.listener,
-                .balance = listen.balance,
+                .balance = listen(request.listener).balance,
                 .load = std::span(load).first(nodes),
-                .tried = request.tried,
+                .tried = leave_out,
                 .turn = counters_.turn.load(std::memory_order_relaxed),
                 .random = request.session,
                 .client_hash = request.client_hash});
@@ -163,7 +183,7 @@ RouteOutcome NodeSlots::take(SlotRequest& request) {
 // Workers that look at the same moment do not exceed the node's limit.
 bool NodeSlots::reserve(std::size_t node) {
   std::atomic<std::uint32_t>& sessions = counters_.nodes[node].sessions;
-  const std::uint32_t limit = config_.nodes[node].max_connections;
+  const std::uint32_t limit = running_->node(node)->max_connections;
   std::uint32_t seen = sessions.load(std::memory_order_relaxed);
   do {
     if (limit != 0 && seen >= limit) return false;
@@ -177,7 +197,7 @@ void NodeSlots::bind(SlotRequest& request, std::size_t node) {
   NodeSlot& slot = request.granted;
   slot.slots_ = this;
   slot.user_ = request.user;
-  slot.timeline_ = topology_->timeline;
+  slot.timeline_ = topology_for(request.listener)->timeline;
   slot.listener_ = static_cast<std::uint16_t>(request.listener);
   slot.node_ = static_cast<std::uint8_t>(node);
   slot.client_ = request.client;
@@ -188,7 +208,8 @@ void NodeSlots::bind(SlotRequest& request, std::size_t node) {
 // A login goes from one state to the next.
 void NodeSlots::count(const NodeSlot& slot, NodeSlot::Login from, NodeSlot::Login to) {
   using Login = NodeSlot::Login;
-  const auto client = logins_of_.try_emplace(slot.client_).first;
+  auto& logins_of = of_listener(slot.listener_).logins_of;
+  const auto client = logins_of.try_emplace(slot.client_).first;
   if (to != Login::kOver) {
     ++logins_[slot.node_].of(to);
     ++client->second.of(to);
@@ -196,8 +217,8 @@ void NodeSlots::count(const NodeSlot& slot, NodeSlot::Login from, NodeSlot::Logi
   if (from == Login::kOver) return;
   --logins_[slot.node_].of(from);
   --client->second.of(from);
-  if (client->second.open() == 0) logins_of_.erase(client);
-  if (to != Login::kInFlight) release_due_ = true;
+  if (client->second.open() == 0) logins_of.erase(client);
+  if (to != Login::kInFlight) let_release(slot.listener_);
 }
 
 bool NodeSlots::too_many_logins(const SlotRequest& request) const {
@@ -205,9 +226,10 @@ bool NodeSlots::too_many_logins(const SlotRequest& request) const {
 }
 
 bool NodeSlots::has_its_share(const SlotRequest& request) const {
-  if (silent_on_trial_.contains(request.client)) return true;
+  const Cluster& cluster = of_listener(request.listener);
+  if (cluster.silent_on_trial.contains(request.client)) return true;
   const std::uint32_t limit = login_limit(request.listener);
-  const Logins logins = of_client(request.client);
+  const Logins logins = cluster.of_client(request.client);
   return limit != 0 &&
          (logins.in_flight >= share_of(limit) || logins.open() >= share_of(open_limit(limit)));
 }
@@ -217,7 +239,7 @@ bool NodeSlots::has_its_share(const SlotRequest& request) const {
 bool NodeSlots::hold(SlotRequest& request, Clock::time_point now) {
   ListenerCounters& counters = *counters_.by_listener[request.listener];
   HoldQueue& queue = queues_[request.listener];
-  if (!counters.held.enter_below(config_.listen[request.listener].hold_sessions)) {
+  if (!counters.held.enter_below(listen(request.listener).hold_sessions)) {
     const SlotRequest* const last = queue.last_of_most();
     if (last == nullptr) return false;
     if (queue.count(last->client) <= 2 * (queue.count(request.client) + 1)) return false;
@@ -226,7 +248,7 @@ bool NodeSlots::hold(SlotRequest& request, Clock::time_point now) {
   }
   // A client whose node has failed it comes back to its place, not to the end of the queue.
   queue.add(request);
-  if (!has_its_share(request)) release_due_ = true;  // it may pass others
+  if (!has_its_share(request)) let_release(request.listener);  // it may pass others
   if (request.held_since == Clock::time_point{}) request.held_since = now;
   return true;
 }
@@ -238,9 +260,16 @@ void NodeSlots::unhold(SlotRequest& request, Clock::time_point now, bool served)
   const auto waited = now - request.held_since;
   counters.hold.record(std::chrono::duration_cast<std::chrono::microseconds>(waited));
   if (!served) return;
-  ++held_.sessions;
-  held_.longest =
-      std::max(held_.longest, std::chrono::duration_cast<std::chrono::milliseconds>(waited));
+  Held& held = of_listener(request.listener).held;
+  ++held.sessions;
+  held.longest =
+      std::max(held.longest, std::chrono::duration_cast<std::chrono::milliseconds>(waited));
+  released_ |= Bits{1} << running_->cluster_of_listener(request.listener);
+}
+
+NodeSlots::Held NodeSlots::take_held(std::size_t cluster) {
+  released_ &= ~(Bits{1} << cluster);
+  return std::exchange(clusters_[cluster].held, {});
 }
 
 bool NodeSlots::anyone_held() const {
@@ -255,20 +284,28 @@ HoldQueue::Next NodeSlots::grant(SlotRequest& request, Clock::time_point now) {
   const RouteOutcome outcome = take(request);
   if (outcome == RouteOutcome::kNode) request.user->resume_soon();
   if (outcome == RouteOutcome::kFull) request.user->end(EndReason::kNodeFull, {});
-  const bool sticky = config_.listen[request.listener].balance == Balance::kClientAddress;
+  const bool sticky = listen(request.listener).balance == Balance::kClientAddress;
   if (outcome == RouteOutcome::kBusy && sticky) return HoldQueue::Next::kAddress;
   const bool nothing = outcome == RouteOutcome::kBusy || outcome == RouteOutcome::kNobody;
   return nothing ? HoldQueue::Next::kStop : HoldQueue::Next::kRequest;
 }
 
 void NodeSlots::release(Clock::time_point now) {
-  release_due_ = false;
-  for (std::size_t i = 0; i < queues_.size(); ++i) release(i, now);
+  release_due_ = ~Bits{0};
+  release_where_due(now);
+}
+
+void NodeSlots::release_where_due(Clock::time_point now) {
+  const Bits due = std::exchange(release_due_, 0);
+  for (std::size_t i = 0; i < queues_.size(); ++i) {
+    if (queues_[i].empty() || (due >> running_->cluster_of_listener(i) & 1) == 0) continue;
+    release_listener(i, now);
+  }
 }
 
 // First those whose address has less than its share, then, if places are left, everybody: a single
 // address may use them all while nobody else waits.
-void NodeSlots::release(std::size_t listener, Clock::time_point now) {
+void NodeSlots::release_listener(std::size_t listener, Clock::time_point now) {
   const HoldQueue& queue = queues_[listener];
   bool passed = false;
   bool anyone_waits = false;  // for a place
@@ -285,7 +322,7 @@ void NodeSlots::release(std::size_t listener, Clock::time_point now) {
     return HoldQueue::Next::kAddress;
   });
   if (passed && !stopped) queue.visit(offer);
-  if (anyone_waits && topology_) end_unanswered(listener, now);
+  if (anyone_waits && topology_for(listener)) end_unanswered(listener, now);
 }
 
 // As many as wait, if they stand in the way: on a node that takes no more, and of an address that
@@ -295,14 +332,15 @@ void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
   const std::uint32_t most = open_limit(login_limit(listener));
   if (most == 0 || now < next_purge_[listener]) return;
   next_purge_[listener] = now + kPurgePause;
-  const auto& verdicts = topology_->pools[listener].by_node;
+  Cluster& cluster = of_listener(listener);
+  const auto& verdicts = cluster.topology->pools[listener].by_node;
   std::vector<std::pair<std::uint32_t, NodeSlot*>> late;  // with the logins of its address
-  for (NodeSlot* slot = first_; slot != nullptr; slot = slot->next_) {
+  for (NodeSlot* slot = cluster.first; slot != nullptr; slot = slot->next_) {
     if (slot->login_ != NodeSlot::Login::kAwaitsClient || slot->user_->ending()) continue;
     if (now - slot->unanswered_since_ < kPatience) continue;
     if (verdicts[slot->node_].admission != Admission::kAdmit) continue;
     const std::uint32_t on_node = logins_[slot->node_].open();
-    const std::uint32_t of_its = of_client(slot->client_).open();
+    const std::uint32_t of_its = cluster.of_client(slot->client_).open();
     const bool full = on_node >= 2 * most || verdicts[slot->node_].reason == Reason::kTrial;
     if (full || (on_node >= most && of_its >= share_of(most))) late.emplace_back(of_its, slot);
   }
@@ -312,7 +350,8 @@ void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
   });
   late.resize(std::min(late.size(), queues_[listener].size()));
   for (const auto& [_, slot] : late) {
-    if (verdicts[slot->node_].reason == Reason::kTrial) silent_on_trial_.insert(slot->client_);
+    if (verdicts[slot->node_].reason == Reason::kTrial)
+      cluster.silent_on_trial.insert(slot->client_);
     slot->user_->end(EndReason::kCrowdedOut, "pgsteer: others waited for the place of this login");
   }
 }

@@ -1,12 +1,16 @@
 // What one worker's sessions hold on the nodes: who is bound where, how many logins are in flight,
 // and who waits for a node. Pure: no I/O, the clock is passed in. Used on the worker's thread.
 //
-// The invariant, tested: once adopt() has taken generation N, every session that holds a slot on a
-// node that N forbids has been told to end, sessions whose connect or login is in flight included.
-// One of those whose client has seen nothing of a server may take that back and look for another
-// node, once it has given its slot back.
+// The invariant, tested: once adopt() has taken generation N of a cluster, every session that holds
+// a slot on a node that N forbids has been told to end, sessions whose connect or login is in
+// flight included. One of those whose client has seen nothing of a server may take that back and
+// look for another node, once it has given its slot back.
+//
+// Each cluster has its own topology, sessions and clients that wait; what happens to one touches no
+// other.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "config/config.h"
+#include "config/running.h"
 #include "health/topology.h"
 #include "proxy/routing/counters.h"
 #include "proxy/routing/end_reason.h"
@@ -105,22 +109,33 @@ class NodeSlots {
   // For this long a login that its client does not answer keeps its place while others wait for it.
   static constexpr std::chrono::seconds kPatience{2};
 
-  // What has been released to a node since the last call of take_held().
+  // What has been released to nodes of a cluster since the last call of take_held().
   struct Held {
     std::uint64_t sessions = 0;
     std::chrono::milliseconds longest{0};
   };
 
-  // Both references outlive the slots; `worker` is the index of the worker that owns them.
-  NodeSlots(const Config& config, Counters& counters, std::size_t worker);
+  // `counters` outlives the slots; `worker` is the index of the worker that owns them.
+  NodeSlots(RunningPtr running, Counters& counters, std::size_t worker);
   NodeSlots(const NodeSlots&) = delete;
   NodeSlots& operator=(const NodeSlots&) = delete;
 
-  // Ends the sessions that `topology` forbids; gives the number of those that are lost.
+  // Forgets the clusters that it has not.
+  void adopt(RunningPtr running);
+  const RunningPtr& running() const { return running_; }
+  // Ends the sessions of its cluster that `topology` forbids; gives the number of those that are
+  // lost.
   std::uint64_t adopt(TopologyPtr topology);
   // The generation that was adopted last, with newer sentences: there is nothing to end or release.
-  void renew(TopologyPtr topology) { topology_ = std::move(topology); }
-  const TopologyPtr& topology() const { return topology_; }  // null: none yet
+  void renew(TopologyPtr topology) {
+    const std::size_t cluster = topology->cluster;
+    clusters_[cluster].topology = std::move(topology);
+  }
+  // Of a cluster, and of the cluster of a listener; null: none yet.
+  const TopologyPtr& topology_of(std::size_t cluster) const { return clusters_[cluster].topology; }
+  const TopologyPtr& topology_for(std::size_t listener) const {
+    return of_listener(listener).topology;
+  }
 
   // Where the request would go now. A node on trial gets one login at a time of this worker.
   Route route_for(const SlotRequest& request) const;
@@ -140,9 +155,12 @@ class NodeSlots {
   // Where logins that their clients do not answer stand in the way, those are ended that have had
   // kPatience.
   void release(Clock::time_point now);
-  // A slot has become free, or the topology has changed, since the last release().
-  bool release_due() const { return release_due_; }
-  Held take_held() { return std::exchange(held_, {}); }
+  // The same for the clusters where a slot has become free, or the topology has changed, since the
+  // last time.
+  void release_where_due(Clock::time_point now);
+  bool release_due() const { return release_due_ != 0; }
+  bool any_released() const { return released_ != 0; }
+  Held take_held(std::size_t cluster);
 
  private:
   friend class NodeSlot;
@@ -157,12 +175,33 @@ class NodeSlots {
     }
   };
 
+  struct Cluster {
+    TopologyPtr topology;
+    NodeSlot* first = nullptr;                            // all slots that are taken
+    std::unordered_map<std::uint64_t, Logins> logins_of;  // by client
+    // Clients that were ended on trial, without an answer, under this topology.
+    std::unordered_set<std::uint64_t> silent_on_trial;
+    Held held;
+    Logins of_client(std::uint64_t client) const;
+  };
+  using Bits = std::uint32_t;  // a bit for each cluster
+  static_assert(kMaxClusters <= 32);
+
+  const ListenConfig& listen(std::size_t listener) const { return *running_->listener(listener); }
+  const Cluster& of_listener(std::size_t listener) const {
+    return clusters_[running_->cluster_of_listener(listener)];
+  }
+  Cluster& of_listener(std::size_t listener) {
+    return clusters_[running_->cluster_of_listener(listener)];
+  }
+  void let_release(std::size_t listener) {
+    release_due_ |= Bits{1} << running_->cluster_of_listener(listener);
+  }
   std::uint32_t login_limit(std::size_t listener) const;
-  Logins of_client(std::uint64_t client) const;
   bool busy(std::size_t node, const SlotRequest& request) const;
   bool has_its_share(const SlotRequest& request) const;
   HoldQueue::Next grant(SlotRequest& request, Clock::time_point now);
-  void release(std::size_t listener, Clock::time_point now);
+  void release_listener(std::size_t listener, Clock::time_point now);
   void end_unanswered(std::size_t listener, Clock::time_point now);
   bool reserve(std::size_t node);
   void bind(SlotRequest& request, std::size_t node);
@@ -170,19 +209,15 @@ class NodeSlots {
   void unlink(NodeSlot& slot);
   void count(const NodeSlot& slot, NodeSlot::Login from, NodeSlot::Login to);
 
-  const Config& config_;
+  RunningPtr running_;
   Counters& counters_;
   const std::size_t worker_;
-  TopologyPtr topology_;
-  NodeSlot* first_ = nullptr;                            // all slots that are taken
-  std::vector<Logins> logins_;                           // by node
-  std::unordered_map<std::uint64_t, Logins> logins_of_;  // by client
-  // Clients that were ended on trial, without an answer, under this topology.
-  std::unordered_set<std::uint64_t> silent_on_trial_;
-  std::vector<HoldQueue> queues_;  // by listener
-  Held held_;
-  std::vector<Clock::time_point> next_purge_;  // by listener
-  bool release_due_ = false;
+  std::array<Cluster, kMaxClusters> clusters_;  // by slot
+  std::vector<Logins> logins_;                  // by node
+  std::vector<HoldQueue> queues_;               // by listener
+  std::vector<Clock::time_point> next_purge_;   // by listener
+  Bits release_due_ = 0;
+  Bits released_ = 0;  // clusters whose `held` is to be taken
 };
 
 }  // namespace pgsteer

@@ -120,22 +120,23 @@ bool admits_any(const Pool& pool) {
                      [](const Verdict& v) { return v.admission == Admission::kAdmit; });
 }
 
-bool permits(const Topology& topology, std::size_t listener, Target to, std::size_t node,
+bool permits(const Topology& topology, std::size_t listener, std::size_t node,
              std::uint32_t timeline) {
-  if (topology.pools[listener].by_node[node].admission == Admission::kCut) return false;
+  const Pool& pool = topology.pools[listener];
+  if (pool.by_node[node].admission == Admission::kCut) return false;
   // Between two timelines of the same node it was not the primary.
-  if (to == Target::kPrimary && topology.primary == node) return topology.timeline == timeline;
+  if (pool.to == Target::kPrimary && topology.primary == node) return topology.timeline == timeline;
   return true;
 }
 
-Topology expired(const Config& config, Topology topology, std::chrono::steady_clock::duration age) {
+Topology expired(Topology topology, std::chrono::steady_clock::duration age) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(age).count();
   topology.no_primary_why = "the checks of the nodes stopped " + std::to_string(seconds) + " s ago";
   topology.primary.reset();
   topology.valid_until.reset();
-  for (std::size_t i = 0; i < topology.pools.size(); ++i) {
-    if (config.listen[i].to != Target::kPrimary) continue;
-    for (Verdict& verdict : topology.pools[i].by_node) {
+  for (Pool& pool : topology.pools) {
+    if (pool.to != Target::kPrimary) continue;
+    for (Verdict& verdict : pool.by_node) {
       verdict = {Admission::kCut, Reason::kFenced, topology.no_primary_why};
     }
   }

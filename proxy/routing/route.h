@@ -49,12 +49,12 @@ Route route(const RouteRequest& request);
 bool admits_any(const Pool& pool);
 
 // Whether a session that was bound to `node` on `timeline` may go on under `topology`.
-bool permits(const Topology& topology, std::size_t listener, Target to, std::size_t node,
+bool permits(const Topology& topology, std::size_t listener, std::size_t node,
              std::uint32_t timeline);
 
 // What is left of `topology` once its `valid_until` has passed without a newer publication, `age`
 // after it was published: no primary, and no session of a listener for the primary may stay. Read
 // listeners keep their nodes: their reads may be old, but are not wrong. The generation stays.
-Topology expired(const Config& config, Topology topology, std::chrono::steady_clock::duration age);
+Topology expired(Topology topology, std::chrono::steady_clock::duration age);
 
 }  // namespace pgsteer

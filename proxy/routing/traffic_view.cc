@@ -46,21 +46,28 @@ ListenerView view_of(const ListenerCounters& from) {
 
 }  // namespace
 
-TrafficView traffic_view(const Config& config, const Counters& counters,
+TrafficView traffic_view(const Running& running, const Counters& counters,
                          std::span<const ByteCounters* const> bytes) {
   TrafficView view;
+  const Config& config = running.config;
   for (std::size_t l = 0; l < config.listen.size(); ++l) {
-    const ListenerCounters& from = *counters.by_listener[l];
+    const std::size_t listener_slot = running.slots.listeners[l];
+    const ListenerCounters& from = *counters.by_listener[listener_slot];
     ListenerView& listener = view.listeners.emplace_back(view_of(from));
     listener.name = config.listen[l].name;
+    listener.cluster = config.listen[l].cluster;
+    listener.cluster_slot = running.cluster_of_listener(listener_slot);
     listener.to = config.listen[l].to;
+    listener.leaving = config.listen[l].leaving;
     for (const BindAddress& bind : config.listen[l].bind) listener.bind.push_back(bind.text);
     for (std::size_t n = 0; n < config.nodes.size(); ++n) {
-      NodeTrafficView& node = listener.nodes.emplace_back(view_of(from.by_node[n]));
+      const std::size_t node_slot = running.slots.nodes[n];
+      if (running.cluster_of_node(node_slot) != listener.cluster_slot) continue;
+      NodeTrafficView& node = listener.nodes.emplace_back(view_of(from.by_node[node_slot]));
       node.node = config.nodes[n].name;
       for (const ByteCounters* worker : bytes) {
-        node.bytes_in += worker->at(l, n).in.get();
-        node.bytes_out += worker->at(l, n).out.get();
+        node.bytes_in += worker->at(listener_slot, node_slot).in.get();
+        node.bytes_out += worker->at(listener_slot, node_slot).out.get();
       }
       listener.bytes_in += node.bytes_in;
       listener.bytes_out += node.bytes_out;
@@ -69,7 +76,10 @@ TrafficView traffic_view(const Config& config, const Counters& counters,
   view.accept_errors_total = get(counters.accept_errors);
   view.accept_waits_total = get(counters.accept_waits);
   view.workers = static_cast<unsigned>(bytes.size());
-  view.checks_stopped = counters.checks_stopped.load(std::memory_order_relaxed);
+  const std::uint32_t stopped = counters.checks_stopped.load(std::memory_order_relaxed);
+  for (const std::size_t cluster : running.slots.clusters) {
+    view.checks_stopped |= stopped & std::uint32_t{1} << cluster;
+  }
   return view;
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "config/config.h"
+#include "config/running.h"
 #include "proxy/routing/end_reason.h"
 
 namespace pgsteer {
@@ -36,9 +36,12 @@ struct HistogramView {
 
 struct ListenerView {
   std::string name;
+  std::string cluster;           // its name; empty: it has none
+  std::size_t cluster_slot = 0;  // not shown
   Target to = Target::kPrimary;
   std::vector<std::string> bind;
-  bool open = true;           // false: closed because there is no node
+  bool open = true;      // false: closed because there is no node
+  bool leaving = false;  // no longer in the configuration file; its sessions may still be there
   std::uint64_t clients = 0;  // connected, waiting ones included
   std::uint64_t clients_most = 0;
   std::uint64_t clients_total = 0;
@@ -49,9 +52,9 @@ struct ListenerView {
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
   std::array<std::uint64_t, kEndReasonCount> session_ends{};  // by EndReason
-  std::vector<NodeTrafficView> nodes;                         // in the order of the config
-  HistogramView connect_seconds;                              // to the node
-  HistogramView hold_seconds;                                 // of the clients that waited
+  std::vector<NodeTrafficView> nodes;  // of its cluster, in the order of the config
+  HistogramView connect_seconds;       // to the node
+  HistogramView hold_seconds;          // of the clients that waited
 };
 
 struct TrafficView {
@@ -60,12 +63,14 @@ struct TrafficView {
   // Times that no client was accepted because the descriptors for clients were all in use.
   std::uint64_t accept_waits_total = 0;
   unsigned workers = 0;
-  // The checker has published nothing for too long: sessions of primary listeners are cut or held.
-  bool checks_stopped = false;
+  // Clusters whose checker has published nothing for too long, a bit for each slot: sessions of
+  // their primary listeners are cut or held.
+  std::uint32_t checks_stopped = 0;
+  bool stopped(std::size_t cluster) const { return (checks_stopped >> cluster & 1) != 0; }
 };
 
 // `bytes` has one entry per worker.
-TrafficView traffic_view(const Config& config, const Counters& counters,
+TrafficView traffic_view(const Running& running, const Counters& counters,
                          std::span<const ByteCounters* const> bytes);
 
 }  // namespace pgsteer

@@ -45,7 +45,8 @@ Task<EndReason> pass_on(SessionContext& context, FirstPacket packet, std::vector
   if (owner) {
     cancels.send(ticket, *owner, std::move(bytes));
   } else {
-    cancels.send_to_all(ticket, all_nodes(context.services.topology()), std::move(bytes));
+    cancels.send_to_all(ticket, all_nodes(context.services.topology(context.listener)),
+                        std::move(bytes));
   }
   while (!ticket.finished() && !waiter.ending()) co_await waiter.woken();
   co_return EndReason::kCancelDone;

@@ -62,7 +62,7 @@ Task<EndReason> terminate_tls(SessionContext& context, bool direct) {
   }
   context.place->awaits_client();
   Connection& client = context.client;
-  client.tls = accept_on(context.services.tls->listeners[context.listener], client.fd());
+  client.tls = accept_on(context.tls_contexts->listeners[context.listener], client.fd());
   if (!client.tls) co_return EndReason::kNoResources;
   const EndReason e = co_await handshake(context, client, &await_turn);
   if (e != EndReason::kNone) co_return e;

@@ -94,7 +94,7 @@ Task<EndReason> ConnectStage::open() {
     if (e != EndReason::kNone) co_return e;
     if (answer != kAccepted) co_return EndReason::kTlsFailed;
     note_server_name();
-  } else if (context_.services.tls->node && startup_.kind == Startup::Kind::kClear) {
+  } else if (context_.tls_contexts->node && startup_.kind == Startup::Kind::kClear) {
     const EndReason e = co_await node_tls();
     if (e != EndReason::kNone) co_return e;
   }
@@ -130,10 +130,9 @@ Task<EndReason> ConnectStage::node_tls() {
     context_.waiter.explain("the node does not take TLS");
     co_return EndReason::kTlsFailed;
   }
-  const SessionServices& services = context_.services;
-  server().tls = connect_on(services.tls->node, server().fd(),
-                            services.config.nodes[connected_.node->slot.node()].host,
-                            services.config.node_tls.mode);
+  server().tls = connect_on(context_.tls_contexts->node, server().fd(),
+                            context_.services.running->node(connected_.node->slot.node())->host,
+                            context_.accepted_under->config.node_tls.mode);
   if (!server().tls) co_return EndReason::kNoResources;
   const EndReason e = co_await handshake(context_, server());
   co_return e;

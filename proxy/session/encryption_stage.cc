@@ -12,7 +12,7 @@ namespace {
 // Every node that serves this listener takes TLS, as far as is known; while none does and one is
 // waited for, every node.
 bool may_promise_tls(const SessionContext& context) {
-  const Topology* const topology = context.services.topology();
+  const Topology* const topology = context.services.topology(context.listener);
   if (topology == nullptr) return false;
   const Pool& pool = topology->pools[context.listener];
   const bool serving = admits_any(pool);

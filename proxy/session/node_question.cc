@@ -54,7 +54,7 @@ Task<EndReason> confirm_declined(SessionContext& context, NodeConnection& node,
     const EndReason e = co_await ask_node(context, node, request, until, answer);
     if (e != EndReason::kNone) co_return e;
     if (answer == kDeclined) continue;
-    context.waiter.explain("pgsteer: " + context.services.config.nodes[node.slot.node()].name +
+    context.waiter.explain("pgsteer: " + context.services.running->node(node.slot.node())->name +
                            " takes encryption, which another node has just declined");
     co_return EndReason::kNoNode;
   }

@@ -128,7 +128,8 @@ EndReason NodeSearch::open_socket(NodeConnection& node, const Address& address) 
 Task<EndReason> NodeSearch::connect(NodeConnection& node) {
   const auto begun = Clock::now();
   const std::size_t index = node.slot.node();
-  const TopologyPtr topology = context_.services.slots.topology();  // keeps the addresses
+  const TopologyPtr topology =
+      context_.services.slots.topology_for(context_.listener);  // keeps the addresses
   SuspicionKind problem = SuspicionKind::kConnectRefused;
   for (const Address& address : topology->nodes[index].addresses) {
     const EndReason opened = open_socket(node, address);

@@ -113,7 +113,7 @@ void RelayStage::follow_login() {
 void RelayStage::note_hot_standby(bool on) const {
   const std::size_t node = node_->slot.node();
   if (on) return context_.suspect(SuspicionKind::kInHotStandby, node);
-  const Topology& topology = *context_.services.topology();
+  const Topology& topology = *context_.services.topology(context_.listener);
   const Verdict& verdict = topology.pools[context_.listener].by_node[node];
   if (verdict.reason != Reason::kPrimary) context_.services.links.found_writable(node);
 }
@@ -133,7 +133,7 @@ void RelayStage::on_settled(void* stage) {
     self.context_.place.reset();
     slot.login_over();
   }
-  set_keepalive(self.node_->server.fd(), self.context_.services.config.server);
+  set_keepalive(self.node_->server.fd(), self.context_.services.running->config.server);
   self.timer_.emplace<std::monostate>();
 }
 

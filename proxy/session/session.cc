@@ -138,7 +138,7 @@ void Session::send_error() {
   const std::vector<std::byte> packet =
       encode_error_response({"FATAL", text.sqlstate, text.message, detail, {}});
   const bool told = context_.client.write_last(packet).size == packet.size();
-  if (told && why == EndReason::kRoleLost) context_.services.told_role_lost();
+  if (told && why == EndReason::kRoleLost) context_.services.told_role_lost(context_.listener);
 }
 
 std::string Session::error_detail() const {
@@ -150,7 +150,7 @@ std::string Session::error_detail() const {
   if (brief && nowhere) return "pgsteer: no node takes connections now";
   const std::string* const detail = context_.waiter.detail();
   if (detail != nullptr) return brief ? std::string() : *detail;
-  const Topology* const topology = context_.services.topology();
+  const Topology* const topology = context_.services.topology(context_.listener);
   if (nowhere && topology != nullptr) {
     if (!topology->no_primary_why.empty()) return "pgsteer: " + topology->no_primary_why;
     return "pgsteer: no node of \"" + context_.listen().name + "\" takes connections now";
@@ -212,12 +212,12 @@ bool Session::look_at_peers(Clock::time_point now, Clock::time_point counts_from
 
 std::string Session::node_name() const {
   const bool bound = context_.node != nullptr && context_.node->slot;
-  return bound ? context_.services.config.nodes[context_.node->slot.node()].name : std::string();
+  return bound ? context_.services.running->node(context_.node->slot.node())->name : std::string();
 }
 
 void Session::log_end() const {
   const EndReason why = context_.waiter.ended();
-  if (!context_.services.config.log.sessions || why == EndReason::kCancelDone) return;
+  if (!context_.services.running->config.log.sessions || why == EndReason::kCancelDone) return;
   // A crowd that never gets as far as a node would fill the log: it is counted, and the acceptor
   // warns.
   if (why == EndReason::kCrowdedOut && context_.node == nullptr) return;
@@ -243,6 +243,7 @@ SessionView Session::view(Clock::time_point now) const {
   SessionView view;
   view.id = context_.id;
   view.listener = context_.listen().name;
+  view.cluster = context_.services.running->listener(context_.listener)->cluster;
   view.client = context_.address.text();
   view.node = node_name();
   if (context_.node != nullptr) {

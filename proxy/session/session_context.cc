@@ -28,6 +28,8 @@ void NodeConnection::close() {
 SessionContext::SessionContext(SessionServices& offered, AcceptedClient& accepted,
                                std::uint64_t number)
     : services(offered),
+      accepted_under(offered.running),
+      tls_contexts(offered.tls),
       id(number),
       began(Clock::now()),
       address(accepted.address),

@@ -70,13 +70,16 @@ struct SessionContext {
   SessionContext(const SessionContext&) = delete;
   SessionContext& operator=(const SessionContext&) = delete;
 
-  const ListenConfig& listen() const { return services.config.listen[listener]; }
+  const ListenConfig& listen() const { return *accepted_under->listener(listener); }
   ListenerCounters& counters() const { return *services.counters.by_listener[listener]; }
   void suspect(SuspicionKind kind, std::size_t node_index) const {
     services.links.suspicion({node_index, kind});
   }
 
   SessionServices& services;
+  // The configuration and the certificates of the moment at which the client came.
+  const RunningPtr accepted_under;
+  const TlsContextsPtr tls_contexts;
   const std::uint64_t id;
   const Clock::time_point began;
   ClientAddress address;

@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "config/config.h"
+#include "config/running.h"
 #include "health/topology.h"
 #include "proxy/net/address.h"
 #include "proxy/net/client_address.h"
@@ -50,7 +50,7 @@ struct SessionLinks {
 
 // Owned by the worker; outlives its sessions.
 struct SessionServices {
-  const Config& config;
+  const RunningPtr& running;  // replaced by a reload
   EventLoop& loop;
   RelayResources& relay;
   NodeSlots& slots;
@@ -65,11 +65,15 @@ struct SessionServices {
   const bool& stopping;
   std::size_t worker = 0;                                // its index
   std::function<void(std::size_t listener)> node_spoke;  // a node has answered a login
-  std::function<void()> told_role_lost;  // a client that was cut has been sent the reason
+  // A client that was cut has been sent the reason.
+  std::function<void(std::size_t listener)> told_role_lost;
   std::function<void(std::size_t listener)> server_ended;  // a session, and nobody had asked it to
   std::function<void(Session&)> retired;  // ended; to be destroyed once it has returned
 
-  const Topology* topology() const { return slots.topology().get(); }
+  // Of the listener's cluster; null: none yet.
+  const Topology* topology(std::size_t listener) const {
+    return slots.topology_for(listener).get();
+  }
 };
 
 }  // namespace pgsteer

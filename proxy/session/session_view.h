@@ -28,9 +28,10 @@ const char* to_string(TlsUse tls);
 struct SessionView {
   std::uint64_t id = 0;
   std::string listener;
-  std::string client;  // address and port (behind a PROXY header: the header's)
-  std::string node;    // empty: none yet
-  std::string local;   // pgsteer's end of the connection to the node: pg_stat_activity.client_port
+  std::string cluster;  // of the listener; empty: it has no name
+  std::string client;   // address and port (behind a PROXY header: the header's)
+  std::string node;     // empty: none yet
+  std::string local;    // pgsteer's end of the connection to the node: pg_stat_activity.client_port
   SessionPhase phase = SessionPhase::kStartup;
   std::string user;  // where visible
   std::string database;

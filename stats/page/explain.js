@@ -43,6 +43,15 @@ const kReasons = {
       'rest settings of the node.',
 };
 
+// What a reload has removed from the configuration file and still has sessions; on a node, the reason
+// of its verdicts is "removed". No trouble.
+export const kLeaving = {
+  node: 'Removed from the configuration: it gets no new sessions, and those that it has go on until ' +
+      'they end or drain_timeout is over.',
+  listener: 'Removed from the configuration: its addresses are closed, and its sessions go on until ' +
+      'they end.',
+};
+
 // By a node's role, where no verdict says more.
 const kRoles = {down: kReasons.down, stopped: kReasons.not_running, foreign: kReasons.foreign,
                 silent: kReasons.silent, promoting: kReasons.promoting};
@@ -77,6 +86,8 @@ export const kBannerAdvice = {
       'ZooKeeper and the network to it.',
   dcsFailsafe: 'No failover is possible meanwhile. Check etcd, Consul or ZooKeeper and the network ' +
       'to it.',
+  reload: 'Correct it, run pgsteer check and reload again. Do so before pgsteer is restarted: a ' +
+      'restart reads the same file.',
   closed: 'New connections are refused at once, so that clients try their next host. Under Nodes, ' +
       'each card says why the node is not used.',
 };

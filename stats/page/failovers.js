@@ -9,6 +9,8 @@ const kStepWords = {
 };
 const kEventsShown = 12;
 
+const prefix = (failover) => (failover.cluster ? failover.cluster + ': ' : '');
+
 function title(failover) {
   if (failover.kind === 'interruption') return (failover.from || 'The primary') + ' interrupted';
   return (failover.from || 'no node') + ' → ' + (failover.to || '…');
@@ -53,9 +55,9 @@ function picture(failover) {
 function entry(failover, index, now) {
   const when = failover.began_at;
   return h('details', {class: 'card failover' + (failover.finished ? '' : ' warn'),
-                       key: failover.id, open: index === 0 || !failover.finished},
+                       key: prefix(failover) + failover.id, open: index === 0 || !failover.finished},
            h('summary', {},
-             h('span', {class: 'failover-title'}, title(failover),
+             h('span', {class: 'failover-title'}, prefix(failover), title(failover),
                failover.finished ? null : h('span', {class: 'chip warn', title: kFailoverAdvice}, '◐ in progress')),
              when ? h('span', {class: 'when', title: when},
                       ago(secondsBetween(when, now))) : null,

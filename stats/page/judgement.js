@@ -3,6 +3,7 @@
 // A healthy replica that a listener for the primary does not use is normal. explain.js says in words
 // what each light means.
 import {kBannerAdvice} from './explain.js';
+import {ago, secondsBetween} from './format.js';
 
 const kBadReasons = new Set(['down', 'fenced', 'superseded', 'stale_timeline', 'foreign',
                              'unresolved', 'not_running', 'lost_role']);
@@ -19,7 +20,13 @@ export function verdictLevel(verdict) {
 const kBadRoles = new Set(['down', 'stopped', 'foreign']);
 const kWarnRoles = new Set(['silent', 'promoting']);
 
+// Of a verdict on this node. Whatever becomes of a node that leaves the configuration is no trouble.
+export function levelOn(node, verdict) {
+  return node.leaving ? 'none' : verdictLevel(verdict);
+}
+
 export function nodeLevel(node) {
+  if (node.leaving) return 'none';
   const levels = node.verdicts.map(verdictLevel);
   if (kBadRoles.has(node.role) || levels.includes('bad')) return 'bad';
   if (kWarnRoles.has(node.role) || levels.includes('warn')) return 'warn';
@@ -29,6 +36,11 @@ export function nodeLevel(node) {
 function isServed(status, listener) {
   return status.nodes.some((node) => node.verdicts.some((verdict) =>
     verdict.listener === listener.name && verdict.admission === 'admit'));
+}
+
+// Nodes or listeners: those that leave the configuration come last.
+export function leavingLast(list) {
+  return [...list].sort((a, b) => a.leaving - b.leaving);
 }
 
 // What is shown of the node comes from its last answer and may have changed since.
@@ -47,12 +59,35 @@ export function admissionWord(admission) {
   return kAdmissionWords[admission] || admission;
 }
 
+// The part of the status that is about one of its clusters.
+export function ofCluster(status, cluster) {
+  const its = (one) => one.cluster === cluster.name;
+  return {...status, checks_stopped: cluster.checks_stopped, nodes: status.nodes.filter(its),
+          listeners: status.listeners.filter(its)};
+}
+
+const kLevels = ['bad', 'warn', 'info'];
+
 // Everything that a reader must not overlook, the worst first. `advice` says what to do. `aside` may
 // change every second; it is shown, but screen readers do not announce it.
 export function banners(status) {
-  const cluster = status.cluster;
+  const list = status.clusters.filter((cluster) => !cluster.leaving).flatMap((cluster) =>
+    clusterBanners(ofCluster(status, cluster), cluster));
+  const {config} = status;
+  if (config.last_reload_failed) {
+    list.push({level: 'warn', key: 'reload', text: 'The last reload has failed and changed nothing: ' +
+        sentence(config.last_reload_error), advice: kBannerAdvice.reload,
+        aside: ago(secondsBetween(config.last_reload_at, status.generated_at))});
+  }
+  return list.sort((a, b) => kLevels.indexOf(a.level) - kLevels.indexOf(b.level));
+}
+
+function clusterBanners(status, cluster) {
+  const staying = status.listeners.filter((listener) => !listener.leaving);
   const list = [];
-  const add = (level, key, text, advice, aside) => list.push({level, key, text, advice, aside});
+  const prefix = cluster.name ? cluster.name + ': ' : '';  // alarms have it
+  const add = (level, key, text, advice, aside) => list.push(
+    {level, key: prefix + key, text: text.startsWith(prefix) ? text : prefix + text, advice, aside});
   if (status.checks_stopped) {
     add('bad', 'checks-stopped', 'pgsteer\'s checks of the nodes stand still: what the page shows of ' +
         'them is old. The primary\'s sessions have been ended, and clients that want to write wait.',
@@ -68,7 +103,7 @@ export function banners(status) {
             '. Clients that want to write wait.',
         kBannerAdvice.noPrimary, held ? held + ' waiting' : '');
   }
-  const unserved = status.listeners.filter((listener) => cluster.first_round_done &&
+  const unserved = staying.filter((listener) => cluster.first_round_done &&
     !(listener.to === 'primary' && !cluster.primary) && !isServed(status, listener));
   unserved.forEach((listener) =>
     add('bad', 'unserved ' + listener.name,
@@ -92,7 +127,7 @@ export function banners(status) {
         (cluster.failsafe ? '; failsafe mode keeps the primary in place.' : '.'),
         cluster.failsafe ? kBannerAdvice.dcsFailsafe : kBannerAdvice.dcs);
   }
-  status.listeners.filter((one) => !one.open && !unserved.includes(one)).forEach((listener) =>
+  staying.filter((one) => !one.open && !unserved.includes(one)).forEach((listener) =>
     add('warn', 'closed ' + listener.name,
         listener.name + ' is closed until a node can serve it.', kBannerAdvice.closed));
   if (cluster.hunting) {

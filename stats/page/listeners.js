@@ -1,7 +1,8 @@
 // One card per listener: its clients, the nodes they use, the traffic, and how sessions ended.
 import {h} from './dom.js';
-import {kBannerAdvice} from './explain.js';
+import {kBannerAdvice, kLeaving} from './explain.js';
 import {bytes, count, duration, exact, plural, words} from './format.js';
+import {leavingLast} from './judgement.js';
 
 // The upper bound of the bucket that `share` of the observations do not exceed.
 function quantileBound(histogram, share) {
@@ -40,7 +41,8 @@ function figures(listener, rates) {
 function nodeRow(node, busiest, errors) {
   const share = busiest ? node.sessions / busiest : 0;
   return h('tr', {key: node.node},
-           h('th', {scope: 'row', title: node.node}, node.node),
+           h('th', {scope: 'row', title: node.node}, node.node,
+             node.leaving ? h('small', {}, ' leaving') : null),
            h('td', {class: 'now'},
              h('svg', {class: 'share', viewBox: '0 0 100 6', preserveAspectRatio: 'none',
                        'aria-hidden': 'true'},
@@ -55,11 +57,13 @@ function nodeRow(node, busiest, errors) {
                       count(node.connect_errors_total)) : null);
 }
 
-function nodeTable(listener) {
-  const used = listener.nodes.filter((node) => node.sessions_total || node.connect_errors_total);
+function nodeTable(listener, leaving) {
+  const all = listener.nodes.map((node) => ({...node, leaving: leaving.has(node.node)}));
+  const isUsed = (node) => node.sessions_total || node.connect_errors_total;
+  const used = leavingLast(all.filter(isUsed));
   if (!used.length) return h('p', {class: 'empty'}, 'No session has reached a node yet.');
   const busiest = Math.max(...used.map((node) => node.sessions));
-  const unused = listener.nodes.length - used.length;
+  const unused = all.filter((node) => !isUsed(node) && !node.leaving).length;
   const errors = used.some((node) => node.connect_errors_total);
   const head = ['Node', 'Now', 'Most', 'Total', 'From clients', 'To clients'];
   if (errors) head.push('Connect errors');
@@ -106,18 +110,33 @@ function timing(listener) {
 const kTargets = {primary: 'the primary', replica: 'replicas', any: 'replicas and the primary',
                   sync: 'synchronous replicas', quorum: 'quorum replicas', async: 'asynchronous replicas'};
 
-function card(listener, rates) {
-  return h('article', {class: 'card listener', key: listener.name},
+function closedOrLeaving(listener) {
+  if (listener.leaving) {
+    return {chip: h('span', {class: 'chip leaving', title: kLeaving.listener}, 'leaving'),
+            note: h('p', {class: 'advice'}, h('b', {}, plural(listener.clients, 'client') + ' left. '),
+                    kLeaving.listener)};
+  }
+  if (listener.open) return {chip: null, note: null};
+  return {chip: h('span', {class: 'chip warn', title: kBannerAdvice.closed}, '◐ closed'),
+          note: h('p', {class: 'advice'}, kBannerAdvice.closed)};
+}
+
+function card(listener, rates, leavingNodes) {
+  const {chip, note} = closedOrLeaving(listener);
+  return h('article', {class: 'card listener' + (listener.leaving ? ' leaving' : ''),
+                       key: listener.name},
            h('header', {}, h('h3', {title: listener.name}, listener.name),
              h('p', {class: 'bind'}, listener.bind.join(', ')),
              h('p', {class: 'target'}, 'routes to ' + (kTargets[listener.to] || listener.to)),
-             listener.open ? null
-               : h('span', {class: 'chip warn', title: kBannerAdvice.closed}, '◐ closed')),
-           listener.open ? null : h('p', {class: 'advice'}, kBannerAdvice.closed),
+             chip),
+           note,
            figures(listener, rates || {in: 0, out: 0}),
-           nodeTable(listener), sessionEnds(listener), timing(listener));
+           nodeTable(listener, leavingNodes), sessionEnds(listener), timing(listener));
 }
 
 export function listeners(status, traffic) {
-  return status.listeners.map((listener) => card(listener, traffic.rates.get(listener.name)));
+  const leavingNodes = (cluster) => new Set(
+    status.nodes.filter((node) => node.leaving && node.cluster === cluster).map((node) => node.name));
+  return leavingLast(status.listeners).map((listener) =>
+    card(listener, traffic.rates.get(listener.name), leavingNodes(listener.cluster)));
 }

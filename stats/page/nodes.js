@@ -1,8 +1,8 @@
 // One card per node: its role, its last checks, and which listeners use it and why.
 import {h} from './dom.js';
-import {explainRole, explainVerdict} from './explain.js';
+import {explainRole, explainVerdict, kLeaving} from './explain.js';
 import {age, ago, bytes, count, duration, exact, plural, secondsBetween, words} from './format.js';
-import {admissionWord, isOutOfSight, nodeLevel, verdictLevel} from './judgement.js';
+import {admissionWord, isOutOfSight, leavingLast, levelOn, nodeLevel} from './judgement.js';
 
 const kChecksShown = 64;
 export const kDenseFrom = 13;  // with this many nodes, the cards of healthy ones show less
@@ -49,15 +49,17 @@ function verdictGroups(node) {
   const groups = new Map();
   for (const verdict of node.verdicts) {
     const key = [verdict.admission, verdict.reason, verdict.why].join('\n');
-    if (!groups.has(key)) groups.set(key, {...verdict, level: verdictLevel(verdict), listeners: []});
+    if (!groups.has(key)) {
+      groups.set(key, {...verdict, level: levelOn(node, verdict), listeners: [],
+                       means: node.leaving ? '' : explainVerdict(verdict)});
+    }
     groups.get(key).listeners.push(verdict.listener);
   }
   // The same explanation is given once per node.
   const explained = new Set();
   for (const group of groups.values()) {
-    const text = explainVerdict(group);
-    group.advice = explained.has(text) ? '' : text;
-    explained.add(text);
+    group.advice = explained.has(group.means) ? '' : group.means;
+    explained.add(group.means);
   }
   return [...groups.values()];
 }
@@ -69,7 +71,7 @@ function verdictLine(group) {
            h('span', {class: 'mark', 'aria-hidden': 'true'}, kMarks[group.level]),
            h('div', {},
              h('p', {class: 'verdict-head'}, h('b', {}, group.listeners.join(', ')), ' ',
-               h('span', {title: explainVerdict(group) || group.reason},
+               h('span', {title: group.means || group.reason},
                  admissionWord(group.admission))),
              h('p', {class: 'why'}, group.why),
              group.advice ? h('p', {class: 'advice'}, group.advice) : null));
@@ -113,6 +115,7 @@ function moreFacts(node) {
              ? node.host + ' (' + node.address + ')'
              : node.host + (node.address ? '' : ' (does not resolve)')),
            fact('REST API', node.rest_url),
+           fact('Written down', node.discovered ? 'no: the cluster\'s members list it' : null),
            fact('PostgreSQL', node.server_version),
            fact('Patroni', node.patroni_version),
            fact('Leader lease', node.lease ? 'yes' : 'no'),
@@ -128,8 +131,8 @@ function moreFacts(node) {
 
 // Of the light on the node's role: what its role means, or else its worst verdict.
 function explanation(node) {
-  const worst = node.verdicts.find((verdict) => verdictLevel(verdict) === 'bad') ||
-    node.verdicts.find((verdict) => verdictLevel(verdict) === 'warn');
+  const worst = node.verdicts.find((verdict) => levelOn(node, verdict) === 'bad') ||
+    node.verdicts.find((verdict) => levelOn(node, verdict) === 'warn');
   return explainRole(node.role) || (worst ? explainVerdict(worst) : '');
 }
 
@@ -143,6 +146,20 @@ function roleChip(node, level, now) {
                 'for ' + age(secondsBetween(node.role_since, now))) : null];
 }
 
+function sessionsOn(node, status) {
+  return status.listeners.filter((listener) => listener.cluster === node.cluster)
+      .flatMap((listener) => listener.nodes)
+      .filter((traffic) => traffic.node === node.name)
+      .reduce((sum, traffic) => sum + traffic.sessions, 0);
+}
+
+function leavingNote(node, status) {
+  return h('p', {class: 'advice'}, h('b', {}, plural(sessionsOn(node, status), 'session') + ' left. '),
+           kLeaving.node);
+}
+
+const fullName = (node) => (node.cluster ? node.cluster + '/' : '') + node.name;
+
 function card(node, status, dense) {
   const now = status.generated_at;
   const level = nodeLevel(node);
@@ -150,10 +167,14 @@ function card(node, status, dense) {
   const groups = verdictGroups(node);
   const verdicts = h('ul', {class: 'verdicts'}, groups.map(verdictLine));
   const unexplained = level !== 'none' && !groups.some((group) => group.advice);
-  return h('article', {class: 'card node ' + level + (node.primary ? ' is-primary' : ''),
-                       key: node.name},
-           h('header', {}, h('h3', {title: node.name}, node.name),
-             h('p', {class: 'role'}, roleChip(node, level, now))),
+  return h('article', {class: 'card node ' + level + (node.primary ? ' is-primary' : '') +
+                              (node.leaving ? ' leaving' : ''),
+                       key: fullName(node)},
+           h('header', {}, h('h3', {title: fullName(node)}, fullName(node)),
+             h('p', {class: 'role'},
+               node.leaving ? h('span', {class: 'chip leaving', title: kLeaving.node}, 'leaving') : null,
+               roleChip(node, level, now))),
+           node.leaving ? leavingNote(node, status) : null,
            unexplained ? h('p', {class: 'advice'}, explanation(node)) : null,
            mainFacts(node),
            checksPicture(node),
@@ -168,5 +189,9 @@ export function nodes(status) {
     return [h('p', {class: 'empty', key: 'empty'}, 'No node has been checked yet.')];
   }
   const dense = status.nodes.length >= kDenseFrom;
-  return status.nodes.map((node) => card(node, status, dense));
+  const gone = new Set(status.listeners.filter((one) => one.leaving).map((one) => one.name));
+  return leavingLast(status.nodes).map((node) => {
+    const verdicts = node.verdicts.filter((verdict) => !gone.has(verdict.listener));
+    return card({...node, verdicts}, status, dense);
+  });
 }

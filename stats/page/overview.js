@@ -1,6 +1,7 @@
 // The top of the page: who is the primary, and how much traffic there is.
 import {h} from './dom.js';
 import {age, bytes, count, exact, plural, secondsBetween} from './format.js';
+import {ofCluster} from './judgement.js';
 
 const kWindow = 120;   // seconds of traffic that the graphs show
 const kSpacing = 0.9;  // minimal seconds between two samples: shorter ones are too noisy
@@ -66,22 +67,33 @@ function headline(cluster) {
           cluster.fence_seconds === null ? null : h('span', {class: 'unproven'}, ', unproven')];
 }
 
-function subline(status) {
-  const cluster = status.cluster;
+function subline(status, cluster) {
   const parts = [];
   if (cluster.primary && cluster.primary_since) {
     parts.push(h('span', {title: cluster.primary_since},
                  'for ' + age(secondsBetween(cluster.primary_since, status.generated_at))));
   }
   if (cluster.timeline) parts.push(h('span', {}, 'timeline ' + cluster.timeline));
-  const answering = status.nodes.filter((node) => (node.check_history || '').endsWith('1')).length;
-  if (status.nodes.some((node) => node.check_history)) {
-    parts.push(h('span', {}, answering === status.nodes.length
+  const staying = status.nodes.filter((node) => !node.leaving);
+  const answering = staying.filter((node) => (node.check_history || '').endsWith('1')).length;
+  if (staying.some((node) => node.check_history)) {
+    parts.push(h('span', {}, answering === staying.length
       ? (answering === 1 ? 'the only node answers' : 'all ' + answering + ' nodes answer')
-      : answering + ' of ' + plural(status.nodes.length, 'node') + ' answer'));
+      : answering + ' of ' + plural(staying.length, 'node') + ' answer'));
   }
+  const leaving = status.nodes.length - staying.length;
+  if (leaving) parts.push(h('span', {}, leaving + ' leaving'));
   if (cluster.paused) parts.push(h('span', {}, 'paused'));
   return parts;
+}
+
+function clusterHeadline(status, cluster) {
+  const name = cluster.name || cluster.scope;
+  return h('div', {class: 'headline', key: 'headline ' + cluster.name},
+           h('p', {class: 'eyebrow'}, name ? 'Cluster ' : 'Cluster', name ? h('b', {}, name) : null),
+           h('h1', {class: cluster.first_round_done && !cluster.primary ? 'bad' : null},
+             ...headline(cluster)),
+           h('p', {class: 'sub'}, subline(ofCluster(status, cluster), cluster)));
 }
 
 export function overview(status, traffic) {
@@ -89,12 +101,7 @@ export function overview(status, traffic) {
   const held = status.listeners.reduce((sum, listener) => sum + listener.held_clients, 0);
   const clients = status.listeners.reduce((sum, listener) => sum + listener.clients, 0);
   return [
-    h('div', {class: 'headline', key: 'headline'},
-      h('p', {class: 'eyebrow'}, status.cluster.scope ? 'Cluster ' : 'Cluster',
-        status.cluster.scope ? h('b', {}, status.cluster.scope) : null),
-      h('h1', {class: status.cluster.first_round_done && !status.cluster.primary ? 'bad' : null},
-        ...headline(status.cluster)),
-      h('p', {class: 'sub'}, subline(status))),
+    ...status.clusters.map((cluster) => clusterHeadline(status, cluster)),
     h('dl', {class: 'figures', key: 'figures'},
       figure('Clients', count(clients), exact(clients) + ' connected clients',
              sparkline(traffic.samples, 'clients'), held ? count(held) + ' waiting' : ''),

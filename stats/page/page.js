@@ -1,7 +1,7 @@
 // Polls the state and draws it. Polling rather than a stream: it holds no connection to pgsteer, works
 // through every proxy, and the same timer notices silence.
 import {h, patch} from './dom.js';
-import {age, clock, duration, secondsBetween} from './format.js';
+import {age, clock, duration, plural, secondsBetween} from './format.js';
 import {events, failovers} from './failovers.js';
 import {kBannerAdvice} from './explain.js';
 import {banners} from './judgement.js';
@@ -54,22 +54,40 @@ function drawBanners(gone) {
   patch(byId('banners'), list.map(bannerLine));
 }
 
+function lastReload(config) {
+  if (!config.reloads_done_total && !config.reloads_failed_total) return null;
+  const changes = config.last_reload_changes;
+  const [text, title] = config.last_reload_failed ? ['failed', config.last_reload_error]
+    : changes.length ? [plural(changes.length, 'change'), changes.join('\n')] : ['no change', null];
+  return ['; last reload: ', h('span', {title, class: title ? 'more' : null}, text)];
+}
+
+function configLine({config, generated_at: now}) {
+  if (!config.in_force_since) return null;
+  return h('p', {}, 'Configuration ' + config.number + ', in force for ',
+           h('span', {title: config.in_force_since}, age(secondsBetween(config.in_force_since, now))),
+           ': ' + config.file, lastReload(config));
+}
+
 function footer() {
   const link = (href, text) => h('a', {href}, text);
   return [
-    h('p', {}, 'pgsteer ' + status.version + ', running for ',
-      h('span', {title: status.started_at},
-        duration(secondsBetween(status.started_at, status.generated_at))),
-      ', ' + status.workers + (status.workers === 1 ? ' worker' : ' workers') +
-      (status.accept_errors_total ? ', ' + status.accept_errors_total + ' accept errors' : '')),
-    h('p', {}, 'Symptoms and remedies: docs/troubleshooting.md'),
-    h('nav', {'aria-label': 'The same data for programs'}, link('api/v1/status', 'status as JSON'), ' ',
-      link('metrics', 'metrics'), ' ', link('ready', 'ready'), ' ', link('live', 'live')),
+    h('div', {},
+      h('p', {}, 'pgsteer ' + status.version + ', running for ',
+        h('span', {title: status.started_at},
+          duration(secondsBetween(status.started_at, status.generated_at))),
+        ', ' + status.workers + (status.workers === 1 ? ' worker' : ' workers') +
+        (status.accept_errors_total ? ', ' + status.accept_errors_total + ' accept errors' : '')),
+      configLine(status)),
+    h('div', {},
+      h('p', {}, 'Symptoms and remedies: docs/troubleshooting.md'),
+      h('nav', {'aria-label': 'The same data for programs'}, link('api/v1/status', 'status as JSON'), ' ',
+        link('metrics', 'metrics'), ' ', link('ready', 'ready'), ' ', link('live', 'live'))),
   ];
 }
 
 function draw() {
-  const cluster = status.cluster;
+  const cluster = status.clusters.find((one) => !one.primary) || status.clusters[0] || {};
   const trouble = banners(status).some((banner) => banner.level === 'bad');
   document.title = (trouble ? '▲ ' : '') + (cluster.primary || 'no primary') +
     (cluster.scope ? ' · ' + cluster.scope : '') + ' · pgsteer';
@@ -84,8 +102,8 @@ function draw() {
 
 function interval() {
   if (document.hidden) return kHiddenInterval;
-  const busy = status && status.cluster.first_round_done &&
-    (status.cluster.hunting || !status.cluster.primary);
+  const busy = status && status.clusters.some((cluster) =>
+    cluster.first_round_done && (cluster.hunting || !cluster.primary));
   return busy ? kFastInterval : kInterval;
 }
 

@@ -1,6 +1,8 @@
 #include "tests/browser/scenarios.h"
 
 #include "health/judge.h"
+#include "tests/browser/scenario_clusters.h"
+#include "tests/browser/scenario_reload.h"
 #include "tests/browser/scenario_traffic.h"
 
 namespace pgsteer {
@@ -307,6 +309,7 @@ ClusterView cluster_of(const std::string& name, WallTime now, double elapsed) {
   if (name == "starting") return starting(now);
   ClusterView cluster = healthy(now);
   if (name == "single") cluster.nodes.resize(1);
+  if (name == "leaving") add_leaving(cluster, now);
   return cluster;
 }
 
@@ -326,14 +329,15 @@ std::vector<EventView> some_events(WallTime now) {
 }  // namespace
 
 const std::vector<std::string>& scene_names() {
-  static const std::vector<std::string> kNames = {"healthy", "failover", "paused",   "alarm",
-                                                  "trouble", "nothing",  "starting", "many",
-                                                  "single",  "hostile"};
+  static const std::vector<std::string> kNames = {
+      "healthy", "failover", "paused",  "alarm",         "trouble", "nothing", "starting",
+      "many",    "single",   "hostile", "reload_failed", "leaving", "clusters"};
   return kNames;
 }
 
 Scene make_scene(const std::string& name, WallTime now, double elapsed) {
   Scene scene;
+  scene.config = config_view(name, now);
   ClusterView cluster = cluster_of(name, now, elapsed);
   scene.traffic.workers = 4;
   scene.traffic.listeners = {
@@ -347,11 +351,14 @@ Scene make_scene(const std::string& name, WallTime now, double elapsed) {
       untouched.bind = listener.bind;
       listener = untouched;
     }
+    scene.cluster = std::make_shared<const ClusterView>();
     return scene;
   }
   if (name == "failover")
     scene.traffic.listeners[0].held_clients = scene.traffic.listeners[0].clients = 17;
   scene.traffic.listeners[1].open = name != "trouble";
+  if (name == "leaving") add_leaving(scene.traffic, elapsed);
+  if (name == "clusters") add_second(scene, cluster, failover(now, elapsed), elapsed);
   if (cluster.failovers.empty() && name != "single") {
     cluster.failovers = {past_failover(now), interruption(now)};
   }

@@ -7,17 +7,21 @@
 #include "health/views.h"
 #include "proxy/routing/traffic_view.h"
 #include "proxy/session/session_view.h"
+#include "stats/config_view.h"
 
 namespace pgsteer {
 
 struct Scene {
-  ClusterViewPtr cluster;  // null: nothing published
+  ClusterViewPtr cluster;
+  ClusterViewPtr second;  // at slot 1; null: there is no second cluster
+  ConfigView config;
   TrafficView traffic;
   std::vector<SessionView> sessions;
   std::vector<EventView> events;  // oldest first
 };
 
-// healthy, failover, paused, alarm, trouble, nothing, starting, many, single, hostile.
+// healthy, failover, paused, alarm, trouble, nothing, starting, many, single, hostile,
+// reload_failed, leaving, clusters.
 const std::vector<std::string>& scene_names();
 
 // The state as of `now`, `elapsed` seconds after the start: counters grow with it.

@@ -56,6 +56,15 @@ bool next_line(std::string& line) {
   return static_cast<bool>(std::getline(std::cin, line));
 }
 
+void show_clusters(pgsteer::StatsServer& server, const Scene& scene) {
+  server.publish(scene.cluster);
+  if (scene.second) {
+    server.publish(scene.second);
+  } else {
+    server.remove(1);
+  }
+}
+
 int run(const std::string& state, std::uint16_t port) {
   std::setvbuf(stdin, nullptr, _IONBF, 0);  // poll sees only what no buffer has taken
   Stage stage(state);
@@ -68,14 +77,16 @@ int run(const std::string& state, std::uint16_t port) {
   sources.started = std::chrono::system_clock::now() - std::chrono::hours(79);
   pgsteer::StatsServer server(config, std::move(sources));
   for (const pgsteer::EventView& event : stage.scene().events) server.event(event);
-  server.publish(stage.scene().cluster);
+  server.publish(stage.scene().config);
+  show_clusters(server, stage.scene());
   server.start();
   std::printf("http://127.0.0.1:%u/\n", server.ports().front());
   std::fflush(stdout);
   for (std::string line; next_line(line);) {
     const bool changed = known(line);
     if (changed) stage.change(line);
-    server.publish(stage.scene().cluster);
+    server.publish(stage.scene().config);
+    show_clusters(server, stage.scene());
     // Last: whoever sees the event sees the new state too.
     if (changed) {
       server.event(

@@ -9,7 +9,7 @@ from chromium import Chromium
 from demo import Demo, ROOT
 
 STATES = ["healthy", "failover", "paused", "alarm", "trouble", "nothing", "starting", "many",
-          "single", "hostile"]
+          "single", "hostile", "reload_failed", "leaving", "clusters"]
 
 # Every element that shows text of its own: its colour against what lies behind it, WCAG 2.1.
 LOW_CONTRAST = """
@@ -45,14 +45,14 @@ LOW_CONTRAST = """
 """
 
 
-def is_red(page, expression):
+def is_red(page, expression, name="bad"):
     """Whether anything in the element has the colour of trouble, as text, border or fill."""
     return page.js(f"""
       (() => {{
         const root = {expression};
         const probe = document.createElement('i');
         document.body.append(probe);
-        const colours = ['--bad', '--bad-line', '--bad-soft'].map((name) => {{
+        const colours = ['--{name}', '--{name}-line', '--{name}-soft'].map((name) => {{
           probe.style.setProperty('color', 'var(' + name + ')');
           return getComputedStyle(probe).color;
         }});
@@ -162,6 +162,25 @@ def test_an_unproven_primary_is_not_passed_off_as_proven(page):
     assert page.text('.node[data-key="pg-1"] .facts dt')[0] == "Last state"
 
 
+def test_each_cluster_has_its_headline_and_its_banners(page):
+    """Both have a pg-1, a pg-2 and a pg-3; billing has no primary at the moment."""
+    page.show("clusters")
+    assert page.text(".eyebrow") == ["Cluster orders", "Cluster billing"]
+    assert page.text("h1") == ["pg-1 is the primary", "There is no primary"]
+    assert page.text(".node h3")[::3] == ["orders/pg-1", "billing/pg-1"]
+    banners = page.text(".banner")
+    assert all("billing: " in banner for banner in banners), banners
+    assert sum("No primary" in banner for banner in banners) == 1
+    assert not any("billing: billing: " in banner for banner in banners), banners
+    found = page.js("""[...document.querySelectorAll('.node')]
+        .filter((node) => node.textContent.includes('the cluster\\'s members list it'))
+        .map((node) => node.dataset.key)""")
+    assert found == ["billing/pg-3"], "the one that is not written down"
+    page.show("healthy")
+    assert page.text(".eyebrow") == ["Cluster orders"]
+    assert page.text(".banner") == []
+
+
 def test_checks_that_stand_still_are_the_first_banner(page):
     """The rest of the page shows a cluster that nobody looks at any more."""
     page.show("healthy")
@@ -169,7 +188,8 @@ def test_checks_that_stand_still_are_the_first_banner(page):
       Promise.all([import('./judgement.js'), fetch('api/v1/status').then((reply) => reply.json())])
         .then(([judgement, status]) => {
           if (status.checks_stopped !== false) throw new Error('checks_stopped is missing');
-          return judgement.banners({...status, checks_stopped: true})[0];
+          const [cluster] = status.clusters;
+          return judgement.banners({...status, clusters: [{...cluster, checks_stopped: true}]})[0];
         })""")
     assert first["level"] == "bad"
     assert "stand still" in first["text"]
@@ -196,7 +216,7 @@ def test_every_red_or_amber_light_says_what_to_do(page, state):
     assert chips == page.js("[...document.querySelectorAll('.chip.bad, .chip.warn')]"
                             ".filter((e) => e.title.length > 40).length")
     assert chips or state in ("healthy", "nothing", "starting", "many", "single",
-                              "hostile")
+                              "hostile", "reload_failed", "leaving")
 
 
 def test_every_reason_and_role_that_lights_up_has_an_explanation(page):
@@ -216,6 +236,81 @@ def reasons():
     """Every word of a Reason in health/reason.cc."""
     text = (ROOT / "health" / "reason.cc").read_text()
     return re.findall(r'case Reason::k\w+:\s+return "(\w+)"', text)
+
+
+def test_every_reason_has_its_paragraph_and_stands_in_the_index():
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    used = text.split("\n## Why a node is, or is not, used\n")[1].split("\n## ")[0]
+    assert len(reasons()) > 25
+    assert [word for word in reasons() if f"\n### {word}\n" not in used] == []
+    assert [word for word in reasons() if f"[{word}](#{word})" not in text.split("\n## ")[0]] == []
+
+
+def test_the_footer_says_which_configuration_is_in_force(page):
+    page.show("healthy")
+    [line] = [text for text in page.text("footer p") if "Configuration" in text]
+    assert line == "Configuration 4, in force for 4 h 21 min: /etc/pgsteer/pgsteer.toml; " \
+        "last reload: 2 changes"
+    titles = page.js("[...document.querySelectorAll('footer p span')].map((e) => e.title)")
+    assert 'node "pg-3" is new\nnode "pg-1": weight: 1 -> 2' in titles
+    page.show("single")
+    [line] = [text for text in page.text("footer p") if "Configuration" in text]
+    assert line == "Configuration 1, in force for 3 d 7 h: /etc/pgsteer/pgsteer.toml"
+
+
+def test_a_failed_reload_is_said_until_one_succeeds(page):
+    page.show("reload_failed")
+    [banner] = page.text("#banners .banner.warn")
+    assert "changed nothing: /etc/pgsteer/pgsteer.toml:31: listen[1].hodl: is unknown" in banner
+    assert "pgsteer check" in banner and "3 min 10 s ago" in banner
+    assert page.text("#banners .banner.bad") == []
+    titles = page.js("[...document.querySelectorAll('footer p span')].map((e) => e.title)")
+    assert any("listen[1].hodl" in title for title in titles)
+    page.demo.show("healthy")
+    page.wait_until("healthy")
+    assert page.text("#banners .banner") == []
+
+
+def test_what_leaves_the_configuration_is_marked_and_comes_last(page):
+    page.show("leaving")
+    assert page.text(".node h3") == ["pg-1", "pg-3", "pg-5", "pg-2", "pg-4"]
+    assert page.text(".node .chip.leaving") == ["leaving", "leaving"]
+    assert page.text('.node[data-key="pg-2"] .chip') == ["leaving", "sync replica"]
+    assert page.text('.node[data-key="pg-2"] .advice')[0].startswith("12 sessions left. ")
+    assert page.text('.node[data-key="pg-4"] .chip') == ["leaving", "down"]
+    assert page.text('.node[data-key="pg-4"] .advice')[0].startswith("0 sessions left. ")
+    assert page.text(".listener h3") == ["read_write", "read_only", "reports"]
+    reports = page.text('.listener[data-key="reports"]')[0]
+    assert "leaving" in reports and "5 clients left. " in reports
+    assert page.text('.listener[data-key="read_only"] tbody th') == ["pg-3", "pg-5", "pg-2 leaving"]
+
+
+def test_what_leaves_the_configuration_is_no_trouble(page):
+    """Although pg-4 is down and no node serves the listener reports."""
+    page.show("leaving")
+    assert page.text("#banners .banner") == []
+    assert "all 3 nodes answer" in page.text(".sub")[0] and "2 leaving" in page.text(".sub")[0]
+    for name in ("pg-2", "pg-4", "pg-5"):
+        assert not is_red(page, page.card(name)), name
+        assert not is_red(page, page.card(name), "warn"), name
+    reports = "document.querySelector('.listener[data-key=reports]')"
+    assert not is_red(page, reports) and not is_red(page, reports, "warn")
+    assert page.text('.node[data-key="pg-5"] .verdict b') == ["read_write", "read_only"]
+    page.show("trouble")
+    assert is_red(page, page.card("pg-2")) and is_red(page, page.card("pg-3"), "warn"), \
+        "the check itself would notice both"
+
+
+def test_a_primary_that_leaves_is_trouble_of_its_listener(page):
+    page.show("leaving")
+    found = page.js("""
+      Promise.all([import('./judgement.js'), fetch('api/v1/status').then((reply) => reply.json())])
+        .then(([judgement, status]) => {
+          status.nodes[0].leaving = true;
+          status.nodes[0].verdicts[0] = {...status.nodes[1].verdicts[0]};
+          return judgement.banners(status).map((banner) => [banner.level, banner.key]);
+        })""")
+    assert found == [["bad", "unserved read_write"]]
 
 
 def test_a_listener_without_a_node_is_said(page):
@@ -246,6 +341,8 @@ def test_hostile_names_stay_text(page):
     assert evil in page.text(".node h3")
     assert page.text(".eyebrow b") == ["<script>window.hacked=1</script>"]
     assert any(evil in row for row in page.text("table.sessions tr"))
+    assert any(evil in text for text in page.text("#banners .banner.warn"))
+    assert any(evil in text for text in page.text("footer p"))
     assert page.js("window.hacked") is None
     assert page.js("document.querySelectorAll('main img, main script, svg[onload]').length") == 0
 

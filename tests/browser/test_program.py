@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import socket
 import subprocess
 import threading
@@ -99,31 +100,52 @@ def status_of(url):
         return error.code
 
 
+class Cluster:
+    """Three members and the program in front of them."""
+
+    def __init__(self, folder):
+        self.members = [Member("pg-1", "master"), Member("pg-2", "replica", 4096),
+                        Member("pg-3", "replica", 64 << 20)]
+        self.write, self.read, stats = free_ports(3)
+        self.url = f"http://127.0.0.1:{stats}/"
+        self.stats = stats
+        self.file = folder / "pgsteer.toml"
+        self.write_config(self.members)
+
+    def write_config(self, members):
+        self.file.write_text("".join(member.config() for member in members) + f"""
+[[listen]]
+name = "read_write"
+bind = "127.0.0.1:{self.write}"
+to = "primary"
+[[listen]]
+name = "read_only"
+bind = "127.0.0.1:{self.read}"
+to = "replica"
+max_lag = "16MB"
+[stats]
+bind = "127.0.0.1:{self.stats}"
+""")
+
+    def answers(self):
+        try:
+            return status_of(self.url + "ready") == 200
+        except OSError:  # it does not listen yet
+            return False
+
+    def reload(self):
+        self.program.send_signal(signal.SIGHUP)
+
+
 @pytest.fixture
 def cluster(tmp_path):
     if not PROGRAM.exists():
         pytest.skip(f"{PROGRAM} has not been built")
-    members = [Member("pg-1", "master"), Member("pg-2", "replica", 4096),
-               Member("pg-3", "replica", 64 << 20)]
-    write, read, stats = free_ports(3)
-    config = tmp_path / "pgsteer.toml"
-    config.write_text("".join(member.config() for member in members) + f"""
-[[listen]]
-name = "read_write"
-bind = "127.0.0.1:{write}"
-to = "primary"
-[[listen]]
-name = "read_only"
-bind = "127.0.0.1:{read}"
-to = "replica"
-max_lag = "16MB"
-[stats]
-bind = "127.0.0.1:{stats}"
-""")
+    cluster = Cluster(tmp_path)
     log = open(tmp_path / "log", "w", encoding="utf-8")
-    program = subprocess.Popen([PROGRAM, "-c", config], stderr=log)
+    cluster.program = program = subprocess.Popen([PROGRAM, "-c", cluster.file], stderr=log)
     try:
-        yield f"http://127.0.0.1:{stats}/", members
+        yield cluster
     finally:
         program.terminate()
         try:
@@ -133,20 +155,13 @@ bind = "127.0.0.1:{stats}"
                 program.kill()
                 program.wait()
             log.close()
-            for member in members:
+            for member in cluster.members:
                 member.close()
 
 
 def test_shows_what_the_members_say_and_follows_them(cluster, chromium):
-    url, members = cluster
-
-    def answers():
-        try:
-            return status_of(url + "ready") == 200
-        except OSError:  # it does not listen yet
-            return False
-
-    chromium.wait_for(answers, "the program to be ready")
+    url, members = cluster.url, cluster.members
+    chromium.wait_for(cluster.answers, "the program to be ready")
     chromium.size(1440, 900)
     chromium.open(url)
     chromium.wait_for("document.querySelector('h1').innerText === 'pg-1 is the primary'",
@@ -170,3 +185,34 @@ def test_shows_what_the_members_say_and_follows_them(cluster, chromium):
                       "the new primary on the page")
     chromium.wait_for("document.querySelector('.failover-title')?.innerText.includes('pg-1 → pg-2')",
                       "the failover on the page")
+
+
+STARTUP = b"\x00\x03\x00\x00user\x00app\x00database\x00app\x00\x00"
+
+
+def test_a_reload_shows_what_leaves_and_what_is_wrong(cluster, chromium):
+    chromium.wait_for(cluster.answers, "the program to be ready")
+    chromium.size(1440, 900)
+    chromium.open(cluster.url)
+    node = "document.querySelector('.node[data-key=\"pg-2\"]')"
+    banner = "document.querySelector('#banners .banner.warn')?.innerText"
+    with socket.create_connection(("127.0.0.1", cluster.read)) as client:
+        client.sendall((len(STARTUP) + 4).to_bytes(4, "big") + STARTUP)
+        chromium.wait_for("[...document.querySelectorAll('.listener td.now')]"
+                          ".some((e) => e.innerText === '1')", "the session on the page")
+        cluster.write_config([cluster.members[0], cluster.members[2]])
+        cluster.reload()
+        chromium.wait_for(f"{node}.innerText.includes('leaving') && "
+                          f"{node}.innerText.includes('1 session left')", "pg-2 to leave")
+        assert "last reload: 1 change" in chromium.js("document.querySelector('footer').innerText")
+        with cluster.file.open("a") as file:
+            file.write("hodl = true\n")
+        cluster.reload()
+        chromium.wait_for(f"{banner}.includes('stats.hodl: is unknown')",
+                          "the failed reload on the page")
+        assert chromium.js(f"{node}.innerText.includes('1 session left')"), "nothing has changed"
+    chromium.wait_for(f"!{node}", "pg-2 to be gone with its last session")
+    cluster.write_config(cluster.members)
+    cluster.reload()
+    chromium.wait_for(f"{node} && !{banner}", "pg-2 to be back, and the error gone")
+    assert not chromium.js(f"{node}.innerText.includes('leaving')")

@@ -51,14 +51,19 @@ def wait_for_other_runs(root):
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def boot(name, **settings):
-    """A cluster whose directory is the same in every run, so a run can remove what a killed one left."""
+def fresh_root(name):
+    """A directory that is the same in every run, without what a killed run left there."""
     root = os.path.join(tempfile.gettempdir(), f"pgsteer-tests-{os.getuid()}-{name}")
     wait_for_other_runs(root)
     if os.path.lexists(root):
         assert os.lstat(root).st_uid == os.getuid() and not os.path.islink(root), f"{root} belongs to another user"
         Processes(root).kill_all()
         shutil.rmtree(root)
+    return root
+
+
+def boot(name, **settings):
+    root = fresh_root(name)
     # A short lease, because some tests wait until it expires.
     cluster = Cluster(Settings(root=root, pgsteer=program(), ttl=12, loop_wait=1, retry_timeout=3, **settings))
     try:
@@ -84,7 +89,11 @@ def cluster():
 def running(steer):
     """pgsteer for the duration of the block. It must end well, and no sanitizer may have reported anything."""
     steer.start()
-    yield steer
+    try:
+        yield steer
+    except BaseException:
+        steer.stop()
+        raise
     code = steer.stop()
     log = steer.cluster.processes.tail(steer.name, 100000)
     assert not [line for line in log.splitlines() if any(mark in line for mark in SANITIZERS)]
@@ -111,7 +120,7 @@ def sees_healthy(steer, cluster):
     status = steer.status()
     leader = cluster.leader()
     replicas = [n for n in status["nodes"] if n["role"] in ("replica", "sync_replica") and n["state"] == "running"]
-    return leader and status["cluster"]["primary"] == leader.name and len(replicas) == len(cluster.nodes) - 1
+    return leader and status["clusters"][0]["primary"] == leader.name and len(replicas) == len(cluster.nodes) - 1
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -13,7 +13,7 @@ def test_the_page_and_its_json_name_the_primary(cluster, steer):
     status, page = steer.get("/")
     assert status == 200 and "<html" in page.lower()
     state = steer.status()
-    assert state["cluster"]["primary"] == leader.name
+    assert state["clusters"][0]["primary"] == leader.name
     assert {node["name"] for node in state["nodes"]} == set(cluster.nodes)
 
 

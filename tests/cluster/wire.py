@@ -39,6 +39,19 @@ def idle_session(host, port, seconds=30):
     return link
 
 
+def ask(link):
+    """A round trip on an idle session. None, or why there was none: the server's error, or what the socket says."""
+    body = b"select 1\0"
+    try:
+        link.sendall(b"Q" + struct.pack("!I", len(body) + 4) + body)
+        while (message := read_message(link))[0] != b"Z":
+            if message[0] == b"E":
+                return message[1].decode(errors="replace")
+        return None
+    except OSError as error:
+        return str(error)
+
+
 def first_answer(host, port, seconds=30):
     """The answer to an unencrypted StartupMessage: (type byte, ErrorResponse fields or {})."""
     with socket.create_connection((host, port), seconds) as link:

@@ -93,7 +93,7 @@ class CheckerTest : public testing::Test {
       events.push_back(std::move(e));
       changed.notify_all();
     };
-    checker = std::make_unique<Checker>(config, output, lookup);
+    checker = std::make_unique<Checker>(std::make_shared<const Running>(config), 0, output, lookup);
     checker->start();
   }
   bool eventually(const std::function<bool()>& done, milliseconds limit = seconds(10)) {

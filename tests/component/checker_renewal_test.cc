@@ -35,7 +35,7 @@ class CheckerRenewal : public testing::Test {
       const std::lock_guard lock(mutex);
       published.push_back(topology);
     };
-    checker = std::make_unique<Checker>(config, output);
+    checker = std::make_unique<Checker>(std::make_shared<const Running>(config), 0, output);
     checker->start();
   }
   std::vector<TopologyPtr> all() {

@@ -168,7 +168,7 @@ TEST_F(CheckerRhythmTest, ObserversAreOptional) {
     if (t->primary && !std::exchange(told, true)) found.set_value();
   };
   config.health.interval = seconds(60);
-  checker = std::make_unique<Checker>(config, output);
+  checker = std::make_unique<Checker>(std::make_shared<const Running>(config), 0, output);
   checker->start();
   EXPECT_EQ(found.get_future().wait_for(seconds(10)), std::future_status::ready);
   checker->stop();

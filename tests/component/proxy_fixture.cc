@@ -1,11 +1,13 @@
 #include "tests/component/proxy_fixture.h"
 
+#include <gtest/gtest.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <csignal>
 
 #include "config/address.h"
+#include "proxy/net/listen_socket.h"
 
 namespace pgsteer {
 
@@ -40,16 +42,40 @@ ProxyFixture::ProxyFixture(std::size_t node_count, unsigned workers) {
     ListenConfig listen;
     listen.name = to == Target::kPrimary ? "rw" : "ro";
     listen.bind = {bind_to("127.0.0.1")};
+    listen.bind[0].text = listen.name;  // port 0: addresses are told apart by this
     listen.to = to;
     config.listen.push_back(std::move(listen));
   }
-  draft.pools.resize(config.listen.size());
-  for (Pool& pool : draft.pools) pool.by_node.resize(node_count);
+  for (const ListenConfig& listen : config.listen) {
+    draft.pools.push_back({listen.to, std::vector<Verdict>(node_count)});
+  }
   draft.first_round_done = true;
 }
 
 ProxyFixture::~ProxyFixture() {
   if (server) server->stop(0ms);
+}
+
+void ProxyFixture::reload() { put_in_force(with_leaving(*running, config)); }
+
+bool ProxyFixture::let_leave() {
+  std::optional<Config> left = without_unused(*running, server->used());
+  if (left) put_in_force(std::move(*left));
+  return left.has_value();
+}
+
+void ProxyFixture::put_in_force(Config read) {
+  const auto slots = slots_after(*running, read, server->used());
+  if (!slots) throw std::runtime_error("no slots are left");
+  auto next = std::make_shared<const Running>(std::move(read), *slots, running->number + 1);
+  Server::Prepared prepared = server->prepare(next);
+  ports_.resize(kMaxListeners);
+  for (const Acceptor::Opened& opened : prepared.sockets) {
+    ports_.at(opened.listener) = bound_port(opened.fd.get());
+  }
+  server->use(std::move(prepared));
+  EXPECT_TRUE(eventually([&] { return server->in_force() == next->number; }));
+  running = next;
 }
 
 ServerOutput ProxyFixture::output() {
@@ -66,6 +92,7 @@ ServerOutput ProxyFixture::output() {
           .report =
               [this](const WorkerReport& f) {
                 const std::lock_guard lock(mutex_);
+                reports_.push_back(f);
                 report_.generation = f.generation;
                 report_.cut += f.cut;
                 report_.cut_told += f.cut_told;
@@ -80,7 +107,8 @@ ServerOutput ProxyFixture::output() {
 }
 
 void ProxyFixture::start() {
-  server = std::make_unique<Server>(config, output());
+  running = std::make_shared<const Running>(config);
+  server = std::make_unique<Server>(running, output());
   for (std::size_t i = 0; i < config.listen.size(); ++i) ports_.push_back(server->port(i));
   server->start();
 }
@@ -166,6 +194,11 @@ bool ProxyFixture::suspected(SuspicionKind kind, std::size_t node) const {
 std::vector<std::size_t> ProxyFixture::found_writable() const {
   const std::lock_guard lock(mutex_);
   return found_writable_;
+}
+
+std::vector<WorkerReport> ProxyFixture::reports() const {
+  const std::lock_guard lock(mutex_);
+  return reports_;
 }
 
 WorkerReport ProxyFixture::report() const {

@@ -67,20 +67,30 @@ class ProxyFixture {
   bool suspected(SuspicionKind kind, std::size_t node) const;
   std::vector<std::size_t> found_writable() const;  // the nodes, in the order of the reports
   WorkerReport report() const;                      // the sum of all reports
+  std::vector<WorkerReport> reports() const;
+
+  // The configuration is read again: what has changed in `config` is put in force. Throws as
+  // Server::prepare().
+  void reload();
+  // What leaves the configuration and is no longer used goes for good; false: nothing does.
+  bool let_leave();
 
   Config config;
+  RunningPtr running;
   Topology draft;
   std::vector<std::unique_ptr<FakePostgres>> nodes;
   std::unique_ptr<Server> server;
 
  private:
   ServerOutput output();
+  void put_in_force(Config next);
 
   std::vector<std::uint16_t> ports_;
   mutable std::mutex mutex_;
   std::vector<Suspicion> suspicions_;
   std::vector<std::size_t> found_writable_;
   WorkerReport report_;
+  std::vector<WorkerReport> reports_;
 };
 
 Network network(const std::string& text);

@@ -128,9 +128,19 @@ TEST_F(ProxyTlsTerms, ARevokedCertificateIsRefusedOnceTheListIsReadAgain) {
   const auto context = certificates.client("client");
   ASSERT_TRUE(logs_in(context.get()));
   certificates.revoke("client");
-  ASSERT_TRUE(proxy.server->reload_tls());
+  proxy.reload();
   EXPECT_TRUE(eventually([&] { return !logs_in(context.get()); }));
   EXPECT_TRUE(logs_in(certificates.client().get()));  // it shows no certificate
+}
+
+TEST_F(ProxyTlsTerms, WhoHasBegunTlsIsServedWithItWhateverAReloadSays) {
+  begin();
+  ProxyClient client = proxy.connect();
+  ASSERT_EQ(client.request_ssl(), 'S');
+  proxy.rw().tls = ClientTls::kPass;
+  proxy.reload();
+  ASSERT_TRUE(client.become_tls_client(certificates.client().get()));
+  EXPECT_TRUE(client.log_in());
 }
 
 TEST_F(ProxyTlsTerms, AnUnreadableListIsOneErrorLineAtStartup) {

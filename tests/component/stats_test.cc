@@ -34,11 +34,11 @@ TEST_F(StatsServerTest, ServesEveryRouteWithItsType) {
 TEST_F(StatsServerTest, StatusShowsWhatWasPublishedLast) {
   start();
   auto status = nlohmann::json::parse(request(url_ + "/api/v1/status").body);
-  EXPECT_TRUE(status.at("cluster").at("primary").is_null());
+  EXPECT_TRUE(status.at("clusters").empty());
   server_->publish(ready_cluster());
   server_->event({std::chrono::system_clock::now(), Severity::kInfo, "primary: pg-1"});
   status = nlohmann::json::parse(request(url_ + "/api/v1/status").body);
-  EXPECT_EQ(status.at("cluster").at("primary"), "pg-1");
+  EXPECT_EQ(status.at("clusters").at(0).at("primary"), "pg-1");
   EXPECT_EQ(status.at("events").at(0).at("text"), "primary: pg-1");
   EXPECT_EQ(status.at("version"), "0.1.0");
 }

@@ -19,6 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!parsed.ok()) return 0;
   // An accepted config can be run: it has a listener and a node, and every setting can be printed.
   if (parsed.config.nodes.empty() || parsed.config.listen.empty()) std::abort();
+  if (parsed.config.clusters.empty()) std::abort();
   for (const pgsteer::ListenConfig& listen : parsed.config.listen) {
     if (listen.name.empty() || listen.bind.empty()) std::abort();
   }

@@ -51,6 +51,7 @@ class Faults {
   bool strike_rest(Fault fault, std::size_t node);
   bool strike_names(Fault fault, std::size_t node);
   bool strike_proxies(Fault fault);
+  void reload(SimulatedProxy& proxy);
   bool strike_postgres(Fault fault, std::size_t node);
   bool operate(Fault fault, std::size_t node);
   bool tag(Fault fault, std::size_t node);

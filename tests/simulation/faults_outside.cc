@@ -188,9 +188,28 @@ bool Faults::strike_proxies(Fault fault) {
       p->stall(true);
       end_after(fault, milliseconds(100), seconds(60), [p] { p->stall(false); });
       return true;
+    case Fault::kReload: {
+      // Often several of them in a row.
+      begin(fault, index);
+      const std::size_t more = dice_.chance(0.4) ? dice_.below(4) : 0;
+      reload(*p);
+      for (std::size_t k = 0; k < more; ++k) {
+        agenda_.after(dice_.skewed(milliseconds(1), seconds(20)), [this, p] { reload(*p); });
+      }
+      end_at(fault, kConsequences, nullptr);
+      return true;
+    }
     default:
       return false;
   }
+}
+
+// Nodes most often: the rest concerns fewer rules.
+void Faults::reload(SimulatedProxy& proxy) {
+  static constexpr Edit kNodes[] = {Edit::kOrderOfNodes, Edit::kAddNode, Edit::kRemoveNode,
+                                    Edit::kRemoveNode, Edit::kBringBack};
+  const bool nodes = dice_.chance(0.5);
+  proxy.reload(nodes ? dice_.pick(kNodes) : static_cast<Edit>(dice_.below(kEdits)));
 }
 
 void Faults::pause(std::size_t node, bool stops) {
@@ -232,7 +251,7 @@ void Faults::change_times() {
 
 // A node that missed it is rebuilt later.
 void Faults::replace_cluster() {
-  if (cluster_.scopes.size() > 1 || cluster_.scopes[0].standby) return;
+  if (profile_.cluster.beside > 0 || cluster_.scopes[0].standby) return;
   cluster_.replace_cluster();
   agenda_.after(seconds(150), [this] {
     for (std::size_t k = 0; k < cluster_.nodes.size(); ++k) {
@@ -273,7 +292,7 @@ bool Faults::operate(Fault fault, std::size_t node) {
       break;
     case Fault::kPromoteStandby:
       begin(fault, node);
-      cluster_.promote_standby_cluster(cluster_.scopes.size() - 1);
+      cluster_.promote_standby_cluster(profile_.cluster.beside > 0 ? 1 : 0);
       break;
     case Fault::kChangeTimes:
       begin(fault, node);

@@ -2,14 +2,15 @@
 
 namespace pgsteer {
 
-Invariants::Invariants(const Config& config, const ModelCluster& cluster,
+Invariants::Invariants(const ModelConfig& config, const ModelCluster& cluster,
                        const ModelSessions& sessions, const Agenda& agenda, std::size_t proxy)
     : scene_(config, cluster, sessions, agenda, proxy),
       writes_(scene_),
       table_(scene_),
       reads_(scene_),
       requests_(scene_),
-      records_(scene_) {
+      records_(scene_),
+      reloads_(scene_) {
   scene_.started = agenda.now();
 }
 
@@ -51,9 +52,13 @@ void Invariants::decided(const Decision& decision, const JudgeState& state) {
   table_.decided();
   reads_.decided();
   requests_.decided();
+  scene_.settle();
+  reloads_.decided();
 }
 
 void Invariants::cut(const ModelSession& session, const Verdict& verdict) {
+  reloads_.cut(session, verdict);
+  if (verdict.reason == Reason::kRemoved && verdict.admission == Admission::kCut) return;
   if (scene_.config.listen[session.listener].to == Target::kPrimary) {
     writes_.cut(session, verdict);
   } else {
@@ -61,16 +66,51 @@ void Invariants::cut(const ModelSession& session, const Verdict& verdict) {
   }
 }
 
-void Invariants::bound(const ModelSession& session) { writes_.bound(session); }
+void Invariants::bound(const ModelSession& session) {
+  writes_.bound(session);
+  reloads_.bound(session);
+}
 
 void Invariants::after_step(const JudgeState& state) {
   scene_.first_round_done = state.first_round_done;
   writes_.after_step();
+  reloads_.after_step();
   if (scene_.stalled) return;
   reads_.after_step();
   requests_.after_step();
   records_.after_step();
 }
+
+Invariants::Fences Invariants::fences(const Config& judged, const JudgeState& state) const {
+  Fences found(scene_.size());
+  for (std::size_t i = 0; i < scene_.size(); ++i) {
+    if (const auto entry = scene_.layout.entry_of(i)) {
+      found[i] = fence_deadline(judged, state, *entry);
+    }
+  }
+  return found;
+}
+
+Change Invariants::note_before(const Config& judged, const JudgeState& state) const {
+  Change change{scene_.config,           {}, {}, scene_.topology, fences(judged, state),
+                scene_.is_ours_settled()};
+  for (std::size_t i = 0; i < scene_.size(); ++i) change.nodes.push_back(scene_.layout.node(i));
+  for (std::size_t l = 0; l < scene_.config.listen.size(); ++l) {
+    change.listeners.push_back(scene_.layout.listener(l));
+  }
+  return change;
+}
+
+void Invariants::reloading(const Change& change, const JudgeState& state) {
+  scene_.reloading(change);
+  writes_.reloading(change);
+  reads_.reloading(change);
+  requests_.reloading(change);
+  records_.reloading(change);
+  reloads_.reloading(change, fences(scene_.layout.judged(), state));
+}
+
+void Invariants::reloaded(const Change& change) { reloads_.reloaded(change); }
 
 void Invariants::stand_still(bool checker_alone) {
   scene_.stalled = true;

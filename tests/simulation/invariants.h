@@ -9,11 +9,13 @@
 //   table_rules.h     the rows of the table in docs/guarantees.md, evidence against verdict
 //   read_rules.h      where sessions that read may be
 //   request_rules.h   how often nodes are asked what
+//   reload_rules.h    what a reload of the configuration may change
 //   record_rules.h    what is published and announced, and until when it is to be believed
 #pragma once
 
 #include "tests/simulation/read_rules.h"
 #include "tests/simulation/record_rules.h"
+#include "tests/simulation/reload_rules.h"
 #include "tests/simulation/request_rules.h"
 #include "tests/simulation/table_rules.h"
 #include "tests/simulation/write_rules.h"
@@ -22,7 +24,7 @@ namespace pgsteer {
 
 class Invariants {
  public:
-  Invariants(const Config& config, const ModelCluster& cluster, const ModelSessions& sessions,
+  Invariants(const ModelConfig& config, const ModelCluster& cluster, const ModelSessions& sessions,
              const Agenda& agenda, std::size_t proxy);
   Invariants(const Invariants&) = delete;
   Invariants& operator=(const Invariants&) = delete;
@@ -39,6 +41,11 @@ class Invariants {
   // pgsteer stands still, or its checker thread alone does; and goes on.
   void stand_still(bool checker_alone);
   void go_on();
+  // A reload, in this order: judge has taken in what it had heard; the configuration is another;
+  // judge has decided by it.
+  Change note_before(const Config& judged, const JudgeState& state) const;
+  void reloading(const Change& change, const JudgeState& state);
+  void reloaded(const Change& change);
 
   void fail(std::string text) { scene_.fail(std::move(text)); }
   const std::string& violation() const { return scene_.violation; }
@@ -50,6 +57,10 @@ class Invariants {
   ReadRules reads_;
   RequestRules requests_;
   RecordRules records_;
+  ReloadRules reloads_;
+
+  using Fences = std::vector<std::optional<Instant>>;
+  Fences fences(const Config& judged, const JudgeState& state) const;
 };
 
 }  // namespace pgsteer

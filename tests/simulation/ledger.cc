@@ -1,6 +1,7 @@
 #include "tests/simulation/ledger.h"
 
 #include <algorithm>
+#include <map>
 
 namespace pgsteer {
 
@@ -42,6 +43,13 @@ void note_named(NodeLedger& n, const ClusterEvidence& e, std::size_t nodes) {
   n.names.reset();
   for (std::size_t i = 0; e.report->leader && i < nodes; ++i) {
     if (e.report->leader->name == model_name(i)) n.names = i;
+  }
+}
+
+void note_members(std::vector<bool>& members, const ClusterReport& report) {
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    members[i] = std::ranges::find(report.members, model_name(i), &ClusterMember::name) !=
+                 report.members.end();
   }
 }
 
@@ -105,6 +113,7 @@ void Scene::answered(const Evidence& evidence, Instant read_shown) {
         if constexpr (std::is_same_v<E, WritableEvidence>) told[e.node].writable_at = now();
         if constexpr (std::is_same_v<E, ClusterEvidence>) {
           if (e.report && e.sent >= told[e.node].named_at) note_named(told[e.node], e, size());
+          if (e.report) note_members(members, *e.report);
         }
         if constexpr (std::is_same_v<E, SuspicionEvidence>) {
           const SuspicionKind kind = e.suspicion.kind;
@@ -159,6 +168,48 @@ void Scene::published(const Topology& t, bool renewed) {
   }
 }
 
+// Most of the nodes in force show one identifier, and no other node leads.
+void Scene::settle() {
+  if (!first_round_done || !settled.empty()) return;
+  std::map<std::string, std::size_t> ours;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (told[i].answers() && !is_stranger(i)) ++ours[told[i].report->system_identifier];
+  }
+  for (const auto& [identifier, nodes] : ours) {
+    if (2 * nodes > nodes_in_force() && !identifier.empty()) settled = identifier;
+  }
+  bool leads = false, other_leads = false;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (!told[i].answers() || !told[i].report->leads()) continue;
+    const bool own = !is_stranger(i) && told[i].report->system_identifier == settled;
+    (own ? leads : other_leads) = true;
+  }
+  if (other_leads && !leads) settled.clear();
+}
+
+// What was told of a node goes with it.
+void Scene::reloading(const Change& change) {
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (!has(i) || change.nodes[i] == Place::kAbsent) {
+      told[i] = {};
+      told[i].added = has(i);
+    }
+    for (std::size_t l = 0; l < told[i].admitted.size(); ++l) {
+      if (change.edits_listener(*this, l) || change.edits_node(*this, i)) {
+        told[i].admitted[l] = false;
+      }
+    }
+  }
+  const HealthConfig& was = change.config.health;
+  const HealthConfig& is = config.health;
+  if (was.interval == is.interval && was.hunt_interval == is.hunt_interval &&
+      was.timeout == is.timeout) {
+    return;
+  }
+  health_before = was;
+  health_changed = now();
+}
+
 bool Scene::contested() const {
   if (knows_ours()) return false;
   for (std::size_t i = 0; i < size(); ++i) {
@@ -170,7 +221,7 @@ bool Scene::contested() const {
 bool Scene::majority() const {
   std::size_t answering = 0;
   for (const NodeLedger& n : told) answering += n.answers() ? 1 : 0;
-  return 2 * answering > size();
+  return 2 * answering > nodes_in_force();
 }
 
 bool Scene::may_decide() const {
@@ -195,6 +246,7 @@ bool Scene::is_settled() const {
 }
 
 bool Scene::knows_ours() const {
+  if (is_ours_settled()) return true;
   std::size_t ours = 0, others = 0;
   bool leads = false;
   for (std::size_t i = 0; i < size(); ++i) {
@@ -206,7 +258,7 @@ bool Scene::knows_ours() const {
     if (own && told[i].answers()) ++ours;
     leads |= own && told[i].answers() && r.leads();
   }
-  if (2 * ours > size()) return leads;
+  if (2 * ours > nodes_in_force()) return leads;
   return leads && is_settled() && others == 0 && may_decide();
 }
 
@@ -219,9 +271,11 @@ Instant Scene::learning(std::size_t node, Instant from, Span step) const {
 // While no primary is admitted, rounds are hunt_interval apart, and 250 ms after 30 s: unless a
 // standby leader leads, or asking often helps nobody.
 Span Scene::hunting_step(std::size_t node) const {
-  const Span hunt = config.health.hunt_interval;
+  const Span hunt = either(&HealthConfig::hunt_interval);
   const Span normal = interval();
   if (!unserved || !first_round_done) return normal;
+  // It is proven, and takes nobody because it is leaving.
+  if (topology.primary && leaving(*topology.primary)) return normal;
   for (const NodeLedger& n : told) {
     if (n.answers() && n.report->lease && n.report->role == Role::kStandbyLeader) return normal;
   }

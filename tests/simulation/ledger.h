@@ -16,6 +16,8 @@ inline constexpr Span kLateReply = std::chrono::milliseconds(500);
 inline constexpr std::size_t kReadWrite = 0;  // the listener
 
 struct NodeLedger {
+  bool added = false;  // by a reload of this process
+
   // GET /leader.
   std::uint64_t checks = 0, failed = 0;
   unsigned failures = 0;    // in a row
@@ -68,18 +70,37 @@ struct NodeLedger {
   bool answers() const { return failures == 0 && report.has_value(); }
 };
 
+struct Scene;
+
+// A reload, as the rules compare it: what held before it, by number.
+struct Change {
+  Config config;
+  std::vector<Place> nodes, listeners;
+  Topology topology;
+  std::vector<std::optional<Instant>> fences;  // of the nodes in force
+  bool settled = false;                        // it was clear which cluster is ours
+
+  // What it changed, now that the scene has the new configuration.
+  bool edits_node(const Scene& s, std::size_t i) const;
+  bool edits_listener(const Scene& s, std::size_t l) const;
+  bool edits_nodes(const Scene& s) const;
+  bool loses_node(const Scene& s) const;  // for good
+};
+
 // Both end or begin together with the pgsteer whose scene it is.
 struct Scene {
-  const Config& config;
+  const ModelConfig& layout;
+  const Config& config;  // by number
   const ModelCluster& cluster;
   const ModelSessions& sessions;
   const Agenda& agenda;
   std::size_t proxy;
 
   std::vector<NodeLedger> told;
-  Topology topology;        // generation 0: none yet
-  Instant published_at{};   // also when it was renewed
-  Instant primary_since{};  // as announced
+  std::vector<bool> members;  // of the cluster, by the last answer that listed them
+  Topology topology;          // generation 0: none yet
+  Instant published_at{};     // also when it was renewed
+  Instant primary_since{};    // as announced
   Instant first_answer{};
   Instant started{};     // of this process
   bool stalled = false;  // the checker thread stands still
@@ -90,15 +111,34 @@ struct Scene {
   std::optional<Instant> disputed;  // when nodes of several clusters were last in sight
   Instant suspected{};              // the last suspicion that judge took
   DcsTimes believed,
-      believed_before;    // Patroni's configuration as last told; its defaults at first
+      believed_before;         // Patroni's configuration as last told; its defaults at first
+  HealthConfig health_before;  // until a reload changed it
+  Instant health_changed{};
+  std::string settled;    // the identifier of ours, once most nodes have shown it
   std::string violation;  // empty: none
 
-  Scene(const Config& c, const ModelCluster& m, const ModelSessions& s, const Agenda& a,
+  Scene(const ModelConfig& c, const ModelCluster& m, const ModelSessions& s, const Agenda& a,
         std::size_t p)
-      : config(c), cluster(m), sessions(s), agenda(a), proxy(p), told(m.nodes.size()) {}
+      : layout(c),
+        config(c.by_number),
+        cluster(m),
+        sessions(s),
+        agenda(a),
+        proxy(p),
+        told(m.nodes.size()),
+        members(m.nodes.size()),
+        health_before(config.health) {}
 
   Instant now() const { return agenda.now(); }
   std::size_t size() const { return told.size(); }
+  // In force: in the file, or removed from it and not gone yet.
+  bool has(std::size_t i) const { return layout.node(i) != Place::kAbsent; }
+  bool has_listener(std::size_t l) const { return layout.listener(l) != Place::kAbsent; }
+  bool leaving(std::size_t i) const { return layout.node(i) == Place::kLeaving; }
+  std::size_t nodes_in_force() const { return layout.judged().nodes.size(); }
+  const NodeState& of(const JudgeState& state, std::size_t i) const {
+    return state.nodes[*layout.entry_of(i)];
+  }
   void fail(std::string text) {
     if (violation.empty()) violation = std::move(text);
   }
@@ -108,13 +148,16 @@ struct Scene {
     return cluster.serves_rest(i) && cluster.nodes[i].postmaster_hangs == 0 && reaches_rest(i);
   }
   bool reaches_rest(std::size_t i) const {
-    return cluster.net.proxy[proxy][i].rest == 0 && knows(i);
+    return has(i) && cluster.net.proxy[proxy][i].rest == 0 && knows(i);
   }
   bool knows(std::size_t i) const { return cluster.nodes[i].address == sessions.known_address[i]; }
   // The node is one of another cluster, whatever happens to the identifier of ours.
   bool is_stranger(std::size_t i) const {
     return cluster.nodes[i].scope != 0 || cluster.nodes[i].system_identifier == "666";
   }
+  // Once most nodes have agreed on ours, others are strangers; until the cluster is replaced.
+  bool is_ours_settled() const { return settled == cluster.scopes[0].identifier; }
+  void settle();
   // A node of another cluster has said that it leads, and none of ours does now.
   bool contested() const;
   bool is_disputed() const;
@@ -138,6 +181,7 @@ struct Scene {
   void answered(const Evidence& evidence, Instant read_shown);
   void published(const Topology& topology, bool renewed);
   void lost(std::size_t primary);
+  void reloading(const Change& change);
 
   // The longest time from `from` until a change that an answer of the node shows is known; `step`
   // is the time between two checks.
@@ -151,7 +195,15 @@ struct Scene {
     return std::max(Span(std::chrono::seconds(5)),
                     Span(2 * h.interval + h.timeout + std::chrono::seconds(1)));
   }
-  Span interval() const { return config.health.interval + config.health.interval / 10; }
+  // For a while after a reload what was begun before goes on at the old pace.
+  bool newly_paced() const {
+    return health_changed != Instant{} && now() - health_changed <= std::chrono::seconds(10);
+  }
+  Span either(Duration HealthConfig::*time) const {
+    return newly_paced() ? std::max(config.health.*time, health_before.*time) : config.health.*time;
+  }
+  Span interval() const { return either(&HealthConfig::interval) * 11 / 10; }
+  Span timeout() const { return either(&HealthConfig::timeout); }
   // Between two checks of the node at this moment, for want of a primary.
   Span hunting_step(std::size_t node) const;
 };

@@ -27,6 +27,18 @@ ModelScope first_scope(const ModelSettings& s) {
   return scope;
 }
 
+// A cluster in a store of its own, which has nothing to do with ours but perhaps the name. It is on
+// a higher timeline than ours gets to.
+ModelScope outsiders(const ModelSettings& s, Dice& dice) {
+  ModelScope scope = first_scope(s);
+  if (dice.chance(0.5)) scope.name = "other";
+  scope.identifier = "9001";
+  scope.sync = SyncMode::kOff;
+  scope.standby = false;
+  scope.highest_timeline = 1'000;
+  return scope;
+}
+
 }  // namespace
 
 std::string model_name(std::size_t i) { return "pg-" + std::to_string(i + 1); }
@@ -38,10 +50,10 @@ std::string model_address(std::size_t i, unsigned address) {
 ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
     : settings(s),
       scopes(1, first_scope(s)),
-      nodes(s.nodes + s.beside),
-      net(s.proxies, s.nodes + s.beside),
-      promised(s.nodes + s.beside),
-      granted(s.nodes + s.beside),
+      nodes(s.nodes + s.beside + s.strangers),
+      net(s.proxies, nodes.size()),
+      promised(nodes.size()),
+      granted(nodes.size()),
       agenda_(agenda),
       dice_(dice) {
   if (s.beside > 0) {
@@ -52,12 +64,14 @@ ModelCluster::ModelCluster(const ModelSettings& s, Agenda& agenda, Dice& dice)
     beside.sync = SyncMode::kOff;
     scopes.push_back(beside);
   }
+  if (s.strangers > 0) scopes.push_back(outsiders(s, dice));
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     ModelNode& n = nodes[i];
-    n.scope = i < s.nodes ? 0 : 1;
-    const std::size_t first = n.scope == 0 ? 0 : s.nodes;
+    const std::size_t first = i < s.nodes ? 0 : is_outsider(i) ? s.nodes + s.beside : s.nodes;
+    n.scope = first == 0 ? 0 : is_outsider(i) ? scopes.size() - 1 : 1;
     n.position = 1'000'000;
-    n.system_identifier = kIdentifier;
+    n.system_identifier = scope(i).identifier;
+    n.timeline = scope(i).highest_timeline;
     n.position_at = agenda_.now();
     n.version = s.version;
     n.times = scope(i).times;

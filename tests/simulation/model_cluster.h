@@ -29,9 +29,11 @@
 namespace pgsteer {
 
 struct ModelSettings {
-  std::size_t nodes = 3;    // of the cluster that pgsteer is for
-  std::size_t beside = 0;   // nodes of a standby cluster in the same configuration
-  std::size_t proxies = 1;  // pgsteer instances in front of the cluster
+  std::size_t nodes = 3;      // of the cluster that pgsteer is for
+  std::size_t beside = 0;     // nodes of a standby cluster in the same configuration
+  std::size_t strangers = 0;  // nodes of another cluster, which an operator may list by mistake
+  std::size_t spare = 0;      // of `nodes`: not in the configuration at the start
+  std::size_t proxies = 1;    // pgsteer instances in front of the cluster
   ModelTimes times;
   PatroniVersion version = PatroniVersion::k3_0;
   SyncMode sync = SyncMode::kOff;
@@ -75,6 +77,8 @@ class ModelCluster {
   bool foreign(std::size_t i) const {
     return nodes[i].scope != 0 || nodes[i].system_identifier != scopes[0].identifier;
   }
+  // One of ModelSettings::strangers.
+  bool is_outsider(std::size_t i) const { return i >= settings.nodes + settings.beside; }
   bool same_cluster(std::size_t i, std::size_t k) const {
     return nodes[i].scope == nodes[k].scope &&
            nodes[i].system_identifier == nodes[k].system_identifier;

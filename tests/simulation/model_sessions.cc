@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMostSessions = 24;
 }
 
-ModelSessions::ModelSessions(std::size_t proxy, const Config& config, ModelCluster& cluster,
+ModelSessions::ModelSessions(std::size_t proxy, const ModelConfig& config, ModelCluster& cluster,
                              Agenda& agenda, Dice& dice)
     : known_address(cluster.nodes.size()),
       proxy_(proxy),
@@ -29,10 +29,11 @@ void ModelSessions::arrive() {
   if (frozen_ || all.size() >= kMostSessions) return;
   ModelSession s;
   s.id = next_id_++;
-  s.listener = dice_.below(config_.listen.size());
+  s.listener = dice_.below(config_.by_number.listen.size());
+  if (config_.listener(s.listener) != Place::kListed) return;
   s.visible = dice_.chance(0.8);
   s.came = agenda_.now();
-  s.patience = s.came + config_.listen[s.listener].hold;
+  s.patience = s.came + config_.by_number.listen[s.listener].hold;
   s.leaves = s.came + dice_.skewed(milliseconds(5), seconds(600));
   all.push_back(s);
   ++counts.clients;
@@ -91,7 +92,7 @@ void ModelSessions::seek(ModelSession& s) {
   if (on_bound) on_bound(s);
   Span takes = dice_.skewed(milliseconds(1), milliseconds(50));
   if (reach(s.node) == ModelCluster::Connect::kTimedOut) {
-    takes = config_.listen[s.listener].connect_timeout;
+    takes = config_.by_number.listen[s.listener].connect_timeout;
   }
   agenda_.after(takes, [this, id = s.id] { connected(id); });
 }
@@ -146,8 +147,7 @@ void ModelSessions::enforce() {
   for (std::size_t k = 0; k < all.size();) {
     const ModelSession& s = all[k];
     const Verdict& v = topology_.pools[s.listener].by_node[s.node];
-    const Target to = config_.listen[s.listener].to;
-    if (s.step == SessionStep::kHeld || permits(topology_, s.listener, to, s.node, s.timeline)) {
+    if (s.step == SessionStep::kHeld || permits(topology_, s.listener, s.node, s.timeline)) {
       ++k;
       continue;
     }
@@ -164,7 +164,7 @@ void ModelSessions::enforce() {
 void ModelSessions::check_expiry() {
   if (frozen_ || !topology_.valid_until || agenda_.now() < *topology_.valid_until) return;
   ++expired_topologies;
-  topology_ = expired(config_, topology_, Span(0));
+  topology_ = expired(topology_, Span(0));
   enforce();
 }
 
@@ -191,6 +191,15 @@ void ModelSessions::freeze(bool yes) {
   for (ModelSession& s : all) {
     if (s.step == SessionStep::kHeld && topology_.generation != 0) seek(s);
   }
+}
+
+UsedSlots ModelSessions::used() const {
+  UsedSlots used;
+  for (const ModelSession& s : all) {
+    used.listeners |= std::uint64_t{1} << s.listener;
+    if (s.step != SessionStep::kHeld) used.nodes |= std::uint64_t{1} << s.node;
+  }
+  return used;
 }
 
 void ModelSessions::observe() {

@@ -3,10 +3,14 @@
 // the session lived. One owner, one thread.
 #pragma once
 
-#include "config/config.h"
-#include "tests/simulation/model_cluster.h"
+#include <limits>
+
+#include "tests/simulation/model_config.h"
 
 namespace pgsteer {
+
+// The name has not been looked up yet.
+inline constexpr unsigned kNoAddress = std::numeric_limits<unsigned>::max();
 
 enum class SessionStep : std::uint8_t { kHeld, kConnecting, kLive };
 
@@ -29,7 +33,7 @@ struct SessionCounts {
 
 class ModelSessions {
  public:
-  ModelSessions(std::size_t proxy, const Config& config, ModelCluster& cluster, Agenda& agenda,
+  ModelSessions(std::size_t proxy, const ModelConfig& config, ModelCluster& cluster, Agenda& agenda,
                 Dice& dice);
   ModelSessions(const ModelSessions&) = delete;
   ModelSessions& operator=(const ModelSessions&) = delete;
@@ -44,9 +48,10 @@ class ModelSessions {
   // The workers act on it from its valid_until on, unless it is published again.
   void check_expiry();
   void server_ends(std::size_t node, bool host_died);
-  void observe();     // after every step: keeps `rightful` and `replica`
-  void restart();     // the process ended: so did every session
-  void freeze(bool);  // the process stands still: nobody comes, nothing is cut
+  void observe();          // after every step: keeps `rightful` and `replica`
+  void restart();          // the process ended: so did every session
+  void freeze(bool);       // the process stands still: nobody comes, nothing is cut
+  UsedSlots used() const;  // nodes and listeners that a session refers to, by number
 
   std::vector<ModelSession> all;
   std::vector<unsigned> known_address;  // of each node, as the resolver found it
@@ -64,11 +69,11 @@ class ModelSessions {
   ModelSession* find(std::uint64_t id);
   void leave(std::uint64_t id);
   bool writes(std::size_t listener) const {
-    return config_.listen[listener].to == Target::kPrimary;
+    return config_.by_number.listen[listener].to == Target::kPrimary;
   }
 
   std::size_t proxy_;
-  const Config& config_;
+  const ModelConfig& config_;
   ModelCluster& cluster_;
   Agenda& agenda_;
   Dice& dice_;

@@ -30,6 +30,11 @@ void without_rewind(ModelSettings& s, Dice& dice) {
   s.can_rewind = false;
   s.duplicates = dice.chance(0.4);
 }
+void with_others(ModelSettings& s, Dice& dice) {
+  s.nodes = 3 + dice.below(2);
+  s.spare = dice.below(2);
+  s.strangers = dice.below(3);
+}
 void several(ModelSettings& s, Dice& dice) { s.proxies = 1 + dice.below(2); }
 
 const std::vector<Kind>& kinds() {
@@ -98,6 +103,15 @@ const std::vector<Kind>& kinds() {
        nothing,
        {F::kQueryFails, F::kPostmasterHangs, F::kPatroniRestart, F::kRestEmpty, F::kRestGarbage,
         F::kPostgresCrash}},
+      {"reloads", with_others, {F::kReload, F::kReload, F::kLag}},
+      {"reloads in trouble",
+       with_others,
+       {F::kReload, F::kReload, F::kReload, F::kPatroniKilled, F::kRestHung, F::kCutFromStore,
+        F::kSwitchover, F::kPowerLoss, F::kNoFailover}},
+      {"reloads of others",
+       with_others,
+       {F::kReload, F::kReload, F::kForeignNode, F::kProxyRestart, F::kReplaceCluster,
+        F::kReinitialise, F::kNameEmpty}},
   };
   return kKinds;
 }
@@ -154,7 +168,8 @@ const char* to_string(Fault fault) {
                                                               "nofailover",
                                                               "archive only",
                                                               "tag change",
-                                                              "patroni restart"};
+                                                              "patroni restart",
+                                                              "reload"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 
@@ -175,7 +190,10 @@ Profile draw_profile(Dice& dice) {
   s.wal_rate = dice.below(2) * 300'000;
   s.spells_times = dice.chance(0.2);
   if (dice.chance(0.15)) s.sync = dice.chance(0.5) ? SyncMode::kSync : SyncMode::kQuorum;
+  if (dice.chance(0.2)) s.spare = 1;
+  if (dice.chance(0.1)) s.strangers = 1;
   kind.shape(s, dice);
+  if (s.beside > 0) s.spare = 0;  // those would be the majority
   if (s.sync == SyncMode::kQuorum) s.version = PatroniVersion::k4_0;
   // Some clusters are almost always in trouble, some almost never.
   static constexpr int kMeans[] = {4, 15, 40, 150};
@@ -187,7 +205,8 @@ Profile draw_profile(Dice& dice) {
 
 Config draw_config(Dice& dice, const Profile& profile) {
   Config c;
-  const std::size_t nodes = profile.cluster.nodes + profile.cluster.beside;
+  const std::size_t nodes =
+      profile.cluster.nodes + profile.cluster.beside + profile.cluster.strangers;
   for (std::size_t i = 0; i < nodes; ++i) {
     NodeConfig node;
     node.name = profile.rename ? "db" + std::to_string(i) : model_name(i);
@@ -215,6 +234,7 @@ Config draw_config(Dice& dice, const Profile& profile) {
     listen("regional", Target::kReplica).tags["region"] = "eu";
     if (dice.chance(0.3)) c.listen.back().max_lag = 3;
   }
+  listen("reports", Target::kReplica);
   if (dice.chance(0.5)) return c;
   static constexpr int kIntervals[] = {500, 1'000, 2'000};
   static constexpr int kHunts[] = {50, 100, 200};

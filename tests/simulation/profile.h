@@ -60,8 +60,9 @@ enum class Fault : std::uint8_t {
   kArchiveOnly,
   kTagChange,
   kPatroniRestart,  // while PostgreSQL is out of connections
+  kReload,          // of one pgsteer's configuration; see Edit
 };
-inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::kPatroniRestart) + 1;
+inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::kReload) + 1;
 const char* to_string(Fault);
 
 struct Profile {
@@ -74,6 +75,7 @@ struct Profile {
 };
 
 Profile draw_profile(Dice& dice);
+// Every node and every listener that there can be; see ModelConfig.
 Config draw_config(Dice& dice, const Profile& profile);
 
 }  // namespace pgsteer

@@ -1,7 +1,6 @@
 #include "tests/simulation/proxy.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "health/reason.h"
 
@@ -12,7 +11,6 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr unsigned kNoAddress = std::numeric_limits<unsigned>::max();
 constexpr Span kNamePeriod = seconds(10);
 constexpr Span kPortDeadline = milliseconds(500);
 
@@ -70,17 +68,18 @@ void expire(Evidence& evidence, Span timeout, Instant now) {
 
 }  // namespace
 
-SimulatedProxy::SimulatedProxy(std::size_t index, const Config& config, ModelCluster& cluster,
+SimulatedProxy::SimulatedProxy(std::size_t index, const Config& all, ModelCluster& cluster,
                                Agenda& agenda, Dice& dice)
     : index_(index),
-      config_(config),
+      config_(all, cluster.settings),
       cluster_(cluster),
       agenda_(agenda),
       dice_(dice),
-      sessions_(index, config, cluster, agenda, dice) {
+      sessions_(index, config_, cluster, agenda, dice),
+      stay_(all.nodes.size()) {
   batches_ = dice.chance(0.3);
   invariants_ = std::make_unique<Invariants>(config_, cluster_, sessions_, agenda_, index_);
-  sessions_.known_address.assign(config.nodes.size(), kNoAddress);
+  sessions_.known_address.assign(all.nodes.size(), kNoAddress);
   sessions_.suspect = [this](Suspicion s) {
     agenda_.after(milliseconds(1), [this, s, life = life_] {
       if (life == life_) arrive({SuspicionEvidence{s}, {}});
@@ -96,17 +95,11 @@ SimulatedProxy::SimulatedProxy(std::size_t index, const Config& config, ModelClu
 }
 
 void SimulatedProxy::start() {
-  const std::size_t nodes = config_.nodes.size();
-  state_ = initial_state(config_, dice_.next());
-  looked_up_.assign(nodes, false);
-  for (std::size_t i = 0; i < nodes; ++i) {
-    if (numeric_address(config_.nodes[i].host)) {
-      looked_up_[i] = true;
-      inbox_.push_back({AddressEvidence{i, {address_of(i, 0)}}, {}});
-    } else {
-      resolve(i);
-    }
-  }
+  state_ = initial_state(config_.judged(), dice_.next());
+  looked_up_.assign(config_.by_number.nodes.size(), false);
+  looks_up_ = looked_up_;
+  look_up_names();
+  let_leave();
   think();
 }
 
@@ -119,10 +112,12 @@ void SimulatedProxy::restart(Span down) {
   stalled_ = frozen_ = thinking_ = false;
   sessions_.freeze(true);
   sessions_.restart();
-  sessions_.known_address.assign(config_.nodes.size(), kNoAddress);
+  sessions_.known_address.assign(config_.by_number.nodes.size(), kNoAddress);
   agenda_.after(down, [this, life = life_] {
     if (life != life_) return;
     if (trace) trace("pgsteer " + std::to_string(index_ + 1) + " starts");
+    config_.start();
+    reload_due_ = false;
     invariants_ = std::make_unique<Invariants>(config_, cluster_, sessions_, agenda_, index_);
     sessions_.freeze(false);
     start();
@@ -148,8 +143,22 @@ void SimulatedProxy::freeze(bool yes) {
 
 void SimulatedProxy::move_on() {
   invariants_->go_on();
-  for (Arrival& a : inbox_) expire(a.evidence, config_.health.timeout, agenda_.now());
+  for (Arrival& a : inbox_) expire(a.evidence, config_.by_number.health.timeout, agenda_.now());
   think();
+}
+
+// Numeric hosts are known at once, and told again after each reload; only names need lookups.
+void SimulatedProxy::look_up_names() {
+  for (std::size_t i = 0; i < looked_up_.size(); ++i) {
+    if (config_.node(i) == Place::kAbsent) continue;
+    if (numeric_address(config_.by_number.nodes[i].host)) {
+      looked_up_[i] = true;
+      inbox_.push_back({AddressEvidence{i, {address_of(i, 0)}}, {}});
+    } else if (!looks_up_[i]) {
+      looks_up_[i] = true;
+      resolve(i);
+    }
+  }
 }
 
 // Names are looked up every ten seconds, and every second while pgsteer hunts.
@@ -157,12 +166,12 @@ void SimulatedProxy::resolve(std::size_t node) {
   const bool slow = cluster_.net.names[node].slow > 0;
   const Span takes = slow ? dice_.between(milliseconds(100), seconds(6))
                           : dice_.between(milliseconds(1), milliseconds(20));
-  agenda_.after(takes, [this, node, life = life_] {
-    if (life != life_) return;
+  agenda_.after(takes, [this, node, life = life_, stay = stay_[node]] {
+    if (life != life_ || stay != stay_[node]) return;
     look_up(node);
     const bool hunts = state_ && state_->rounds.hunting;
-    agenda_.after(hunts ? Span(seconds(1)) : kNamePeriod, [this, node, life] {
-      if (life == life_) resolve(node);
+    agenda_.after(hunts ? Span(seconds(1)) : kNamePeriod, [this, node, life, stay] {
+      if (life == life_ && stay == stay_[node]) resolve(node);
     });
   });
 }
@@ -192,30 +201,40 @@ void SimulatedProxy::arrive(Arrival arrival) {
 void SimulatedProxy::think() {
   thinking_ = false;
   if (!runs()) return;
+  if (reload_due_) take_configuration();
+  const std::vector<Evidence> evidence = take_inbox();
+  ++counts.judged;
+  follow(judge(config_.judged(), *state_, evidence, agenda_.now()));
+  if (dice_.chance(0.01)) check_idempotence();
+}
+
+// For judge, and told to the rules; what is about absent nodes is void.
+std::vector<Evidence> SimulatedProxy::take_inbox() {
   std::vector<Evidence> evidence;
   for (Arrival& a : std::exchange(inbox_, {})) {
+    auto judged = at_entry(a.evidence);
+    if (!judged) continue;
     if (const auto* e = std::get_if<AddressEvidence>(&a.evidence);
         e && !e->addresses.empty() && sessions_.known_address[e->node] == kNoAddress) {
       sessions_.known_address[e->node] = 0;
     }
     invariants_->answered(a.evidence, a.read_shown);
-    evidence.push_back(std::move(a.evidence));
+    evidence.push_back(std::move(*judged));
   }
-  ++counts.judged;
-  follow(judge(config_, *state_, evidence, agenda_.now()));
-  if (dice_.chance(0.01)) check_idempotence();
+  return evidence;
 }
 
 // Called again at the same moment without evidence, it has nothing to add.
 void SimulatedProxy::check_idempotence() {
-  const Decision again = judge(config_, *state_, {}, agenda_.now());
+  const Decision again = judge(config_.judged(), *state_, {}, agenda_.now());
   if (again.topology || !again.requests.empty() || !again.transitions.empty()) {
     invariants_->fail("judge decides again without evidence");
   }
   follow(again);
 }
 
-void SimulatedProxy::follow(const Decision& decision) {
+void SimulatedProxy::follow(const Decision& of_judge) {
+  const Decision decision = by_number(of_judge);
   if (decision.wake <= agenda_.now()) invariants_->fail("judge wants to be called at once");
   invariants_->deciding(decision);
   for (const Transition& t : decision.transitions) {
@@ -237,7 +256,7 @@ void SimulatedProxy::follow(const Decision& decision) {
 }
 
 void SimulatedProxy::publish(bool anew) {
-  const Topology& topology = state_->published;
+  const Topology topology = config_.spread(state_->published);
   if (anew) ++counts.topologies;
   invariants_->published(topology, !anew);
   for (const Pool& pool : topology.pools) {
@@ -265,9 +284,10 @@ void SimulatedProxy::end_rest(const Request& request, Instant sent, const ModelR
 
 void SimulatedProxy::ask_rest(const Request& request) {
   const Instant sent = agenda_.now();
-  const Span timeout = config_.health.timeout;
-  const auto deliver = [this, request, sent, life = life_](const ModelReply& reply) {
-    if (life == life_) end_rest(request, sent, reply);
+  const Span timeout = config_.by_number.health.timeout;
+  const auto deliver = [this, request, sent, life = life_,
+                        stay = stay_[request.node]](const ModelReply& reply) {
+    if (life == life_ && stay == stay_[request.node]) end_rest(request, sent, reply);
   };
   const unsigned address = sessions_.known_address[request.node];
   if (address == kNoAddress) {
@@ -288,8 +308,8 @@ void SimulatedProxy::ask_port(const Request& request) {
   const Connect c = cluster_.connect({index_, i, sessions_.known_address[i]});
   const bool waits = c == Connect::kTimedOut || c == Connect::kHung;
   agenda_.after(waits ? kPortDeadline : Span(milliseconds(1)),
-                [this, request, i, sent, c, life = life_] {
-                  if (life != life_) return;
+                [this, request, i, sent, c, life = life_, stay = stay_[i]] {
+                  if (life != life_ || stay != stay_[i]) return;
                   const bool lives = c == Connect::kAccepted || c == Connect::kTurnedAway;
                   if (request.kind == ProbeKind::kTls) {
                     const TlsAnswer tls = cluster_.nodes[i].tls ? TlsAnswer::kYes : TlsAnswer::kNo;

@@ -16,7 +16,8 @@ struct ProxyCounts {
 
 class SimulatedProxy {
  public:
-  SimulatedProxy(std::size_t index, const Config& config, ModelCluster& cluster, Agenda& agenda,
+  // `all`: see draw_config().
+  SimulatedProxy(std::size_t index, const Config& all, ModelCluster& cluster, Agenda& agenda,
                  Dice& dice);
   SimulatedProxy(const SimulatedProxy&) = delete;
   SimulatedProxy& operator=(const SimulatedProxy&) = delete;
@@ -28,6 +29,7 @@ class SimulatedProxy {
   void restart(Span down);
   void stall(bool yes);   // the checker thread alone
   void freeze(bool yes);  // the whole process
+  void reload(Edit what);
   bool runs() const { return state_.has_value() && !stalled_ && !frozen_; }
 
   void server_ends(std::size_t node, bool host_died) { sessions_.server_ends(node, host_died); }
@@ -46,8 +48,15 @@ class SimulatedProxy {
 
   void resolve(std::size_t node);
   void look_up(std::size_t node);
+  void look_up_names();
   void arrive(Arrival arrival);
   void think();
+  std::vector<Evidence> take_inbox();
+  std::optional<Evidence> at_entry(Evidence evidence) const;
+  Decision by_number(Decision decision) const;
+  void take_configuration();
+  void carry(const Change& change, const Config& before);
+  void let_leave();
   void check_idempotence();
   void follow(const Decision& decision);
   void publish(bool anew);
@@ -59,7 +68,7 @@ class SimulatedProxy {
   void mix(std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3ULL; }
 
   std::size_t index_;
-  const Config& config_;
+  ModelConfig config_;
   ModelCluster& cluster_;
   Agenda& agenda_;
   Dice& dice_;
@@ -71,7 +80,11 @@ class SimulatedProxy {
   bool stalled_ = false, frozen_ = false;
   bool batches_ = false;         // evidence of some milliseconds is taken in at once
   unsigned life_ = 0;            // what belongs to an earlier process is void
+  std::vector<bool> looks_up_;   // its name is being looked up again and again
   std::vector<bool> looked_up_;  // the first lookup of its name has ended
+  // How often the node has gone for good: what belongs to an earlier stay is void.
+  std::vector<unsigned> stay_;
+  bool reload_due_ = false;  // the file was changed while judge stood still
   std::uint64_t wake_serial_ = 0;
 };
 

@@ -38,8 +38,27 @@ void ReadRules::violated(std::size_t listener, std::size_t i, const std::string&
 }
 
 void ReadRules::forget() {
-  for (auto* all : {&good_, &cut_off_, &lags_, &near_})
-    std::fill(all->begin(), all->end(), std::nullopt);
+  const auto clear = [](Since& since) { std::fill(since.begin(), since.end(), std::nullopt); };
+  clear(good_);
+  clear(cut_off_);
+  for (Since& since : lags_) clear(since);
+  for (Since& since : near_) clear(since);
+}
+
+void ReadRules::reloading(const Change& change) {
+  if (s_.health_changed == s_.now()) forget();
+  for (std::size_t l = 0; l < lags_.size(); ++l) {
+    for (std::size_t i = 0; i < s_.size(); ++i) {
+      if (!change.edits_node(s_, i) && !change.edits_listener(s_, l)) continue;
+      lags_[l][i].reset();
+      near_[l][i].reset();
+    }
+  }
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    if (!change.edits_node(s_, i)) continue;
+    good_[i].reset();
+    cut_off_[i].reset();
+  }
 }
 
 // Its history has left that of a primary that proves itself.
@@ -47,6 +66,12 @@ bool ReadRules::diverged(const Report& r) const {
   const Topology& t = s_.topology;
   return t.primary && r.timeline > t.timeline &&
          t.pools[kReadWrite].by_node[*t.primary].reason == Reason::kPrimary;
+}
+
+// The same, if a leaving primary should do.
+bool ReadRules::perhaps_diverged(const Report& r) const {
+  const Topology& t = s_.topology;
+  return diverged(r) || (t.primary && s_.leaving(*t.primary) && r.timeline > t.timeline);
 }
 
 // What must not be admitted by its last answer.
@@ -60,7 +85,10 @@ void ReadRules::check_answer(std::size_t l, std::size_t i) {
   if (n.answers() && v.reason != Reason::kForeign && s_.topology.primary != i) {
     const Report& own = *n.report;
     const bool replica = own.state == State::kRunning && own.in_recovery() && !own.lease;
-    if (replica && v.admission == Admission::kCut) violated(l, i, "it is a running replica");
+    const bool removed = v.reason == Reason::kRemoved;  // reload_rules.h
+    if (replica && v.admission == Admission::kCut && !removed) {
+      violated(l, i, "it is a running replica");
+    }
     if (n.deposed && own.writable() && v.admission != Admission::kCut) {
       violated(l, i, "it was the primary, and writes on");
     }
@@ -100,10 +128,11 @@ void ReadRules::check_full(std::size_t l, std::size_t i) {
   const ListenConfig& listen = s_.config.listen[l];
   const Verdict& v = s_.topology.pools[l].by_node[i];
   if (!n.answers() || v.admission == Admission::kAdmit || v.reason == Reason::kForeign) return;
+  if (s_.leaving(i)) return;
   const Report& r = *n.report;
   if (r.state != State::kRunning || !r.in_recovery() || r.lease || r.incomplete()) return;
   if (r.role != Role::kReplica || r.noloadbalance || !tags_match(listen, r)) return;
-  if (diverged(r)) return;
+  if (perhaps_diverged(r)) return;
   if (r.cluster_unlocked && listen.to != Target::kReplica && listen.to != Target::kAny) return;
   if (listen.to == Target::kSync && !r.sync) return;
   if (listen.to == Target::kQuorum && !r.quorum) return;
@@ -154,9 +183,10 @@ void ReadRules::decided() {
     }
   }
   for (std::size_t l = 0; l < s_.config.listen.size(); ++l) {
-    if (s_.config.listen[l].to == Target::kPrimary) continue;
+    if (s_.config.listen[l].to == Target::kPrimary || !s_.has_listener(l)) continue;
     bool replica = false, stand_in = false, needless = false;
     for (std::size_t i = 0; i < s_.size(); ++i) {
+      if (!s_.has(i)) continue;
       const Verdict& v = s_.topology.pools[l].by_node[i];
       const bool admits = v.admission == Admission::kAdmit;
       replica |= admits && v.reason != Reason::kFallback;
@@ -176,7 +206,8 @@ void ReadRules::decided() {
     if (needless && (replica || !listen.fallback_to_primary)) {
       s_.fail("a leader takes reads of " + listen.name + " without being needed for them");
     }
-    if (listen.fallback_to_primary && !replica && !stand_in && s_.topology.primary &&
+    const bool fallback = listen.fallback_to_primary && listen.to != Target::kAny;
+    if (fallback && !replica && !stand_in && s_.topology.primary &&
         s_.admitted(kReadWrite, *s_.topology.primary)) {
       s_.fail("nobody takes reads of " + listen.name + " although there is a primary");
     }
@@ -223,7 +254,8 @@ void ReadRules::check_healthy(std::size_t i) {
     const ListenConfig& listen = s_.config.listen[l];
     const Verdict& v = s_.topology.pools[l].by_node[i];
     const bool narrow = listen.max_lag && *listen.max_lag < kSkew;
-    if (!fits(listen, i) || narrow || v.admission == Admission::kAdmit) continue;
+    if (!s_.has_listener(l) || !fits(listen, i) || narrow) continue;
+    if (v.admission == Admission::kAdmit) continue;
     violated(l, i, "it has been a healthy replica for " + seconds_of(s_.now() - *good_[i]));
   }
 }
@@ -241,7 +273,7 @@ void ReadRules::check_cut_off(std::size_t i) {
   if (!cut_off_[i]) return;
   const Instant from = std::max(*cut_off_[i], s_.primary_since);
   // The configuration and the members may take the place of two checks in a row.
-  if (s_.now() - from < seconds(10) + 4 * s_.interval() + s_.config.health.timeout) return;
+  if (s_.now() - from < seconds(10) + 4 * s_.interval() + s_.timeout()) return;
   for (std::size_t l = 0; l < s_.config.listen.size(); ++l) {
     if (s_.config.listen[l].to == Target::kPrimary || !s_.admitted(l, i)) continue;
     violated(l, i, "it is not connected to the primary");
@@ -262,16 +294,17 @@ void ReadRules::check_lag(std::size_t i) {
   }
   for (std::size_t l = 0; l < s_.config.listen.size(); ++l) {
     const auto& limit = s_.config.listen[l].max_lag;
-    if (!limit || *limit < kSkew) continue;
-    keep(lags_[i], measured && lag > *limit + kSkew, s_.now());
+    const bool reads = s_.config.listen[l].to != Target::kPrimary && s_.has_listener(l);
+    if (!reads || !limit || *limit < kSkew) continue;
+    keep(lags_[l][i], measured && lag > *limit + kSkew, s_.now());
     const bool between = measured && lag > *limit / 4 * 3 + kSkew && lag + kSkew < *limit;
     const bool lagged = s_.topology.pools[l].by_node[i].reason == Reason::kLagging;
-    keep(near_[i], between && (near_[i] || lagged), s_.now());
-    const Span rounds = 4 * s_.interval() + s_.config.health.timeout + kReply;
-    if (lags_[i] && s_.now() - *lags_[i] > rounds && s_.admitted(l, i)) {
-      violated(l, i, "it has lagged for " + seconds_of(s_.now() - *lags_[i]));
+    keep(near_[l][i], between && (near_[l][i] || lagged), s_.now());
+    const Span rounds = 4 * s_.interval() + s_.timeout() + kReply;
+    if (lags_[l][i] && s_.now() - *lags_[l][i] > rounds && s_.admitted(l, i)) {
+      violated(l, i, "it has lagged for " + seconds_of(s_.now() - *lags_[l][i]));
     }
-    if (near_[i] && s_.now() - *near_[i] > milliseconds(100) && s_.admitted(l, i)) {
+    if (near_[l][i] && s_.now() - *near_[l][i] > milliseconds(100) && s_.admitted(l, i)) {
       violated(l, i, "it is not yet below three quarters of the limit");
     }
   }
@@ -280,7 +313,8 @@ void ReadRules::check_lag(std::size_t i) {
 void ReadRules::after_step() {
   if (s_.topology.generation == 0) return;
   for (std::size_t i = 0; i < s_.size(); ++i) {
-    check_healthy(i);
+    if (!s_.has(i)) continue;
+    if (!s_.leaving(i)) check_healthy(i);
     check_cut_off(i);
     check_lag(i);
   }

@@ -15,15 +15,18 @@ class ReadRules {
         good_(scene.size()),
         regions_(scene.size()),
         cut_off_(scene.size()),
-        lags_(scene.size()),
-        near_(scene.size()) {}
+        lags_(scene.config.listen.size(), Since(scene.size())),
+        near_(lags_) {}
 
   void decided();
   void after_step();
   void cut(const ModelSession& session, const Verdict& verdict);
   void forget();
+  void reloading(const Change& change);
 
  private:
+  using Since = std::vector<std::optional<Instant>>;  // by node
+
   void check_answer(std::size_t listener, std::size_t i);
   void check_full(std::size_t listener, std::size_t i);
   void check_healthy(std::size_t i);
@@ -32,18 +35,19 @@ class ReadRules {
   void check_cut_off(std::size_t i);
   void check_promoted(std::size_t listener, std::size_t i);
   bool diverged(const Report& r) const;
+  bool perhaps_diverged(const Report& r) const;
   bool keeps_up(std::size_t i) const;
   bool fits(const ListenConfig& listen, std::size_t i) const;
   std::optional<std::size_t> leader() const;
   void violated(std::size_t listener, std::size_t i, const std::string& rule) const;
 
   Scene& s_;
-  std::vector<std::optional<Instant>> good_;  // since when healthy beyond question
-  std::vector<std::string> regions_;          // at that time
+  Since good_;                        // since when healthy beyond question
+  std::vector<std::string> regions_;  // at that time
 
-  std::vector<std::optional<Instant>> cut_off_;  // since when it does not replicate
-  std::vector<std::optional<Instant>> lags_;     // since when above the limit
-  std::vector<std::optional<Instant>> near_;     // since when between three quarters of it and all
+  Since cut_off_;            // since when it does not replicate
+  std::vector<Since> lags_;  // [listener]: since when above the limit
+  std::vector<Since> near_;  // since when between three quarters of it and all
 };
 
 }  // namespace pgsteer

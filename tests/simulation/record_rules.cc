@@ -34,6 +34,23 @@ bool same(const Topology& a, const Topology& b) {
 
 }  // namespace
 
+// Who goes for good takes what was announced of it with it.
+void RecordRules::reloading(const Change& change) {
+  reloaded_ = true;
+  for (std::size_t i = 0; i < s_.size(); ++i) {
+    if (s_.has(i) && change.nodes[i] != Place::kAbsent) continue;
+    addresses_[i].clear();
+    tls_[i] = TlsAnswer::kUnknown;
+    roles_[i] = NodeRole::kUnknown;
+    if (leads_ != i) continue;
+    leads_.reset();
+    admitted_ = false;
+  }
+  for (std::size_t l = 0; l < takes_.size(); ++l) {
+    if (!s_.has_listener(l)) takes_[l].assign(s_.size(), false);
+  }
+}
+
 void RecordRules::answered(const Evidence& evidence) {
   if (const auto* a = std::get_if<AddressEvidence>(&evidence)) {
     if (a->addresses.empty() || a->addresses == addresses_[a->node]) return;
@@ -50,7 +67,9 @@ void RecordRules::answered(const Evidence& evidence) {
 void RecordRules::publishing(const Topology& t, bool renewed) {
   const bool equal = s_.topology.generation != 0 && same(t, s_.topology);
   if (renewed && !equal) s_.fail("a renewed topology differs from the one that it renews");
-  if (!renewed && equal) s_.fail("a new generation in which nothing is new");
+  const bool reloaded = std::exchange(reloaded_, false);
+  if (!renewed && equal && !reloaded) s_.fail("a new generation in which nothing is new");
+  if (renewed && reloaded) s_.fail("a reload without a new generation");
   if (renewed && s_.now() - s_.published_at < milliseconds(400)) {
     s_.fail("a topology is renewed too often");
   }
@@ -85,9 +104,10 @@ std::optional<NodeRole> role_by(const NodeLedger& n, bool foreign) {
 // Each node's role is what its last answer says; a change is announced.
 void RecordRules::check_roles(const Decision& decision, const JudgeState& state) {
   for (std::size_t i = 0; i < s_.size(); ++i) {
-    const NodeRole role = state.nodes[i].role;
+    if (!s_.has(i)) continue;
+    const NodeRole role = s_.of(state, i).role;
     const NodeLedger& n = s_.told[i];
-    const auto expected = role_by(n, is_foreign(state, state.nodes[i]));
+    const auto expected = role_by(n, is_foreign(state, s_.of(state, i)));
     const bool silent = n.failures >= 2 || (n.failures > 0 && !n.report);
     const bool told_so = role == NodeRole::kSilent || role == NodeRole::kDown;
     if ((expected && role != *expected) || (silent && !expected && !told_so)) {
@@ -110,7 +130,7 @@ void RecordRules::check_modes(const JudgeState& state) {
   bool any = false, paused = false, perhaps = false, failsafe = false;
   for (std::size_t i = 0; i < s_.size(); ++i) {
     const NodeLedger& n = s_.told[i];
-    if (!n.answers() || is_foreign(state, state.nodes[i])) continue;
+    if (!n.answers() || is_foreign(state, s_.of(state, i))) continue;
     any = true;
     paused |= n.report->pause;
     perhaps |= !n.report->lease && n.received - n.answering_since < seconds(5);
@@ -124,18 +144,20 @@ void RecordRules::check_modes(const JudgeState& state) {
 
 // After a decision the workers have what judge has published.
 void RecordRules::check_memory(const JudgeState& state) {
-  if (s_.topology.generation != 0 && !same(state.published, s_.topology)) {
+  const Topology published = s_.layout.spread(state.published);
+  if (s_.topology.generation != 0 && !same(published, s_.topology)) {
     s_.fail("judge has changed the topology without publishing it");
   }
   for (std::size_t i = 0; i < s_.size(); ++i) {
-    const CheckHistory& c = state.nodes[i].checks;
+    if (!s_.has(i)) continue;
+    const CheckHistory& c = s_.of(state, i).checks;
     const NodeLedger& n = s_.told[i];
     if (c.total != n.checks || c.failed != n.failed ||
         c.kept != std::min<std::uint64_t>(64, n.checks) ||
         (n.checks > 0 && ((c.passed & 1) != 0) != (n.failures == 0))) {
       s_.fail("the history of the checks of " + model_name(i) + " is wrong");
     }
-    const NodeRoute& route = state.published.nodes[i];
+    const NodeRoute& route = published.nodes[i];
     if (route.name != s_.config.nodes[i].name || route.weight != s_.config.nodes[i].weight) {
       s_.fail("a route has another node's name or weight");
     }
@@ -191,7 +213,8 @@ void RecordRules::check_announced(const Decision& decision) {
   if (s_.topology.generation == 0) return;
   if (leads_ != s_.topology.primary)
     s_.fail("the transitions and the topology name other primaries");
-  if (leads_ && admitted_ != s_.admitted(kReadWrite, *leads_)) {
+  const bool leaves = leads_ && s_.leaving(*leads_);
+  if (leads_ && (admitted_ && !leaves) != s_.admitted(kReadWrite, *leads_)) {
     s_.fail("the transitions do not say whether the primary is admitted");
   }
 }
@@ -235,7 +258,7 @@ void RecordRules::check_other_alarms(const JudgeState& state) {
   std::uint32_t highest = 0;  // in sight
   for (std::size_t i = 0; i < s_.size(); ++i) {
     const NodeLedger& n = s_.told[i];
-    if (!n.answers() || is_foreign(state, state.nodes[i])) continue;
+    if (!n.answers() || is_foreign(state, s_.of(state, i))) continue;
     highest = std::max(highest, n.report->timeline);
   }
   const bool proven =
@@ -251,9 +274,10 @@ void RecordRules::check_alarms(const JudgeState& state) {
   bool any = false;
   if (state.alarms.size() != alarms_) s_.fail("the alarms are not those that were announced");
   for (std::size_t i = 0; i < s_.size(); ++i) {
+    if (!s_.has(i)) continue;
     const NodeLedger& n = s_.told[i];
-    const bool foreign = is_foreign(state, state.nodes[i]);
-    const bool alarm = state.alarms.contains(AlarmKey{AlarmKind::kForeign, i});
+    const bool foreign = is_foreign(state, s_.of(state, i));
+    const bool alarm = state.alarms.contains(AlarmKey{AlarmKind::kForeign, s_.layout.entry_of(i)});
     if (n.answers() && s_.topology.generation != 0 && foreign != alarm) {
       s_.fail("the alarm about another cluster's node does not fit " + model_name(i));
     }

@@ -19,6 +19,7 @@ class RecordRules {
   void publishing(const Topology& topology, bool renewed);  // before the scene knows it
   void decided(const Decision& decision, const JudgeState& state);
   void after_step();
+  void reloading(const Change& change);
 
  private:
   void check_announced(const Decision& decision);
@@ -39,6 +40,7 @@ class RecordRules {
   std::optional<std::size_t> leads_;  // by the transitions
   bool admitted_ = false;
   std::vector<std::vector<bool>> takes_;  // [listener][node], as announced
+  bool reloaded_ = false;                 // and nothing was published since
   std::optional<DcsTimes> times_;         // as announced
   bool learnt_ = false;                   // other times, in this decision
 };

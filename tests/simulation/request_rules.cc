@@ -14,6 +14,21 @@ void RequestRules::impolite(std::size_t i, const char* what, Span gap) const {
 
 void RequestRules::forget() { calm_since_ = s_.now(); }
 
+// The list of the members is read again after each reload; what was asked about a node that has
+// gone is never answered.
+void RequestRules::reloading(const Change& change) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (!s_.has(i) || change.nodes[i] == Place::kAbsent) nodes_[i] = {};
+    nodes_[i].cluster = nodes_[i].list_due = {};
+    if (s_.health_changed != s_.now()) continue;
+    nodes_[i].easy_since = s_.now() + Span(1);
+    nodes_[i].recent.clear();
+    nodes_[i].checks.clear();
+  }
+  // What was asked a moment ago was asked at the pace before.
+  if (s_.health_changed == s_.now()) calm_since_ = s_.now() + Span(1);
+}
+
 // A node that is checked more often than the others: it is being promoted, has just failed, or its
 // query of PostgreSQL has.
 bool RequestRules::troubled(std::size_t i) const {
@@ -158,6 +173,7 @@ void RequestRules::decided() {
   for (std::size_t i = 0; i < s_.size(); ++i) {
     const Asked& a = nodes_[i];
     const NodeLedger& n = s_.told[i];
+    if (!s_.has(i)) continue;
     const bool has_address = s_.topology.generation != 0 && !s_.topology.nodes[i].addresses.empty();
     if (!has_address || s_.topology.generation == 0) continue;
     const bool asked = a.database + milliseconds(500) >= n.failing_since || a.database_in_flight;
@@ -168,7 +184,7 @@ void RequestRules::decided() {
     if (queried && !a.tls_asked) s_.fail("nobody asks whether " + model_name(i) + " takes TLS");
   }
   const bool known = config_known_ && calm_since_ != Instant{};
-  const Span late = seconds(30) + 3 * s_.interval() + s_.config.health.timeout + kGrain;
+  const Span late = seconds(30) + 3 * s_.interval() + s_.timeout() + kGrain;
   if (known && now - std::max(config_asked_, calm_since_) > late) {
     s_.fail("the configuration has not been read for long");
   }
@@ -196,6 +212,7 @@ void RequestRules::after_step() {
     calm_since_ = now;
   }
   for (std::size_t i = 0; i < s_.size(); ++i) {
+    if (!s_.has(i)) continue;
     const NodeLedger& n = s_.told[i];
     Asked& a = nodes_[i];
     if (troubled(i)) {

@@ -17,6 +17,7 @@ class RequestRules {
   void decided();
   void after_step();
   void forget();
+  void reloading(const Change& change);
 
  private:
   struct Asked {

@@ -35,11 +35,12 @@ void TableRules::check_node(std::size_t i) {
   if (n.checks == 0 && admits) violated(i, "it was never asked");
   if (!n.report) return;
   const Report& r = *n.report;
-  if (r.system_identifier == "666") {
+  if (r.system_identifier == "666" || s_.cluster.is_outsider(i)) {
     if (!s_.knows_ours()) return;
-    for (const Pool& pool : s_.topology.pools) {
-      const bool other = pool.by_node[i].admission == Admission::kCut;
-      if (!other) violated(i, "its last answer shows another cluster's system identifier");
+    for (std::size_t l = 0; l < s_.topology.pools.size(); ++l) {
+      const bool other = s_.topology.pools[l].by_node[i].admission == Admission::kCut;
+      if (!other && s_.has_listener(l))
+        violated(i, "its last answer shows another cluster's system identifier");
     }
     return;
   }
@@ -49,7 +50,7 @@ void TableRules::check_node(std::size_t i) {
     violated(i, "it reports that it is a replica");
   }
   if (runs && r.in_recovery() && r.lease && r.role == Role::kReplica &&
-      writes(i).admission != Admission::kDrain) {
+      writes(i).admission != Admission::kDrain && !s_.leaving(i)) {
     violated(i, "it reports that it is being promoted");
   }
   if (r.role == Role::kStandbyLeader && !cuts) violated(i, "it leads a standby cluster");
@@ -91,12 +92,13 @@ void TableRules::check_claims() {
   const auto primary = s_.topology.primary;
   const bool above = !primary || primary == best || s_.topology.timeline < highest;
   const bool turned_away = s_.now() - s_.told[best].perhaps_turned_away <= seconds(1);
-  if (above && writes(best).admission != Admission::kAdmit && !turned_away) {
+  const bool admits = writes(best).admission == Admission::kAdmit || s_.leaving(best);
+  if (above && !admits && !turned_away) {
     violated(best, "it is the only one that leads on the highest timeline");
   }
   if (!above) return;
   for (std::size_t i = 0; i < s_.size(); ++i) {
-    if (i == best || writes(i).admission == Admission::kCut) continue;
+    if (i == best || !s_.has(i) || writes(i).admission == Admission::kCut) continue;
     const NodeLedger& n = s_.told[i];
     const bool waits = n.answers() && n.report->lease && writes(i).admission == Admission::kDrain;
     if (!waits) violated(i, "another leads on the highest timeline");
@@ -194,6 +196,7 @@ void TableRules::check_elsewhere(std::size_t i) {
 void TableRules::decided() {
   if (s_.topology.generation == 0 || !s_.topology.first_round_done) return;
   for (std::size_t i = 0; i < s_.size(); ++i) {
+    if (!s_.has(i)) continue;
     check_turned_away(i);
     check_node(i);
     check_leader(i);

@@ -49,7 +49,7 @@ Instant WriteRules::fence_bound(std::size_t i) const {
     lost = std::max(lost, w.usurped.must_be_known);
   }
   if (w.last_blind == now) return Instant::max();
-  const Span round = s_.config.health.timeout + 2 * s_.interval() + kReply;
+  const Span round = s_.timeout() + 2 * s_.interval() + kReply;
   // A cluster that has been paused says so until the next loop of the last member.
   for (const Instant last : {w.last_paused, w.last_backed, w.last_heirless, w.last_blind}) {
     if (last != Instant{} && last + longest_ttl() >= lost) lost = std::max(lost, last + round);
@@ -57,7 +57,7 @@ Instant WriteRules::fence_bound(std::size_t i) const {
   lost += s_.cluster.stepped_since(i, lost);
   if (w.last_hung + seconds(3) >= lost) lost += seconds(2);
   const Span silence =
-      2 * s_.config.health.interval + s_.config.health.timeout + milliseconds(500) + kReply;
+      2 * s_.either(&HealthConfig::interval) + s_.timeout() + milliseconds(500) + kReply;
   // After a stall nothing is cut before the nodes have had the time to answer.
   Instant bound = std::max({lost, told.claimed + silence, s_.resumed + silence}) + kGrain;
   // A checker that stands still cuts nothing: its last word expires.
@@ -85,7 +85,7 @@ void WriteRules::check_writes(std::size_t i, bool open, bool live) {
   if (w.unleased.since) late("its lease has run out", fence_bound(i));
   if (s_.stalled) return;
   // Perhaps TLS of all nodes has failed until a moment ago.
-  const Instant seen = w.last_blind + s_.config.health.timeout + 4 * s_.interval();
+  const Instant seen = w.last_blind + s_.timeout() + 4 * s_.interval();
   if (w.denies.since) {
     late("it reports so itself", std::max({w.denies.must_be_known, *w.wrong.since, seen}));
   }
@@ -96,7 +96,7 @@ void WriteRules::check_writes(std::size_t i, bool open, bool live) {
     late("it takes no writes", std::max(w.not_writable.must_be_known, seen));
   }
   if (w.usurped.since && accepted() && w.last_blind != now && !s_.cluster.shows_lease(i)) {
-    const Span silence = 2 * s_.interval() + s_.config.health.timeout + seconds(1);
+    const Span silence = 2 * s_.interval() + s_.timeout() + seconds(1);
     late("another has its lease", std::max(w.usurped.must_be_known, s_.told[i].claimed) + silence);
   }
 }
@@ -114,7 +114,7 @@ bool WriteRules::accepted() const {
 // to prove itself for longer than the ttl.
 void WriteRules::check_service(std::size_t i, bool open) {
   const Watch& w = watch_[i];
-  if (open || !w.shown_alone) return;
+  if (open || !w.shown_alone || s_.leaving(i)) return;
   const Instant now = s_.now();
   if (!s_.knows_ours()) return;
   // Of two claims the one on the higher timeline counts, although its node may have thawed and not
@@ -127,13 +127,13 @@ void WriteRules::check_service(std::size_t i, bool open) {
   }
   if (!accepted() || !s_.first_round_done) {
     // Another system identifier has to settle.
-    if (w.agreed.since && now > w.agreed.must_be_known + s_.config.health.identity_settle +
-                                    s_.config.health.timeout) {
+    if (w.agreed.since &&
+        now > w.agreed.must_be_known + s_.config.health.identity_settle + s_.timeout()) {
       s_.fail(model_name(i) + " leads, all nodes agree, and it still counts as foreign");
     }
     return;
   }
-  Instant deadline = *w.shown_alone + longest_ttl() + s_.config.health.timeout + 4 * s_.interval();
+  Instant deadline = *w.shown_alone + longest_ttl() + s_.timeout() + 4 * s_.interval();
   if (w.serves.since) deadline = w.serves.must_be_known;
   deadline = std::max(deadline, s_.told[i].perhaps_turned_away + seconds(1));
   if (now <= deadline + kGrain) return;
@@ -145,11 +145,11 @@ void WriteRules::check_service(std::size_t i, bool open) {
 // A rightful primary whose REST API hangs, while something speaks for it, is admitted, too.
 void WriteRules::check_support(std::size_t i, bool open) {
   const Watch& w = watch_[i];
-  if (open || !w.witnessed.since || eclipsed(i)) return;
+  if (open || !w.witnessed.since || eclipsed(i) || s_.leaving(i)) return;
   if (!accepted() || s_.contested() || !s_.is_settled()) return;
   if (last_primary_ != i && !w.named) return;  // a trial: it takes a session to confirm it
   const Instant from = std::max(*w.witnessed.since, s_.started);
-  if (s_.now() - from < kFound + 2 * s_.config.health.timeout) return;
+  if (s_.now() - from < kFound + 2 * s_.timeout()) return;
   s_.fail(model_name(i) + " has been named as the leader in the store for " +
           seconds_of(s_.now() - from) + ", and is not admitted: " + s_.topology.no_primary_why);
 }

@@ -21,13 +21,28 @@ void WriteRules::stand(Standing& s, bool holds, std::size_t learn_from) {
     s.must_be_known = s_.learning(learn_from, now);
   } else if (now < s.must_be_known && s_.told[learn_from].other_ask >= *s.since) {
     s.must_be_known = std::max(s.must_be_known, s_.learning(learn_from, *s.since));
-    s.must_be_known =
-        std::min(s.must_be_known, *s.since + s_.config.health.timeout + 3 * s_.interval());
+    s.must_be_known = std::min(s.must_be_known, *s.since + s_.timeout() + 3 * s_.interval());
   }
 }
 
 void WriteRules::forget() {
   for (Watch& w : watch_) w = {};
+}
+
+void WriteRules::reloading(const Change& change) {
+  for (std::size_t i = 0; i < watch_.size(); ++i) {
+    if (!s_.has(i) || change.nodes[i] != s_.layout.node(i)) watch_[i] = {};
+  }
+  // What spoke for a silent primary, or against another node, may have gone with a node.
+  for (Watch& w : watch_) {
+    if (!change.loses_node(s_)) break;
+    for (Standing* s : {&w.witnessed, &w.paused, &w.backed, &w.heirless, &w.blind, &w.below,
+                        &w.outshone, &w.usurped}) {
+      s->since.reset();
+    }
+  }
+  if (last_primary_ && !s_.has(*last_primary_)) last_primary_.reset();
+  if (s_.health_changed == s_.now()) forget();
 }
 
 std::optional<std::size_t> WriteRules::outshining(std::size_t i) const {
@@ -101,7 +116,12 @@ void WriteRules::update(std::size_t i) {
   }
   // A leader that never was ours, as far as this pgsteer was told, stays a stranger.
   bool agreed = serves && !c.by_role(i) && s_.told[i].first_identifier != c.scopes[0].identifier;
-  for (std::size_t k = 0; k < s_.size(); ++k) agreed &= s_.prompt(k) && !c.foreign(k);
+  std::size_t added = 0;  // they may have been strangers before, as far as pgsteer can tell
+  for (std::size_t k = 0; k < s_.size(); ++k) {
+    if (s_.has(k)) agreed &= s_.prompt(k) && !c.foreign(k);
+    added += s_.told[k].added ? 1 : 0;
+  }
+  agreed = agreed && !s_.told[i].added && 2 * added < s_.nodes_in_force();
   stand(w.agreed, agreed, i);
   update_support(i);
 }
@@ -155,6 +175,14 @@ void WriteRules::update_support(std::size_t i) {
   bool heirless = true, perhaps = true;
   for (std::size_t k = 0; k < s_.size(); ++k) {
     if (k == i) continue;
+    if (!s_.has(k)) {
+      // It cannot speak for the node, and may take its lease. pgsteer can only know of it from the
+      // list of the members.
+      others_lead |= c.shows_lease(k) && !c.foreign(k);
+      heirless &= c.foreign(k);
+      perhaps &= c.foreign(k) || !s_.members[k];
+      continue;
+    }
     const bool answers = s_.prompt(k);
     const ModelNode& o = c.nodes[k];
     if (!c.foreign(k)) {
@@ -176,7 +204,7 @@ void WriteRules::update_support(std::size_t i) {
   // With every other Patroni dead, as it seems, its own last word counts.
   bool refused_all = s_.told[i].report && s_.told[i].report->pause;
   for (std::size_t k = 0; k < s_.size(); ++k) {
-    refused_all &= k == i || c.foreign(k) || s_.told[k].last == Outcome::kRefused;
+    refused_all &= k == i || !s_.has(k) || c.foreign(k) || s_.told[k].last == Outcome::kRefused;
   }
   says_paused |= refused_all;
   const bool hung = hangs(i);
@@ -225,13 +253,17 @@ void WriteRules::bound(const ModelSession& s) {
 }
 
 void WriteRules::after_step() {
-  for (std::size_t i = 0; i < watch_.size(); ++i) update(i);
+  for (std::size_t i = 0; i < watch_.size(); ++i) {
+    if (s_.has(i)) update(i);
+  }
   if (s_.topology.generation == 0) return;
   for (std::size_t i = 0; i < watch_.size(); ++i) {
+    if (!s_.has(i)) continue;
     const bool open = s_.admitted(kReadWrite, i);
     bool live = false;
     for (const ModelSession& s : s_.sessions.all) {
-      live |= s.step != SessionStep::kHeld && s.node == i && s.listener == kReadWrite;
+      const bool writes = s_.config.listen[s.listener].to == Target::kPrimary;
+      live |= s.step != SessionStep::kHeld && s.node == i && writes;
     }
     check_writes(i, open && !s_.stalled, live);
     if (s_.stalled) continue;

@@ -45,6 +45,7 @@ class WriteRules {
   void bound(const ModelSession& session);
   void after_step();
   void forget();  // pgsteer stood still: every condition begins anew
+  void reloading(const Change& change);
 
  private:
   struct Watch {

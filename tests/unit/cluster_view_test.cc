@@ -30,6 +30,15 @@ class ClusterViewOf : public testing::Test {
   Cluster c;
 };
 
+TEST_F(ClusterViewOf, ItsNameAndWhetherItLeavesStandInTheConfiguration) {
+  c.start();
+  EXPECT_EQ(view().name, "");
+  EXPECT_FALSE(view().leaving);
+  c.config.clusters = {{.name = "orders", .leaving = true}};
+  EXPECT_EQ(view().name, "orders");
+  EXPECT_TRUE(view().leaving);
+}
+
 TEST_F(ClusterViewOf, NothingIsKnownBeforeTheFirstCheck) {
   c.start();
   const ClusterView v = view();

@@ -190,11 +190,11 @@ TEST(ConfigParse, UnknownKeysComeWithASuggestion) {
   expect_one(base + "max-lag = \"1MB\"\n", "is unknown (did you mean \"max_lag\"?)");
   expect_one(base + "conect_timeout = \"1s\"\n", "is unknown (did you mean \"connect_timeout\"?)");
   expect_one(base + "workers = 1\n", "is unknown here (it belongs under [server])");
-  expect_one(base + "zebra = 1\n", "[[listen]] has name, bind, to");
+  expect_one(base + "zebra = 1\n", "[[listen]] has name, cluster, bind, to");
   expect_one(base + "[servr]\n", "is unknown (did you mean \"server\"?)");
   expect_one("[[listener]]\n" + base, "is unknown (did you mean \"listen\"?)");
   expect_one("workers = 1\n" + base, "is unknown here (it belongs under [server])");
-  expect_one("zebra = 1\n" + base, "known sections: [[node]], [[listen]], [node_tls]");
+  expect_one("zebra = 1\n" + base, "known sections: [[cluster]], [[node]], [[listen]], [node_tls]");
 }
 
 TEST(ConfigParse, MissingParts) {

@@ -2,6 +2,7 @@
 // the fuzzer and the same seeded mutations of it each time; tests/fuzz/config_fuzz.cc goes further.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -42,6 +43,13 @@ void expect_sound(const std::string& toml) {
   }
   if (!parsed.ok()) return;
   ASSERT_FALSE(parsed.config.nodes.empty() || parsed.config.listen.empty());
+  const auto known = [&](const std::string& cluster) {
+    return std::ranges::find(parsed.config.clusters, cluster, &ClusterConfig::name) !=
+           parsed.config.clusters.end();
+  };
+  for (const NodeConfig& node : parsed.config.nodes) EXPECT_TRUE(known(node.cluster)) << toml;
+  for (const ListenConfig& listen : parsed.config.listen)
+    EXPECT_TRUE(known(listen.cluster)) << toml;
   for (const Setting& each : settings()) EXPECT_FALSE(each.write(parsed.config, 0).empty());
 }
 
@@ -80,7 +88,8 @@ TEST(ConfigRandom, TheCorpusIsSound) {
 
 TEST(ConfigRandom, EveryPrefixOfAConfigIsSound) {
   const std::string text =
-      "[[node]]\nname = \"pg-1\"\nhost = \"::1\"\n[[listen]]\nname = 'rw'\nbind = [\"*:5000\", "
+      "[[cluster]]\nname = \"a\"\n[[node]]\nname = \"pg-1\"\ncluster = 'a'\nhost = "
+      "\"::1\"\n[[listen]]\nname = 'rw'\nbind = [\"*:5000\", "
       "\"/run/x\"]\ntags = { a = 1 }\nallow = [\"10.0.0.0/8\"]\nhold = \"1s\"\n[log]\n";
   for (std::size_t size = 0; size <= text.size(); ++size) expect_sound(text.substr(0, size));
 }

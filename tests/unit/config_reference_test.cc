@@ -30,17 +30,24 @@ std::string reference_text() {
   return text.str();
 }
 
-// "[listen] hold" for each line `hold = ...` of the file, with its value.
-std::map<std::string, std::string> written_settings(const std::string& text) {
-  static const std::regex section(R"(^\[+(\w+)\]+$)"), setting(R"(^(\w+) = (.*)$)");
-  std::map<std::string, std::string> found;
+struct Written {
+  std::string value;
+  std::string reload;
+};
+
+// "[listen] hold" for each line `hold = 9s  # reload: new clients` of the file.
+std::map<std::string, Written> written_settings(const std::string& text) {
+  static const std::regex section(R"(^\[+(\w+)\]+$)");
+  static const std::regex setting(R"(^(\w+) = (.*?)(?: +# reload: (.*))?$)");
+  std::map<std::string, Written> found;
   std::string here, line;
   std::istringstream in(text);
   std::smatch match;
   while (std::getline(in, line)) {
     if (std::regex_match(line, match, section)) here = match[1];
     if (std::regex_match(line, match, setting)) {
-      EXPECT_TRUE(found.emplace("[" + here + "] " + match[1].str(), match[2]).second) << line;
+      const Written written{match[2], match[3]};
+      EXPECT_TRUE(found.emplace("[" + here + "] " + match[1].str(), written).second) << line;
     }
   }
   return found;
@@ -68,6 +75,15 @@ TEST(ConfigReference, TheExamplesParseWithoutErrorsOrWarnings) {
   }
 }
 
+TEST(ConfigReference, SaysOfEverySettingWhatAReloadDoesWithIt) {
+  const auto written = written_settings(reference_text());
+  for (const Setting& each : settings()) {
+    const auto line = written.find(title(each));
+    ASSERT_NE(line, written.end()) << title(each);
+    EXPECT_EQ(line->second.reload, to_string(each.reload)) << title(each);
+  }
+}
+
 TEST(ConfigReference, NamesEverySettingAndNoOther) {
   const auto written = written_settings(reference_text());
   ASSERT_GT(written.size(), 50U);
@@ -76,14 +92,15 @@ TEST(ConfigReference, NamesEverySettingAndNoOther) {
     EXPECT_TRUE(declared.insert(title(each)).second) << title(each) << " is declared twice";
     EXPECT_EQ(written.count(title(each)), 1U) << title(each) << " is not in the reference";
   }
-  for (const auto& [name, value] : written) EXPECT_EQ(declared.count(name), 1U) << name;
+  for (const auto& [name, line] : written) EXPECT_EQ(declared.count(name), 1U) << name;
 }
 
 TEST(ConfigReference, ShowsTheDefaultsOfTheStructs) {
   const Parsed parsed = parse_file(reference_path());
   ASSERT_TRUE(parsed.ok());
   for (const Setting& each : settings()) {
-    if (each.required() || each.key == "rest") continue;
+    // The parser fills these in.
+    if (each.required() || each.key == "rest" || each.key == "cluster") continue;
     EXPECT_EQ(each.write(parsed.config, 0), each.write(defaults(), 0)) << title(each);
   }
 }
@@ -95,13 +112,14 @@ TEST(ConfigReference, WritesEachDefaultAsThePrinterDoes) {
   for (const Setting& each : settings()) {
     const auto found = written.find(title(each));
     if (each.required() || found == written.end()) continue;
-    EXPECT_EQ(found->second, each.write(defaults(), 0)) << title(each);
+    EXPECT_EQ(found->second.value, each.write(defaults(), 0)) << title(each);
   }
 }
 
 TEST(ConfigReference, EqualsAConfigWithOnlyTheRequiredSettings) {
   const Parsed full = parse_file(reference_path());
   const Parsed bare = parse_text(
+      "[[cluster]]\nname = \"orders\"\n"
       "[[node]]\nname = \"pg-1\"\nhost = \"10.0.0.1\"\n"
       "[[listen]]\nname = \"read_write\"\nbind = [\"*:5000\"]\n",
       "bare.toml");

@@ -136,7 +136,7 @@ class ScriptedCluster {
           ++it;
           continue;
         }
-        evidence.push_back(it->make());
+        if (const auto i = index_of(it->node)) evidence.push_back(it->make(*i));
         it = pending.erase(it);
       }
       step(evidence);
@@ -159,6 +159,22 @@ class ScriptedCluster {
       evidence.push_back(AddressEvidence{i, {address(i)}});
     step(evidence);
   }
+  // The nodes and listeners of `next`, read again. Nodes that go on answer as before; the others
+  // are replicas whose addresses are known at once.
+  void reload(const Config& next) {
+    std::vector<ScriptedNode> old =
+        std::exchange(nodes, std::vector<ScriptedNode>(next.nodes.size()));
+    std::vector<Evidence> evidence;
+    for (std::size_t i = 0; i < next.nodes.size(); ++i) {
+      nodes[i].reply = replica(5);
+      const auto before = index_of(next.nodes[i].name);
+      if (before) nodes[i] = std::move(old[*before]);
+      if (!before) evidence.push_back(AddressEvidence{i, {address(i)}});
+    }
+    state = carry_over(config, next, std::move(state));
+    config = next;
+    step(evidence);
+  }
   void step(const std::vector<Evidence>& evidence) {
     const Decision d = judge(config, state, evidence, now);
     wake = d.wake;
@@ -168,6 +184,7 @@ class ScriptedCluster {
       ++generations;
     }
     for (const Transition& t : d.transitions) transitions.push_back(t);
+    if (d.nominated) nominated = d.nominated;
     for (const Request& r : d.requests) carry_out(r);
   }
 
@@ -199,7 +216,9 @@ class ScriptedCluster {
   std::vector<ScriptedNode> nodes;
   DcsTimes times;
   bool stranger_member = false;        // GET /cluster lists a member that is not configured
-  std::string leader_word = "leader";  // role of the leader there
+  std::vector<ClusterMember> further;  // more of them
+  std::optional<std::vector<NodeConfig>> nominated;  // as a decision said last
+  std::string leader_word = "leader";                // role of the leader there
   Instant now = Instant{} + std::chrono::hours(1);
   Instant wake{};
   std::uint64_t generations = 0;
@@ -220,8 +239,14 @@ class ScriptedCluster {
  private:
   struct Pending {
     Instant due;
-    std::function<Evidence()> make;
+    std::string node;
+    std::function<Evidence(std::size_t)> make;
   };
+  std::optional<std::size_t> index_of(const std::string& node) const {
+    const auto at = std::ranges::find(config.nodes, node, &NodeConfig::name);
+    if (at == config.nodes.end()) return std::nullopt;
+    return static_cast<std::size_t>(at - config.nodes.begin());
+  }
 
   Report reply_of(std::size_t i, Instant at) {
     ScriptedNode& n = nodes[i];
@@ -254,6 +279,7 @@ class ScriptedCluster {
       if (m.leader) report.leader = m;
       report.members.push_back(m);
     }
+    report.members.insert(report.members.end(), further.begin(), further.end());
     if (stranger_member) {
       ClusterMember& m = report.members.emplace_back();
       m.name = "pg-9";
@@ -273,24 +299,25 @@ class ScriptedCluster {
     const Instant due = now + (rest ? n.latency : milliseconds(1));
     const bool answers = n.outcome == Outcome::kAnswered;
     pending.push_back(
-        {due, [this, i, request, sent, due, answers]() -> Evidence {
+        {due, config.nodes[i].name,
+         [this, request, sent, due, answers](std::size_t at) -> Evidence {
            switch (request.kind) {
              case ProbeKind::kLeader:
-               return LeaderEvidence{i, sent, due, reply_of(i, due)};
+               return LeaderEvidence{at, sent, due, reply_of(at, due)};
              case ProbeKind::kConfig:
-               return ConfigEvidence{i, sent, due, answers ? std::optional(times) : std::nullopt};
+               return ConfigEvidence{at, sent, due, answers ? std::optional(times) : std::nullopt};
              case ProbeKind::kCluster: {
-               if (!answers || nodes[i].store_says.empty()) {
-                 return ClusterEvidence{i, sent, due, std::nullopt};
+               if (!answers || nodes[at].store_says.empty()) {
+                 return ClusterEvidence{at, sent, due, std::nullopt};
                }
-               return ClusterEvidence{i, sent, due, members(nodes[i].store_says)};
+               return ClusterEvidence{at, sent, due, members(nodes[at].store_says)};
              }
              case ProbeKind::kDatabase:
-               return DatabaseEvidence{i, sent, due, nodes[i].database};
+               return DatabaseEvidence{at, sent, due, nodes[at].database};
              case ProbeKind::kTls:
-               return TlsEvidence{i, nodes[i].tls};
+               return TlsEvidence{at, nodes[at].tls};
            }
-           return TlsEvidence{i, TlsAnswer::kUnknown};
+           return TlsEvidence{at, TlsAnswer::kUnknown};
          }});
   }
 

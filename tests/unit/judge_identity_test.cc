@@ -243,5 +243,25 @@ TEST_F(NewIdentifier, TheTimeIsASetting) {
   EXPECT_EQ(d.rw(0), "admit primary");
 }
 
+// Learnt from one node alone, which then shows another one; a second node agrees with that.
+TEST(JudgeIdentity, WhoTurnsOutToBeOursIsNotForeignAnyMore) {
+  Cluster c;
+  c.silence(1);
+  c.silence(2);
+  c.run(seconds(10));
+  ASSERT_EQ(c.rw(0), "admit primary");
+  Report r = Cluster::leader(1);
+  r.lease = false;
+  r.system_identifier = "7002";
+  c.answer(0, r);
+  c.run(seconds(3));
+  ASSERT_EQ(c.rw(0), "cut foreign");
+  Report replica = Cluster::replica(1);
+  replica.system_identifier = "7002";
+  c.answer(1, replica);
+  c.run(seconds(3));
+  EXPECT_EQ(c.rw(0), "cut not_primary");
+}
+
 }  // namespace
 }  // namespace pgsteer

@@ -13,36 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "tests/unit/slot_client.h"
+
 namespace pgsteer {
 namespace {
 
 using std::chrono::milliseconds;
-
-struct User : SlotUser {
-  void end(EndReason reason, std::string detail) override {
-    if (ended == EndReason::kNone) ended = reason;
-    why = std::move(detail);
-  }
-  bool ending() const override { return ended != EndReason::kNone; }
-  void resume_soon() override { ++resumed; }
-  bool survives_node() const override { return survives; }
-
-  EndReason ended = EndReason::kNone;
-  std::string why;
-  int resumed = 0;
-  bool survives = false;
-};
-
-struct Client {
-  // `address`: stands for the address that it comes from.
-  explicit Client(std::uint64_t number, std::uint64_t address = 0) {
-    request.user = &user;
-    request.session = number;
-    request.client = address;
-  }
-  User user;
-  SlotRequest request;
-};
 
 class NodeSlotsTest : public testing::Test {
  protected:
@@ -59,8 +35,9 @@ class NodeSlotsTest : public testing::Test {
 
   void start() {
     counters_ = std::make_unique<Counters>(1, config_.nodes.size());
-    slots_ = std::make_unique<NodeSlots>(config_, *counters_, 0);
+    slots_ = std::make_unique<NodeSlots>(running(), *counters_, 0);
   }
+  RunningPtr running() const { return std::make_shared<const Running>(config_); }
   // Sessions that this ended.
   std::uint64_t primary(std::size_t node, std::uint32_t timeline = 1) {
     draft_.primary = node;
@@ -394,9 +371,9 @@ TEST_F(NodeSlotsTest, EachWorkerHasItsShareOfTheLogins) {
   config_.listen[0].logins_in_flight = 3;
   start();
   counters_->workers = 2;
-  NodeSlots second(config_, *counters_, 1);
+  NodeSlots second(running(), *counters_, 1);
   primary(0);
-  second.adopt(slots_->topology());
+  second.adopt(slots_->topology_of(0));
   Client a(1), b(2), c(3), d(4), e(5);
   EXPECT_EQ(slots_->take(a.request), RouteOutcome::kNode);
   EXPECT_EQ(slots_->take(b.request), RouteOutcome::kNode);
@@ -427,10 +404,10 @@ TEST_F(NodeSlotsTest, HeldClientsAreServedInOrder) {
   EXPECT_EQ(clients[2]->user.resumed, 0);
   slots_->unhold(clients[1]->request, now_ + milliseconds(80), true);
   slots_->unhold(clients[2]->request, now_ + milliseconds(90), false);  // it left
-  const NodeSlots::Held held = slots_->take_held();
+  const NodeSlots::Held held = slots_->take_held(0);
   EXPECT_EQ(held.sessions, 2U);
   EXPECT_EQ(held.longest, milliseconds(80));
-  EXPECT_EQ(slots_->take_held().sessions, 0U);
+  EXPECT_EQ(slots_->take_held(0).sessions, 0U);
   EXPECT_FALSE(slots_->anyone_held());
 }
 
@@ -469,8 +446,8 @@ TEST_F(NodeSlotsTest, WorkersThatTakeTheLastPlaceTogetherGetOne) {
   std::atomic<std::uint32_t> held = 0;
   std::latch both_have_tried(2);
   const auto work = [&](std::size_t worker) {
-    NodeSlots slots(config_, *counters_, worker);
-    slots.adopt(slots_->topology());
+    NodeSlots slots(running(), *counters_, worker);
+    slots.adopt(slots_->topology_of(0));
     std::vector<std::unique_ptr<Client>> clients;
     for (std::uint64_t i = 0; i < 2 * kPlaces; ++i) {
       clients.push_back(std::make_unique<Client>(i));

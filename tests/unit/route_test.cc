@@ -201,8 +201,9 @@ TEST(Permits, CutEndsSessionsAndDrainDoesNot) {
   Scene scene(2);
   scene.admission(0, Admission::kCut).admission(1, Admission::kDrain);
   for (const Target to : {Target::kPrimary, Target::kReplica}) {
-    EXPECT_FALSE(permits(scene.topology, 0, to, 0, 1));
-    EXPECT_TRUE(permits(scene.topology, 0, to, 1, 1));
+    scene.topology.pools[0].to = to;
+    EXPECT_FALSE(permits(scene.topology, 0, 0, 1));
+    EXPECT_TRUE(permits(scene.topology, 0, 1, 1));
   }
 }
 
@@ -211,35 +212,34 @@ TEST(Permits, AnotherTimelineOfThePrimaryEndsItsWriters) {
   Scene scene(2);
   scene.topology.primary = 0;
   scene.topology.timeline = 5;
-  EXPECT_TRUE(permits(scene.topology, 0, Target::kPrimary, 0, 5));
-  EXPECT_FALSE(permits(scene.topology, 0, Target::kPrimary, 0, 4));
-  EXPECT_TRUE(permits(scene.topology, 0, Target::kAny, 0, 4));      // readers
-  EXPECT_TRUE(permits(scene.topology, 0, Target::kReplica, 1, 4));  // of a replica
+  EXPECT_TRUE(permits(scene.topology, 0, 0, 5));
+  EXPECT_FALSE(permits(scene.topology, 0, 0, 4));
+  scene.topology.pools[0].to = Target::kAny;
+  EXPECT_TRUE(permits(scene.topology, 0, 0, 4));  // readers
+  scene.topology.pools[0].to = Target::kReplica;
+  EXPECT_TRUE(permits(scene.topology, 0, 1, 4));  // of a replica
 }
 
 TEST(Permits, WithoutAPrimaryTheVerdictDecides) {
   Scene scene(1);
   scene.topology.timeline = 9;
-  EXPECT_TRUE(permits(scene.topology, 0, Target::kPrimary, 0, 5));
+  EXPECT_TRUE(permits(scene.topology, 0, 0, 5));
 }
 
 // -------------------------------------------------------------------------------------------------
 
 TEST(Expired, NobodyMayWriteAndReadersKeepTheirNodes) {
-  Config config;
-  config.listen.resize(2);
-  config.listen[0].to = Target::kPrimary;
-  config.listen[1].to = Target::kAny;
   Scene scene(2);
   scene.admission(1, Admission::kCut);
   scene.topology.pools.push_back(scene.topology.pools[0]);
+  scene.topology.pools[1].to = Target::kAny;
   scene.topology.pools[1].by_node[0] = {Admission::kAdmit, Reason::kFallback, "no replica"};
   scene.topology.generation = 7;
   scene.topology.primary = 0;
   scene.topology.timeline = 5;
   scene.topology.first_round_done = true;
   scene.topology.valid_until = std::chrono::steady_clock::time_point{};
-  const Topology after = expired(config, scene.topology, std::chrono::milliseconds(12'900));
+  const Topology after = expired(scene.topology, std::chrono::milliseconds(12'900));
   EXPECT_EQ(after.generation, 7U);
   EXPECT_TRUE(after.first_round_done);
   EXPECT_FALSE(after.primary);
@@ -250,7 +250,7 @@ TEST(Expired, NobodyMayWriteAndReadersKeepTheirNodes) {
     EXPECT_EQ(verdict.reason, Reason::kFenced);
     EXPECT_EQ(verdict.why, after.no_primary_why);
   }
-  EXPECT_FALSE(permits(after, 0, Target::kPrimary, 0, 5));
+  EXPECT_FALSE(permits(after, 0, 0, 5));
   EXPECT_EQ(after.pools[1].by_node[0].admission, Admission::kAdmit);
   EXPECT_EQ(after.pools[1].by_node[0].why, "no replica");
   EXPECT_EQ(after.pools[1].by_node[1].admission, Admission::kCut);

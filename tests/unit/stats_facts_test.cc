@@ -25,6 +25,7 @@ Table table(const char* subject, std::span<const Fact<View>> facts) {
 
 std::vector<Table> all_tables() {
   return {table("process", process_facts()),
+          table("config", config_facts()),
           table("listener", listener_facts()),
           table("listener node", listener_node_facts()),
           table("session", session_facts()),
@@ -105,6 +106,8 @@ TEST(StatsFacts, JsonFollowsTheMetricsName) {
       {"checks_passed", "pgsteer_node_checks_total"},
       {"checks_failed", "pgsteer_node_checks_total"},
       {"interruptions_total", "pgsteer_failovers_total"},
+      {"reloads_done_total", "pgsteer_config_reloads_total"},
+      {"reloads_failed_total", "pgsteer_config_reloads_total"},
       {"session_ends", "pgsteer_session_ends_total"},  // an object of totals
       {"started_at", "pgsteer_start_time_seconds"},    // the usual name of this metric
       {"began_at", "pgsteer_last_failover_timestamp_seconds"},
@@ -118,7 +121,8 @@ TEST(StatsFacts, JsonFollowsTheMetricsName) {
         continue;
       }
       std::string want = name.metric;
-      for (const char* prefix : {"pgsteer_", "last_failover_", "node_", "listener_"}) {
+      for (const char* prefix :
+           {"pgsteer_", "config_", "last_failover_", "node_", "listener_", "cluster_"}) {
         if (want.starts_with(prefix)) want.erase(0, std::string(prefix).size());
       }
       const std::string time = "_timestamp_seconds";

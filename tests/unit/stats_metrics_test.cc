@@ -47,8 +47,9 @@ StatsSnapshot full_snapshot() {
   failover.sessions_ended_by_server = 20;
   failover.sessions_cut = 4;
   cluster.failovers.push_back(failover);
-  snapshot.failover_counts.add(cluster);
-  snapshot.cluster = std::make_shared<const ClusterView>(cluster);
+  ClusterSnapshot& shown = snapshot.clusters.emplace_back();
+  shown.failover_counts.add(cluster);
+  shown.view = std::make_shared<const ClusterView>(cluster);
   for (const char* name : {"read_write", "read_only"}) {
     ListenerView listener;
     listener.name = name;
@@ -65,6 +66,28 @@ StatsSnapshot full_snapshot() {
     listener.nodes.push_back(traffic);
     snapshot.traffic.listeners.push_back(listener);
   }
+  return snapshot;
+}
+
+// As full_snapshot(), and a second cluster like it.
+StatsSnapshot two_clusters() {
+  StatsSnapshot snapshot = full_snapshot();
+  ClusterView second = *snapshot.clusters[0].view;
+  ClusterView first = second;
+  first.name = "orders";
+  second.name = "billing";
+  second.slot = 1;
+  second.scope = "billing";
+  second.leaving = true;
+  snapshot.clusters.push_back(snapshot.clusters[0]);
+  snapshot.clusters[0].view = std::make_shared<const ClusterView>(first);
+  snapshot.clusters[1].view = std::make_shared<const ClusterView>(second);
+  for (std::size_t i = 0; i < 2; ++i) {
+    ListenerView& listener = snapshot.traffic.listeners[i];
+    listener.cluster = i == 0 ? "orders" : "billing";
+    listener.cluster_slot = i;
+  }
+  snapshot.traffic.checks_stopped = 0b10;
   return snapshot;
 }
 
@@ -134,10 +157,11 @@ TEST(StatsMetrics, EveryNameHasThePrefixAndCountersEndInTotal) {
 }
 
 TEST(StatsMetrics, LabelsAreBounded) {
-  const std::set<std::string> allowed = {
-      "version", "scope", "system_identifier", "listener", "node",
-      "reason",  "role",  "direction",         "result",   "kind"};
-  for (const auto& family : metric_families(full_snapshot())) {
+  const std::set<std::string> allowed = {"version",  "scope",     "system_identifier",
+                                         "listener", "node",      "reason",
+                                         "role",     "direction", "result",
+                                         "kind",     "cluster"};
+  for (const auto& family : metric_families(two_clusters())) {
     for (const auto& metric : family.metric) {
       for (const auto& label : metric.label) {
         EXPECT_TRUE(allowed.contains(label.name)) << family.name << " " << label.name;
@@ -161,11 +185,32 @@ TEST(StatsMetrics, SaysWhoLeadsAndWhoIsAdmitted) {
   EXPECT_EQ(value(got, "pgsteer_alarms"), 1);
 }
 
+TEST(StatsMetrics, SaysWhatLeavesAndWhetherTheLastReloadFailed) {
+  StatsSnapshot snapshot = full_snapshot();
+  ClusterView cluster = *snapshot.clusters[0].view;
+  cluster.nodes[0].leaving = true;
+  snapshot.clusters[0].view = std::make_shared<const ClusterView>(cluster);
+  snapshot.traffic.listeners[1].leaving = true;
+  snapshot.config.number = 4;
+  snapshot.config.reloads_done = 3;
+  snapshot.config.reloads_failed = 1;
+  snapshot.config.reload_error = "node[0].port: must be 1 to 65535";
+  const Exposition got = parse(metrics_text(snapshot));
+  EXPECT_EQ(value(got, "pgsteer_node_leaving{node=\"pg-1\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_node_leaving{node=\"pg-2 \\\"quoted\\\\\\n\"}"), 0);
+  EXPECT_EQ(value(got, "pgsteer_listener_leaving{listener=\"read_write\"}"), 0);
+  EXPECT_EQ(value(got, "pgsteer_listener_leaving{listener=\"read_only\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_config_number"), 4);
+  EXPECT_EQ(value(got, "pgsteer_config_reloads_total{result=\"done\"}"), 3);
+  EXPECT_EQ(value(got, "pgsteer_config_reloads_total{result=\"failed\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_config_last_reload_failed"), 1);
+}
+
 TEST(StatsMetrics, ExactlyOneRoleIsSet) {
   StatsSnapshot snapshot = full_snapshot();
-  ClusterView cluster = *snapshot.cluster;
+  ClusterView cluster = *snapshot.clusters[0].view;
   cluster.nodes[0].role = NodeRole::kUnknown;
-  snapshot.cluster = std::make_shared<const ClusterView>(cluster);
+  snapshot.clusters[0].view = std::make_shared<const ClusterView>(cluster);
   const Exposition got = parse(metrics_text(snapshot));
   double sum = 0;
   for (unsigned i = 0; i <= static_cast<unsigned>(NodeRole::kUnknown); ++i) {
@@ -210,6 +255,41 @@ TEST(StatsMetrics, FailoversAreCountedAndTheLastIsDescribed) {
   EXPECT_EQ(value(got, "pgsteer_last_failover_no_primary_seconds"), 1.25);
   EXPECT_EQ(value(got, "pgsteer_last_failover_sessions_ended_by_server"), 20);
   EXPECT_EQ(value(got, "pgsteer_last_failover_sessions_cut"), 4);
+}
+
+// Two clusters have a pg-1 each.
+TEST(StatsMetrics, TheLabelClusterTellsClustersApart) {
+  const Exposition got = parse(metrics_text(two_clusters()));
+  EXPECT_EQ(value(got, "pgsteer_has_primary{cluster=\"orders\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_has_primary{cluster=\"billing\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_cluster_leaving{cluster=\"orders\"}"), 0);
+  EXPECT_EQ(value(got, "pgsteer_cluster_leaving{cluster=\"billing\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_checks_stopped{cluster=\"orders\"}"), 0);
+  EXPECT_EQ(value(got, "pgsteer_checks_stopped{cluster=\"billing\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_primary{cluster=\"billing\",node=\"pg-1\"}"), 1);
+  EXPECT_EQ(
+      value(got, "pgsteer_sessions{cluster=\"orders\",listener=\"read_write\",node=\"pg-1\"}"), 3);
+  EXPECT_EQ(value(got, "pgsteer_clients{cluster=\"billing\",listener=\"read_only\"}"), 5);
+  EXPECT_EQ(value(got, "pgsteer_failovers_total{cluster=\"billing\",kind=\"failover\"}"), 1);
+  EXPECT_EQ(value(got, "pgsteer_last_failover_sessions_cut{cluster=\"orders\"}"), 4);
+  const std::string id = "\",system_identifier=\"7301256113947229513\"}";
+  EXPECT_EQ(value(got, "pgsteer_cluster_info{cluster=\"orders\",scope=\"orders" + id), 1);
+  EXPECT_EQ(value(got, "pgsteer_cluster_info{cluster=\"billing\",scope=\"billing" + id), 1);
+}
+
+// A cluster without a name, which leaves, beside one with a name.
+TEST(StatsMetrics, EachClusterHasASeriesOfItsTexts) {
+  StatsSnapshot snapshot = two_clusters();
+  ClusterView unnamed = *snapshot.clusters[1].view;
+  unnamed.name.clear();
+  snapshot.clusters[1].view = std::make_shared<const ClusterView>(unnamed);
+  const Exposition got = parse(metrics_text(snapshot));
+  const std::string id = "\",system_identifier=\"7301256113947229513\"}";
+  EXPECT_EQ(value(got, "pgsteer_cluster_info{scope=\"billing" + id), 1);
+}
+
+TEST(StatsMetrics, WithoutANameOfTheClusterThereIsNoLabel) {
+  EXPECT_EQ(metrics_text(full_snapshot()).find("cluster=\""), std::string::npos);
 }
 
 }  // namespace

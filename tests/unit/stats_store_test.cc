@@ -60,12 +60,34 @@ TEST(StatsStore, ShowsTheViewPublishedLast) {
   StatsStore store;
   StatsSnapshot snapshot;
   store.read(snapshot);
-  EXPECT_EQ(snapshot.cluster, nullptr);
+  EXPECT_TRUE(snapshot.clusters.empty());
   const auto view = std::make_shared<const ClusterView>();
   store.publish(std::make_shared<const ClusterView>());
   store.publish(view);
   store.read(snapshot);
-  EXPECT_EQ(snapshot.cluster, view);
+  ASSERT_EQ(snapshot.clusters.size(), 1u);
+  EXPECT_EQ(snapshot.clusters[0].view, view);
+}
+
+TEST(StatsStore, KeepsOneViewPerClusterUntilThatIsRemoved) {
+  StatsStore store;
+  for (const std::size_t slot : {5u, 2u}) {
+    ClusterView view = with({failover(1, FailoverKind::kFailover, true, 1)});
+    view.slot = slot;
+    store.publish(std::make_shared<const ClusterView>(view));
+  }
+  StatsSnapshot snapshot;
+  store.read(snapshot);
+  ASSERT_EQ(snapshot.clusters.size(), 2u);
+  EXPECT_EQ(snapshot.clusters[0].view->slot, 2u);
+  EXPECT_EQ(snapshot.clusters[1].view->slot, 5u);
+  for (const ClusterSnapshot& each : snapshot.clusters) {
+    EXPECT_EQ(each.failover_counts.failovers, 1u) << "ids are those of their cluster";
+  }
+  store.remove(2);
+  store.read(snapshot);
+  ASSERT_EQ(snapshot.clusters.size(), 1u);
+  EXPECT_EQ(snapshot.clusters[0].view->slot, 5u);
 }
 
 class ReadinessTest : public testing::Test {
@@ -88,7 +110,7 @@ class ReadinessTest : public testing::Test {
     node.verdicts = {{"read_write", write, Reason::kUnknown, ""},
                      {"read_only", read, Reason::kUnknown, ""}};
     cluster.nodes = {NodeView{}, node};
-    snapshot_.cluster = std::make_shared<const ClusterView>(cluster);
+    snapshot_.clusters = {{std::make_shared<const ClusterView>(cluster), {}}};
   }
 
   StatsSnapshot snapshot_;
@@ -119,7 +141,7 @@ TEST_F(ReadinessTest, NamesTheListenerThatHasNoneAndWhy) {
 // The cluster view is as old as the last check.
 TEST_F(ReadinessTest, WhileTheChecksStandStillNobodyMayWrite) {
   admit(Admission::kAdmit, Admission::kAdmit);
-  snapshot_.traffic.checks_stopped = true;
+  snapshot_.traffic.checks_stopped = 1;
   const Readiness got = readiness(snapshot_, std::nullopt);
   EXPECT_EQ(got.answer, Answer::kNotReady);
   EXPECT_EQ(got.text, "read_write: no node may serve it: the checks of the nodes have stopped\n");
@@ -136,6 +158,39 @@ TEST_F(ReadinessTest, DrainingAndCutDoNotCount) {
 TEST_F(ReadinessTest, AListenerThatIsNotConfiguredIsSaidToBeUnknown) {
   admit(Admission::kAdmit, Admission::kAdmit);
   EXPECT_EQ(readiness(snapshot_, "read_mostly").answer, Answer::kNoSuchListener);
+}
+
+// A reload has removed it together with its last node; the other listener serves as before.
+TEST_F(ReadinessTest, AListenerThatLeavesDoesNotCount) {
+  admit(Admission::kAdmit, Admission::kDrain);
+  snapshot_.traffic.listeners[1].leaving = true;
+  EXPECT_EQ(readiness(snapshot_, std::nullopt).answer, Answer::kReady);
+  EXPECT_EQ(readiness(snapshot_, "read_only").answer, Answer::kNoSuchListener);
+}
+
+TEST_F(ReadinessTest, EveryListenerAsksItsOwnCluster) {
+  admit(Admission::kAdmit, Admission::kAdmit);
+  ListenerView other;
+  other.name = "billing";
+  other.cluster_slot = 1;
+  snapshot_.traffic.listeners.push_back(other);
+  EXPECT_EQ(readiness(snapshot_, std::nullopt).text, "the first round of checks is not done\n");
+  EXPECT_EQ(readiness(snapshot_, "read_write").answer, Answer::kReady);
+  ClusterView cluster;
+  cluster.slot = 1;
+  cluster.first_round_done = true;
+  cluster.no_primary_why = "nobody leads";
+  NodeView node;
+  node.verdicts = {{"billing", Admission::kDrain, Reason::kUnknown, ""},
+                   {"read_write", Admission::kDrain, Reason::kUnknown, ""}};
+  cluster.nodes = {node};
+  snapshot_.clusters.push_back({std::make_shared<const ClusterView>(cluster), {}});
+  EXPECT_EQ(readiness(snapshot_, std::nullopt).text,
+            "billing: no node may serve it: nobody leads\n");
+  snapshot_.traffic.checks_stopped = 0b10;
+  EXPECT_EQ(readiness(snapshot_, "read_write").answer, Answer::kReady) << "its checks go on";
+  EXPECT_EQ(readiness(snapshot_, "billing").text,
+            "billing: no node may serve it: the checks of the nodes have stopped\n");
 }
 
 }  // namespace

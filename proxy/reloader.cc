@@ -1,0 +1,195 @@
+#include "proxy/reloader.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include "config/parse.h"
+#include "proxy/logging.h"
+
+namespace pgsteer {
+
+namespace {
+
+// Requests that come together are answered together.
+constexpr std::chrono::milliseconds kGather{100};
+// Every thread takes a configuration over within milliseconds.
+constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kLeavingPause{1};
+
+std::string plural(std::size_t count, const char* what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+Reloader::Reloader(asio::io_context& io, std::string path, RunningPtr running, Parts parts)
+    : path_(std::move(path)),
+      running_(std::move(running)),
+      parts_(parts),
+      timer_(io),
+      file_(running_->config) {
+  view_.file = path_;
+  view_.in_force_since = view_.reload_at = std::chrono::system_clock::now();
+  parts_.stats.publish(view_);
+}
+
+void Reloader::nominate(const std::string& cluster, std::vector<NodeConfig> nodes) {
+  nominees_[cluster] = std::move(nodes);
+  nominated_ = true;
+  if (!asked_) tick();
+}
+
+void Reloader::ask() {
+  if (asked_) return;
+  asked_ = true;
+  asked_at_ = Clock::now();
+  tick();
+}
+
+// Slots are given anew only when every thread has the configuration in which they were vacant, so
+// the next one waits for that.
+bool Reloader::settled() const {
+  return parts_.server.in_force() == running_->number &&
+         parts_.checkers.in_force() == running_->number;
+}
+
+void Reloader::tick() {
+  const auto waited = Clock::now() - asked_at_;
+  if (asked_ && waited >= kGather && settled()) {
+    asked_ = false;
+    read_file();
+  } else if (asked_ && waited >= kPatience) {
+    asked_ = false;
+    failed("the configuration before it has not reached every thread within 10 s");
+  } else if (nominated_ && !asked_ && settled()) {
+    nominated_ = false;
+    use_nominees();
+  } else if (!asked_ && settled()) {
+    let_leave();
+  }
+  if (!asked_ && !nominated_ && !any_leaving(running_->config)) return;
+  timer_.expires_after(asked_ ? Clock::duration(kGather) : kLeavingPause);
+  timer_.async_wait([this](const std::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void Reloader::read_file() {
+  Parsed parsed = parse_file(path_);
+  std::vector<std::string> errors;
+  for (const Diagnostic& each : parsed.diagnostics) {
+    spdlog::log(each.warning ? spdlog::level::warn : spdlog::level::err, "{}", each.text());
+    if (!each.warning) errors.push_back(each.text());
+  }
+  if (!errors.empty()) {
+    const std::size_t more = errors.size() - 1;
+    return failed(errors.front() + (more == 0 ? "" : " (and " + plural(more, "more error") + ")"));
+  }
+  try {
+    Config next = with_nominees(parsed.config);
+    const std::vector<ConfigChange> found = changes(running_->config, next);
+    // Named in the changes of every reload, until the restart that it takes.
+    next.server.workers = running_->config.server.workers;
+    put_in_force(with_leaving(*running_, std::move(next)));
+    file_ = std::move(parsed.config);
+    done(found);
+  } catch (const std::exception& problem) {
+    failed(problem.what());
+  }
+}
+
+// What is written down stays as it is, and there are no more nodes than there may be.
+Config Reloader::with_nominees(Config read) const {
+  for (const ClusterConfig& cluster : read.clusters) {
+    const auto named = nominees_.find(cluster.name);
+    if (!cluster.discover || named == nominees_.end()) continue;
+    for (const NodeConfig& node : named->second) {
+      const bool written = std::ranges::any_of(read.nodes, [&](const NodeConfig& other) {
+        return other.host == node.host && other.port == node.port;
+      });
+      if (!written && read.nodes.size() < kMaxNodes) read.nodes.push_back(node);
+    }
+  }
+  return read;
+}
+
+void Reloader::use_nominees() {
+  try {
+    Config next = with_nominees(file_);
+    next.server.workers = running_->config.server.workers;
+    const std::vector<ConfigChange> found = changes(running_->config, next);
+    if (found.empty()) return;
+    put_in_force(with_leaving(*running_, std::move(next)));
+    for (const ConfigChange& change : found) spdlog::info("discovery: {}", change.text);
+    parts_.stats.publish(view_);
+  } catch (const std::exception& problem) {
+    spdlog::warn("nodes that were found are not used yet: {}", problem.what());
+    nominated_ = true;  // a certificate may be half written
+  }
+}
+
+// Everything that can fail comes before everything that changes something.
+void Reloader::put_in_force(Config config) {
+  const auto slots = slots_after(*running_, config, parts_.server.used());
+  if (!slots) {
+    throw std::runtime_error(
+        "there are too many nodes, listeners or clusters, with those that leave");
+  }
+  const auto next =
+      std::make_shared<const Running>(std::move(config), *slots, running_->number + 1);
+  Server::Prepared server = parts_.server.prepare(next);
+  StatsServer::Listeners stats = parts_.stats.prepare(next->config.stats);
+  use_logging(next->config.log);
+  parts_.server.use(std::move(server));
+  parts_.checkers.use(next);
+  parts_.stats.use(next->config.stats, std::move(stats));
+  running_ = next;
+  view_.number = next->number;
+  view_.in_force_since = std::chrono::system_clock::now();
+}
+
+// What was taken out of the file goes for good when its last session has gone.
+void Reloader::let_leave() {
+  std::optional<Config> left = without_unused(*running_, parts_.server.used());
+  if (!left) return;
+  try {
+    put_in_force(std::move(*left));
+    parts_.stats.publish(view_);
+  } catch (const std::exception& problem) {
+    spdlog::warn("what leaves the configuration stays for now: {}", problem.what());
+  }
+}
+
+void Reloader::done(const std::vector<ConfigChange>& changes) {
+  view_.changes.clear();
+  for (const ConfigChange& change : changes) {
+    spdlog::info("reload: {}", change.text);
+    view_.changes.push_back(change.text);
+  }
+  const std::string text = "configuration " + std::to_string(view_.number) +
+                           " is in force: " + plural(changes.size(), "change") +
+                           "; certificates were read again";
+  spdlog::info("{}", text);
+  ++view_.reloads_done;
+  view_.reload_at = view_.in_force_since;
+  view_.reload_error.clear();
+  parts_.stats.publish(view_);
+  parts_.stats.event({view_.reload_at, Severity::kInfo, text});
+}
+
+void Reloader::failed(const std::string& why) {
+  const std::string text = "nothing is reloaded: " + why;
+  spdlog::error("{}", text);
+  ++view_.reloads_failed;
+  view_.reload_at = std::chrono::system_clock::now();
+  view_.reload_error = why;
+  view_.changes.clear();
+  parts_.stats.publish(view_);
+  parts_.stats.event({view_.reload_at, Severity::kError, text});
+}
+
+}  // namespace pgsteer

@@ -1,0 +1,123 @@
+// A configuration that is read again, under sessions that go on.
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "proxy/net/listen_socket.h"
+#include "tests/component/proxy_fixture.h"
+
+namespace pgsteer {
+namespace {
+
+class ProxyReload : public testing::TestWithParam<unsigned> {
+ protected:
+  ProxyReload() : proxy(2, GetParam()) {}
+  void begin() {
+    proxy.start();
+    proxy.primary(0);
+  }
+  ListenConfig& add_listener(const std::string& name, Target to) {
+    ListenConfig& added = proxy.config.listen.emplace_back();
+    added.name = name;
+    added.bind = {bind_to("127.0.0.1")};
+    added.bind[0].text = name;  // another address than the others': the kernel chooses the port
+    added.to = to;
+    return added;
+  }
+  // The checker's part: the new listener, which has the next slot, sees the nodes like `as`.
+  void judge_listener_like(std::size_t as) {
+    proxy.draft.pools.push_back(proxy.draft.pools[as]);
+    proxy.publish();
+  }
+
+  ProxyFixture proxy;
+};
+INSTANTIATE_TEST_SUITE_P(Workers, ProxyReload, testing::Values(1U, 2U));
+
+TEST_P(ProxyReload, SessionsGoOnThroughManyOfThem) {
+  begin();
+  ProxyClient before = proxy.session();
+  for (int i = 0; i < 100; ++i) proxy.reload();
+  EXPECT_EQ(before.query("name"), "pg-1");
+  EXPECT_EQ(proxy.session().query("name"), "pg-1");
+  EXPECT_EQ(proxy.traffic().clients_total, 2U) << "counters go on as well";
+}
+
+TEST_P(ProxyReload, ANewListenerServes) {
+  begin();
+  ProxyClient before = proxy.session();
+  add_listener("reports", Target::kReplica);
+  proxy.reload();
+  judge_listener_like(kRo);
+  EXPECT_EQ(proxy.session(2).query("name"), "pg-2");
+  EXPECT_EQ(before.query("name"), "pg-1");
+}
+
+// Its clients wait until the checker has heard of it.
+TEST_P(ProxyReload, ANewListenerThatNobodyHasJudgedHoldsItsClients) {
+  begin();
+  add_listener("reports", Target::kReplica);
+  proxy.reload();
+  ProxyClient early = proxy.connect(2);
+  early.send_startup();
+  ASSERT_TRUE(eventually([&] { return proxy.traffic(2).held_clients == 1; }));
+  judge_listener_like(kRo);
+  ASSERT_TRUE(early.wait_until_ready());
+  EXPECT_EQ(early.query("name"), "pg-2");
+}
+
+TEST_P(ProxyReload, AListenerThatIsTakenAwayClosesAndItsSessionsStay) {
+  begin();
+  ProxyClient reads = proxy.session(kRo);
+  const std::uint16_t port = proxy.server->port(kRo);
+  proxy.config.listen.pop_back();
+  proxy.reload();
+  EXPECT_TRUE(eventually([&] { return !ProxyClient::tcp(port).open(); }));
+  EXPECT_EQ(reads.query("name"), "pg-2");
+  reads.close();
+  EXPECT_TRUE(eventually([&] { return proxy.server->used().listeners == 0; }));
+}
+
+TEST_P(ProxyReload, ANodeThatIsTakenAwayKeepsItsSessionsAndGetsNoMore) {
+  begin();
+  ProxyClient reads = proxy.session(kRo);
+  proxy.config.nodes.pop_back();
+  proxy.rw().hold = proxy.ro().hold = 100ms;
+  proxy.reload();
+  EXPECT_EQ(reads.query("name"), "pg-2");
+  ProxyClient late = proxy.connect(kRo);
+  late.send_startup();
+  EXPECT_TRUE(late.ended_with("57P03")) << "although the checker has not said so yet";
+  EXPECT_EQ(reads.query("name"), "pg-2");
+}
+
+TEST_P(ProxyReload, LimitsApplyToWhoComesNext) {
+  begin();
+  ProxyClient first = proxy.session();
+  proxy.rw().max_connections = 1;
+  proxy.reload();
+  ProxyClient second = proxy.connect();
+  second.send_startup();
+  EXPECT_TRUE(second.ended_with("53300"));
+  proxy.rw().max_connections = 0;
+  proxy.rw().max_connections_per_client = 1;
+  proxy.reload();
+  ProxyClient third = proxy.connect();
+  third.send_startup();
+  EXPECT_TRUE(third.ended_with("53300")) << "the first one counts, although it came before";
+  EXPECT_EQ(first.query("name"), "pg-1");
+}
+
+TEST_P(ProxyReload, AnAddressInUseChangesNothing) {
+  begin();
+  const UniqueFd taken = open_listen_socket(bind_to("127.0.0.1"));
+  BindAddress bind = bind_to("127.0.0.1");
+  bind.port = bound_port(taken.get());
+  add_listener("reports", Target::kReplica).bind = {bind};
+  EXPECT_THROW(proxy.reload(), std::runtime_error);
+  EXPECT_EQ(proxy.server->traffic().listeners.size(), 2U);
+  EXPECT_EQ(proxy.session().query("name"), "pg-1");
+}
+
+}  // namespace
+}  // namespace pgsteer
