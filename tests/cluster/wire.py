@@ -30,25 +30,50 @@ def error_fields(body):
     return {field[:1].decode(): field[1:].decode() for field in body.split(b"\0") if field}
 
 
+class ServerError(Exception):
+    """An ErrorResponse; .fields by their letters."""
+
+    def __init__(self, body):
+        self.fields = error_fields(body)
+        super().__init__(self.fields["M"])
+
+
+def _read_until_ready(link):
+    """The messages before ReadyForQuery."""
+    messages = []
+    while (message := read_message(link))[0] != b"Z":
+        if message[0] == b"E":
+            raise ServerError(message[1])
+        messages.append(message)
+    return messages
+
+
 def idle_session(host, port, seconds=30):
     """A socket with an unencrypted, logged-in session. The role must not need a password."""
     link = socket.create_connection((host, port), seconds)
-    link.sendall(startup())
-    while read_message(link)[0] != b"Z":
-        pass
+    try:
+        link.sendall(startup())
+        _read_until_ready(link)
+    except BaseException:
+        link.close()
+        raise
     return link
+
+
+def value(link, statement):
+    """The first column of the first row."""
+    body = statement.encode() + b"\0"
+    link.sendall(b"Q" + struct.pack("!I", len(body) + 4) + body)
+    row = next(body for kind, body in _read_until_ready(link) if kind == b"D")
+    return row[6:6 + struct.unpack("!i", row[2:6])[0]].decode()
 
 
 def ask(link):
     """A round trip on an idle session. None, or why there was none: the server's error, or what the socket says."""
-    body = b"select 1\0"
     try:
-        link.sendall(b"Q" + struct.pack("!I", len(body) + 4) + body)
-        while (message := read_message(link))[0] != b"Z":
-            if message[0] == b"E":
-                return message[1].decode(errors="replace")
+        value(link, "select 1")
         return None
-    except OSError as error:
+    except (OSError, ServerError) as error:
         return str(error)
 
 
