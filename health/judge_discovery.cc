@@ -26,6 +26,9 @@ void tell_once(JudgeContext& j, const std::string& about, const std::string& tex
   j.announce(TransitionKind::kNode, Severity::kWarn, text);
 }
 
+// One that is being taken out of the file may stay, because it is still a member.
+bool is_written(const NodeConfig& node) { return !node.discovered && !node.leaving; }
+
 bool same_address(const Nominee& a, const NodeConfig& b) {
   return a.host == b.host && a.port == b.port;
 }
@@ -42,7 +45,7 @@ std::optional<Nominee> nominee(JudgeContext& j, const ClusterMember& member,
   const auto host = read_host(member.host);
   const auto rest = read_rest_url(base_url(member.api_url));
   if (host.value && rest.value && member.port != 0 && !member.name.empty()) {
-    return Nominee{member.name, *host.value, member.port, *rest.value, j.now, std::nullopt};
+    return Nominee{member.name, *host.value, member.port, *rest.value, {}, {}};
   }
   const std::string who = member.name.empty() ? "a member without a name" : "'" + member.name + "'";
   tell_once(j, member.name + " " + member.host + " " + member.api_url,
@@ -63,7 +66,7 @@ void note_member(JudgeContext& j, const ClusterMember& member, const std::string
     return;
   }
   const auto& nodes = j.config.nodes;
-  const auto written = std::ranges::count_if(nodes, [](const auto& n) { return !n.discovered; });
+  const auto written = std::ranges::count_if(nodes, is_written);
   if (static_cast<std::size_t>(written) + nominees.size() >= kMaxNodes) {
     return tell_once(j, "full",
                      lister + " lists '" + member.name + "', which is not used: there are " +
@@ -83,26 +86,39 @@ std::optional<std::size_t> node_of(const JudgeContext& j, const Nominee& nominee
   return static_cast<std::size_t>(at - nodes.begin());
 }
 
-// Written down meanwhile, or neither listed nor heard of for too long.
+// Since when it has not answered as one of ours; nothing: it does.
+std::optional<Instant> silent_since(const JudgeState& s, const NodeState& n) {
+  if (shows_another_cluster(s, n)) return Instant{};
+  if (n.rest.failures > 0) return n.rest.failing_since;
+  return n.rest.report ? std::nullopt : std::optional(Instant{});
+}
+
+// Written down meanwhile, or for too long absent from the lists and silent. Where no list can be
+// read, as when it is pgsteer that is cut off, nobody is forgotten; nor just after it stood still.
 bool is_over(JudgeContext& j, const Nominee& nominee) {
   const auto i = node_of(j, nominee);
-  if (i && !j.config.nodes[*i].discovered) return true;
-  Instant last = nominee.listed;
-  if (i && j.node(*i).rest.report) last = std::max(last, j.node(*i).rest.report_received);
-  const auto limit = j.config.clusters.front().forget_after;
-  if (j.now - last < limit) return false;
+  if (i && is_written(j.config.nodes[*i])) return true;
+  if (!nominee.absent || j.now < j.s.grace_until) return false;
+  const auto silent = i ? silent_since(j.s, j.node(*i)) : std::optional(Instant{});
+  if (!silent) return false;
+  const auto both = j.now - std::max(*nominee.absent, *silent);
+  if (both < j.config.clusters.front().forget_after) return false;
   j.announce(TransitionKind::kNode, Severity::kInfo,
              nominee.member + " at " + host_port(nominee.host, nominee.port) +
-                 " is forgotten: no member has listed it, and it has not answered, for " +
-                 seconds_text(j.now - last));
+                 " is forgotten: no member that answers lists it, and it does not answer as one of "
+                 "them, for " +
+                 seconds_text(both));
   return true;
 }
 
+// A node that was one of ours is no matter of this: the whole cluster may be about to change its
+// identifier, and the node has a say in that.
 void note_refusal(JudgeContext& j, Nominee& nominee) {
   const auto limit = j.config.clusters.front().forget_after;
   if (nominee.refused && j.now - *nominee.refused >= limit) nominee.refused.reset();
   const auto i = node_of(j, nominee);
-  if (nominee.refused || !i || !shows_another_cluster(j.s, j.node(*i))) return;
+  if (nominee.refused || !i || !is_unproven(j.node(*i))) return;
+  if (!shows_another_cluster(j.s, j.node(*i))) return;
   nominee.refused = j.now;
   j.announce(TransitionKind::kNode, Severity::kWarn,
              nominee.member + " at " + host_port(nominee.host, nominee.port) +
@@ -165,10 +181,11 @@ void note_list(JudgeContext& j, const ClusterEvidence& e) {
 void note_nominees(JudgeContext& j, std::size_t lister, const ClusterReport& report,
                    const std::vector<std::optional<std::size_t>>& found) {
   if (!j.config.clusters.front().discover || !may_nominate(j, j.node(lister))) return;
+  for (Nominee& each : j.s.discovery.nominees) each.absent = each.absent.value_or(j.now);
   for (std::size_t m = 0; m < report.members.size(); ++m) {
     // Nominees are the same by address alone: a member that moves is nominated at the new one.
-    const bool written = found[m] && !j.config.nodes[*found[m]].discovered;
-    if (!written) note_member(j, report.members[m], j.name(lister));
+    if (!found[m] || !is_written(j.config.nodes[*found[m]]))
+      note_member(j, report.members[m], j.name(lister));
   }
 }
 

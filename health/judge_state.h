@@ -198,7 +198,7 @@ struct Nominee {
   std::string host;
   std::uint16_t port = 0;
   std::string rest;
-  Instant listed{};                // when a proven member listed it last
+  std::optional<Instant> absent;   // since when proven members list others and not this one
   std::optional<Instant> refused;  // when it last showed that it belongs to another cluster
 };
 

@@ -224,8 +224,9 @@ std::string witnessed_by(const JudgeContext& j, std::size_t node) {
 
 bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
   const MemberList& list = j.s.members;
-  // If `node` is not listed it may itself be one of them, at a new address.
-  if (list.known && list.strangers > (list.by_node[node] ? 0U : 1U)) return true;
+  // If `node` was never listed as itself it may be one of them, at a new address.
+  const bool itself = list.known && !list.by_node[node] && j.node(node).member.empty();
+  if (list.known && list.strangers > (itself ? 1U : 0U)) return true;
   bool others = !list.known;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     const NodeState& n = j.node(i);

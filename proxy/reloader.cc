@@ -90,11 +90,11 @@ void Reloader::read_file() {
     return failed(errors.front() + (more == 0 ? "" : " (and " + plural(more, "more error") + ")"));
   }
   try {
-    Config next = with_nominees(parsed.config);
+    Config next = with_nominees(parsed.config, nominees_);
     const std::vector<ConfigChange> found = changes(running_->config, next);
     // Named in the changes of every reload, until the restart that it takes.
     next.server.workers = running_->config.server.workers;
-    put_in_force(with_leaving(*running_, std::move(next)));
+    put_in_force(with_leaving(*running_, std::move(next)), Certificates::kRead);
     file_ = std::move(parsed.config);
     done(found);
   } catch (const std::exception& problem) {
@@ -102,38 +102,27 @@ void Reloader::read_file() {
   }
 }
 
-// What is written down stays as it is, and there are no more nodes than there may be.
-Config Reloader::with_nominees(Config read) const {
-  for (const ClusterConfig& cluster : read.clusters) {
-    const auto named = nominees_.find(cluster.name);
-    if (!cluster.discover || named == nominees_.end()) continue;
-    for (const NodeConfig& node : named->second) {
-      const bool written = std::ranges::any_of(read.nodes, [&](const NodeConfig& other) {
-        return other.host == node.host && other.port == node.port;
-      });
-      if (!written && read.nodes.size() < kMaxNodes) read.nodes.push_back(node);
-    }
-  }
-  return read;
-}
-
 void Reloader::use_nominees() {
   try {
-    Config next = with_nominees(file_);
+    Config next = with_nominees(file_, nominees_);
     next.server.workers = running_->config.server.workers;
     const std::vector<ConfigChange> found = changes(running_->config, next);
     if (found.empty()) return;
-    put_in_force(with_leaving(*running_, std::move(next)));
+    put_in_force(with_leaving(*running_, std::move(next)), Certificates::kKeep);
+    nominees_failed_.clear();
     for (const ConfigChange& change : found) spdlog::info("discovery: {}", change.text);
     parts_.stats.publish(view_);
   } catch (const std::exception& problem) {
-    spdlog::warn("nodes that were found are not used yet: {}", problem.what());
-    nominated_ = true;  // a certificate may be half written
+    nominated_ = true;  // descriptors or slots may become free
+    if (nominees_failed_ == problem.what()) return;
+    nominees_failed_ = problem.what();
+    spdlog::warn("nodes that were found are not used yet: {}", nominees_failed_);
   }
 }
 
-// Everything that can fail comes before everything that changes something.
-void Reloader::put_in_force(Config config) {
+// Everything that can fail comes before everything that changes something. Only the file tells
+// about the log and the page.
+void Reloader::put_in_force(Config config, Certificates certificates) {
   const auto slots = slots_after(*running_, config, parts_.server.used());
   if (!slots) {
     throw std::runtime_error(
@@ -141,12 +130,14 @@ void Reloader::put_in_force(Config config) {
   }
   const auto next =
       std::make_shared<const Running>(std::move(config), *slots, running_->number + 1);
-  Server::Prepared server = parts_.server.prepare(next);
-  StatsServer::Listeners stats = parts_.stats.prepare(next->config.stats);
-  use_logging(next->config.log);
+  Server::Prepared server = parts_.server.prepare(next, certificates);
+  if (certificates == Certificates::kRead) {
+    StatsServer::Listeners stats = parts_.stats.prepare(next->config.stats);
+    use_logging(next->config.log);
+    parts_.stats.use(next->config.stats, std::move(stats));
+  }
   parts_.server.use(std::move(server));
   parts_.checkers.use(next);
-  parts_.stats.use(next->config.stats, std::move(stats));
   running_ = next;
   view_.number = next->number;
   view_.in_force_since = std::chrono::system_clock::now();
@@ -157,7 +148,7 @@ void Reloader::let_leave() {
   std::optional<Config> left = without_unused(*running_, parts_.server.used());
   if (!left) return;
   try {
-    put_in_force(std::move(*left));
+    put_in_force(std::move(*left), Certificates::kKeep);
     parts_.stats.publish(view_);
   } catch (const std::exception& problem) {
     spdlog::warn("what leaves the configuration stays for now: {}", problem.what());

@@ -5,11 +5,11 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "config/changes.h"
+#include "config/nominees.h"
 #include "config/running.h"
 #include "health/checkers.h"
 #include "proxy/server.h"
@@ -42,9 +42,8 @@ class Reloader {
   void tick();
   bool settled() const;
   void read_file();
-  Config with_nominees(Config read) const;
   void use_nominees();
-  void put_in_force(Config config);
+  void put_in_force(Config config, Certificates certificates);
   void let_leave();
   void done(const std::vector<ConfigChange>& changes);
   void failed(const std::string& why);
@@ -53,9 +52,10 @@ class Reloader {
   RunningPtr running_;
   Parts parts_;
   asio::steady_timer timer_;
-  Config file_;                                              // as it was read last, without fault
-  std::map<std::string, std::vector<NodeConfig>> nominees_;  // by cluster
-  bool nominated_ = false;                                   // they have changed
+  Config file_;  // as it was read last, without fault
+  Nominees nominees_;
+  bool nominated_ = false;       // they have changed
+  std::string nominees_failed_;  // why they are not in force; said once
   bool asked_ = false;
   Clock::time_point asked_at_{};
   ConfigView view_;

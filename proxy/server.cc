@@ -41,13 +41,13 @@ DescriptorBudget process_budget(const Config& config) {
 
 Server::Server(RunningPtr running, ServerOutput output)
     : running_(std::move(running)),
+      tls_(make_tls_contexts(*running_)),
       output_(std::move(output)),
       counters_(kMaxListeners, kMaxNodes) {
-  const TlsContextsPtr tls = make_tls_contexts(*running_);
   counters_.workers = worker_count(running_->config.server);
   for (std::size_t i = 0; i < counters_.workers; ++i) {
     workers_.push_back(
-        std::make_unique<Worker>(running_, i, counters_, links(), worker_output(i), tls));
+        std::make_unique<Worker>(running_, i, counters_, links(), worker_output(i), tls_));
   }
   acceptor_ = std::make_unique<Acceptor>(
       running_, workers_[0]->loop(), most_clients(running_->config), counters_,
@@ -170,9 +170,9 @@ RunningPtr Server::running() const {
   return running_;
 }
 
-Server::Prepared Server::prepare(const RunningPtr& next) const {
+Server::Prepared Server::prepare(const RunningPtr& next, Certificates certificates) const {
   return {.running = next,
-          .tls = make_tls_contexts(*next),
+          .tls = certificates == Certificates::kRead ? make_tls_contexts(*next) : tls_,
           .most_clients = most_clients(next->config),
           .sockets = Acceptor::open_for(*running(), *next)};
 }
@@ -195,6 +195,7 @@ void Server::use(Prepared prepared) {
     const std::lock_guard lock(mutex_);
     running_ = prepared.running;
   }
+  tls_ = prepared.tls;
   for (auto& worker : workers_) {
     worker->post(
         [&worker, running = prepared.running, tls = prepared.tls] { worker->use(running, tls); });

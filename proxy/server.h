@@ -27,6 +27,10 @@ struct ServerOutput {
   std::function<void(const WorkerReport&)> report;
 };
 
+// Where the certificates of a configuration come from: its files, or the configuration in force,
+// which has the same listeners or more of them.
+enum class Certificates : std::uint8_t { kRead, kKeep };
+
 // What this process's limit of descriptors allows.
 DescriptorBudget process_budget(const Config& config);
 
@@ -48,9 +52,9 @@ class Server {
   void start();
   // Posts the topology of a cluster to every worker; the acceptor follows worker 0.
   void adopt(const TopologyPtr& topology);
-  // Opens the sockets that `next` needs beside those that are open, and reads its certificates.
+  // Opens the sockets that `next` needs beside those that are open, and may read its certificates.
   // Changes nothing; throws like the constructor. One thread at a time, as for use().
-  Prepared prepare(const RunningPtr& next) const;
+  Prepared prepare(const RunningPtr& next, Certificates certificates) const;
   // Clients that come from now on are served by it; sessions stay.
   void use(Prepared prepared);
   // The number of the configuration that the acceptor and every worker have.
@@ -79,6 +83,7 @@ class Server {
 
   mutable std::mutex mutex_;
   RunningPtr running_;  // under mutex_
+  TlsContextsPtr tls_;  // of the thread that calls prepare() and use()
   ServerOutput output_;
   Counters counters_;
   std::vector<std::unique_ptr<Worker>> workers_;

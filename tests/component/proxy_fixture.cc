@@ -56,19 +56,19 @@ ProxyFixture::~ProxyFixture() {
   if (server) server->stop(0ms);
 }
 
-void ProxyFixture::reload() { put_in_force(with_leaving(*running, config)); }
+void ProxyFixture::reload() { put_in_force(with_leaving(*running, config), Certificates::kRead); }
 
 bool ProxyFixture::let_leave() {
   std::optional<Config> left = without_unused(*running, server->used());
-  if (left) put_in_force(std::move(*left));
+  if (left) put_in_force(std::move(*left), Certificates::kKeep);
   return left.has_value();
 }
 
-void ProxyFixture::put_in_force(Config read) {
+void ProxyFixture::put_in_force(Config read, Certificates certificates) {
   const auto slots = slots_after(*running, read, server->used());
   if (!slots) throw std::runtime_error("no slots are left");
   auto next = std::make_shared<const Running>(std::move(read), *slots, running->number + 1);
-  Server::Prepared prepared = server->prepare(next);
+  Server::Prepared prepared = server->prepare(next, certificates);
   ports_.resize(kMaxListeners);
   for (const Acceptor::Opened& opened : prepared.sockets) {
     ports_.at(opened.listener) = bound_port(opened.fd.get());

@@ -83,7 +83,7 @@ class ProxyFixture {
 
  private:
   ServerOutput output();
-  void put_in_force(Config next);
+  void put_in_force(Config next, Certificates certificates);
 
   std::vector<std::uint16_t> ports_;
   mutable std::mutex mutex_;

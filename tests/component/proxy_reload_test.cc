@@ -1,10 +1,12 @@
 // A configuration that is read again, under sessions that go on.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <stdexcept>
 
 #include "proxy/net/listen_socket.h"
 #include "tests/component/proxy_fixture.h"
+#include "tests/component/test_certificates.h"
 
 namespace pgsteer {
 namespace {
@@ -106,6 +108,26 @@ TEST_P(ProxyReload, LimitsApplyToWhoComesNext) {
   third.send_startup();
   EXPECT_TRUE(third.ended_with("53300")) << "the first one counts, although it came before";
   EXPECT_EQ(first.query("name"), "pg-1");
+}
+
+// Only the operator says when certificates are read; the files may be half written at other times.
+TEST_P(ProxyReload, WhatLeavesForGoodLeavesTheCertificates) {
+  const TestCertificates certificates;
+  ListenConfig& secure = add_listener("secure", Target::kPrimary);
+  secure.tls = ClientTls::kTerminate;
+  secure.tls_certificate = certificates.certificate("server");
+  secure.tls_key = certificates.key("server");
+  begin();
+  judge_listener_like(kRw);
+  proxy.config.nodes.pop_back();
+  proxy.reload();
+  std::ofstream(secure.tls_key) << "half a key";
+  EXPECT_THROW(proxy.reload(), std::runtime_error);
+  ASSERT_TRUE(proxy.let_leave());
+  ProxyClient client = proxy.connect(2);
+  ASSERT_EQ(client.request_ssl(), 'S');
+  ASSERT_TRUE(client.become_tls_client(certificates.client().get()));
+  EXPECT_TRUE(client.log_in());
 }
 
 TEST_P(ProxyReload, AnAddressInUseChangesNothing) {

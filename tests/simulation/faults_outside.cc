@@ -121,6 +121,12 @@ bool Faults::strike_rest(Fault fault, std::size_t node) {
     end_after(fault, milliseconds(100), seconds(120), [&n] { n.rest = RestMode::kPrompt; });
     return true;
   }
+  if (fault == Fault::kListLies) {
+    begin(fault, node);
+    ++n.lies;
+    end_after(fault, seconds(1), seconds(60), [&n] { --n.lies; });
+    return true;
+  }
   if (fault != Fault::kTlsOne && fault != Fault::kTlsAll) return false;
   begin(fault, node);
   const bool all = fault == Fault::kTlsAll;

@@ -10,7 +10,8 @@ Invariants::Invariants(const ModelConfig& config, const ModelCluster& cluster,
       reads_(scene_),
       requests_(scene_),
       records_(scene_),
-      reloads_(scene_) {
+      reloads_(scene_),
+      discoveries_(scene_) {
   scene_.started = agenda.now();
 }
 
@@ -23,6 +24,7 @@ void Invariants::answered(const Evidence& evidence, Instant read_shown) {
   requests_.answered(evidence);
   scene_.answered(evidence, read_shown);
   records_.answered(evidence);
+  discoveries_.answered(evidence);
 }
 
 void Invariants::published(const Topology& topology, bool renewed) {
@@ -47,13 +49,13 @@ void Invariants::deciding(const Decision& decision) {
 }
 
 void Invariants::decided(const Decision& decision, const JudgeState& state) {
-  scene_.first_round_done = state.first_round_done;
+  scene_.decided(state);
   records_.decided(decision, state);
   table_.decided();
   reads_.decided();
   requests_.decided();
-  scene_.settle();
   reloads_.decided();
+  discoveries_.decided();
 }
 
 void Invariants::cut(const ModelSession& session, const Verdict& verdict) {
@@ -69,6 +71,7 @@ void Invariants::cut(const ModelSession& session, const Verdict& verdict) {
 void Invariants::bound(const ModelSession& session) {
   writes_.bound(session);
   reloads_.bound(session);
+  discoveries_.bound(session);
 }
 
 void Invariants::after_step(const JudgeState& state) {
@@ -79,6 +82,7 @@ void Invariants::after_step(const JudgeState& state) {
   reads_.after_step();
   requests_.after_step();
   records_.after_step();
+  discoveries_.after_step();
 }
 
 Invariants::Fences Invariants::fences(const Config& judged, const JudgeState& state) const {
@@ -107,6 +111,7 @@ void Invariants::reloading(const Change& change, const JudgeState& state) {
   reads_.reloading(change);
   requests_.reloading(change);
   records_.reloading(change);
+  discoveries_.reloading(change);
   reloads_.reloading(change, fences(scene_.layout.judged(), state));
 }
 

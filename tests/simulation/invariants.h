@@ -10,9 +10,11 @@
 //   read_rules.h      where sessions that read may be
 //   request_rules.h   how often nodes are asked what
 //   reload_rules.h    what a reload of the configuration may change
+//   discovery_rules.h which nodes are found, and which are forgotten
 //   record_rules.h    what is published and announced, and until when it is to be believed
 #pragma once
 
+#include "tests/simulation/discovery_rules.h"
 #include "tests/simulation/read_rules.h"
 #include "tests/simulation/record_rules.h"
 #include "tests/simulation/reload_rules.h"
@@ -58,6 +60,7 @@ class Invariants {
   RequestRules requests_;
   RecordRules records_;
   ReloadRules reloads_;
+  DiscoveryRules discoveries_;
 
   using Fences = std::vector<std::optional<Instant>>;
   Fences fences(const Config& judged, const JudgeState& state) const;

@@ -210,6 +210,14 @@ void Scene::reloading(const Change& change) {
   health_changed = now();
 }
 
+void Scene::decided(const JudgeState& state) {
+  first_round_done = state.first_round_done;
+  for (std::size_t i = 0; i < size(); ++i) {
+    unproven_nodes[i] = has(i) && is_unproven(of(state, i));
+  }
+  settle();
+}
+
 bool Scene::contested() const {
   if (knows_ours()) return false;
   for (std::size_t i = 0; i < size(); ++i) {

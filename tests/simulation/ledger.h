@@ -98,9 +98,12 @@ struct Scene {
 
   std::vector<NodeLedger> told;
   std::vector<bool> members;  // of the cluster, by the last answer that listed them
-  Topology topology;          // generation 0: none yet
-  Instant published_at{};     // also when it was renewed
-  Instant primary_since{};    // as announced
+  // By judge's last decision: a list has named it, and it has yet to show whose it is. Whether
+  // judge is right is for discovery_rules.h.
+  std::vector<bool> unproven_nodes;
+  Topology topology;        // generation 0: none yet
+  Instant published_at{};   // also when it was renewed
+  Instant primary_since{};  // as announced
   Instant first_answer{};
   Instant started{};     // of this process
   bool stalled = false;  // the checker thread stands still
@@ -127,6 +130,7 @@ struct Scene {
         proxy(p),
         told(m.nodes.size()),
         members(m.nodes.size()),
+        unproven_nodes(m.nodes.size()),
         health_before(config.health) {}
 
   Instant now() const { return agenda.now(); }
@@ -141,6 +145,11 @@ struct Scene {
   }
   void fail(std::string text) {
     if (violation.empty()) violation = std::move(text);
+  }
+
+  // Judge decides about it as about a node of another cluster.
+  bool is_apart(std::size_t i) const {
+    return unproven_nodes[i] || topology.pools[kReadWrite].by_node[i].reason == Reason::kForeign;
   }
 
   // pgsteer gets whole, honest answers quickly.
@@ -182,6 +191,7 @@ struct Scene {
   void published(const Topology& topology, bool renewed);
   void lost(std::size_t primary);
   void reloading(const Change& change);
+  void decided(const JudgeState& state);
 
   // The longest time from `from` until a change that an answer of the node shows is known; `step`
   // is the time between two checks.
@@ -202,6 +212,10 @@ struct Scene {
   Span either(Duration HealthConfig::*time) const {
     return newly_paced() ? std::max(config.health.*time, health_before.*time) : config.health.*time;
   }
+  bool discovers() const { return config.clusters.front().discover; }
+  bool discovered(std::size_t i) const { return has(i) && config.nodes[i].discovered; }
+  // Between two readings of the list of the members.
+  Span members_period() const { return std::chrono::seconds(discovers() ? 10 : 30); }
   Span interval() const { return either(&HealthConfig::interval) * 11 / 10; }
   Span timeout() const { return either(&HealthConfig::timeout); }
   // Between two checks of the node at this moment, for want of a primary.

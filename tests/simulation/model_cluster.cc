@@ -106,6 +106,12 @@ bool ModelCluster::leased(std::size_t i) const {
   return consent || s.pause || alone;
 }
 
+bool ModelCluster::is_member(std::size_t i) const {
+  if (store(i).leader == i) return true;
+  const Span ttl = scope(i).times.ttl;
+  return std::max(nodes[i].store_read, store(i).up_since) + ttl > agenda_.now();
+}
+
 bool ModelCluster::by_role(std::size_t i) const {
   const ModelNode& n = nodes[i];
   const bool view = n.store_known && agenda_.now() < n.store_read + n.times.ttl;

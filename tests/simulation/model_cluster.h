@@ -17,7 +17,9 @@
 //  - No node promotes while the cluster is paused, except by hand, or while it sees another writable
 //    node whose Patroni answers, or with the tag nofailover. A promotion opens a timeline above all
 //    earlier ones, except where histories are not shared (ModelScope::duplicates).
-//  - The key disappears after its ttl, or a leader whose PostgreSQL has shut down deletes it. One
+//  - A member writes a key of its own in each loop; GET /cluster lists those that are not older than
+//    the ttl. The time for which a store is down does not count.
+//  - The leader key disappears after its ttl, or a leader whose PostgreSQL has shut down deletes it. One
 //    exception, seen with etcd 3.4: an old leader that thaws takes the key although another node
 //    has it ("theft").
 // clang-format on
@@ -33,6 +35,7 @@ struct ModelSettings {
   std::size_t beside = 0;     // nodes of a standby cluster in the same configuration
   std::size_t strangers = 0;  // nodes of another cluster, which an operator may list by mistake
   std::size_t spare = 0;      // of `nodes`: not in the configuration at the start
+  bool discover = false;      // and found by those that are
   std::size_t proxies = 1;    // pgsteer instances in front of the cluster
   ModelTimes times;
   PatroniVersion version = PatroniVersion::k3_0;
@@ -87,6 +90,8 @@ class ModelCluster {
   // By how much the node's clock has been set since twice the ttl before `then`.
   Span stepped_since(std::size_t i, Instant then) const;
   Instant wall(std::size_t i) const { return agenda_.now() + nodes[i].clock; }
+  // Its key as a member is in the store, which drops it a ttl after it was written.
+  bool is_member(std::size_t i) const;
   bool reaches_store(std::size_t i) const { return store(i).up && net.store[i] == 0; }
 
   // What pgsteer number `p` meets (model_rest.cc). `address` is the one that it knows.

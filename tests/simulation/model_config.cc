@@ -49,10 +49,15 @@ ModelConfig::ModelConfig(const Config& all, const ModelSettings& model)
 
 void ModelConfig::start() {
   running_.reset();
+  nominees_.clear();
   take(file);
 }
 
-void ModelConfig::reload() { take(with_leaving(*running_, file)); }
+void ModelConfig::nominate(std::vector<NodeConfig> nodes) {
+  nominees_[file.clusters.front().name] = std::move(nodes);
+}
+
+void ModelConfig::reload() { take(with_leaving(*running_, with_nominees(file, nominees_))); }
 
 bool ModelConfig::let_leave(const UsedSlots& used) {
   auto left = without_unused(*running_, used);
@@ -67,6 +72,7 @@ void ModelConfig::take(Config next) {
   nodes_ = place(by_number.nodes, next.nodes, slots.nodes);
   listeners_ = place(by_number.listen, next.listen, slots.listeners);
   by_number.health = next.health;
+  by_number.clusters = next.clusters;
   running_ = std::make_shared<const Running>(std::move(next), std::move(slots),
                                              running_ ? running_->number + 1 : 1);
 }

@@ -8,6 +8,7 @@
 // moment; what happens between the two is a matter of the component tests.
 #pragma once
 
+#include "config/nominees.h"
 #include "config/running.h"
 #include "tests/simulation/profile.h"
 
@@ -28,6 +29,7 @@ enum class Edit : std::uint8_t {
   kDrainTimeout,
   kFallback,
   kHealth,
+  kDiscover,  // on or off, where it was on at the start
   kAddListener,
   kRemoveListener,
   kOrderOfListeners,
@@ -44,7 +46,9 @@ class ModelConfig {
   ModelConfig(const ModelConfig&) = delete;  // others hold on to by_number
   ModelConfig& operator=(const ModelConfig&) = delete;
 
-  void start();                           // a new process has read the file: nobody is leaving
+  void start();  // a new process has read the file: nobody is leaving
+  // Those of judge, in place of the ones before; by the next reload they are nodes.
+  void nominate(std::vector<NodeConfig> nodes);
   void reload();                          // the file is in force now
   bool let_leave(const UsedSlots& used);  // false: nobody could go
 
@@ -59,7 +63,7 @@ class ModelConfig {
   Place listener(std::size_t l) const { return listeners_[l]; }
 
   // In force, by number; what is absent is as it was last.
-  Config by_number;
+  Config by_number;  // also its cluster
   // What a reload or a new process would read, in its order.
   Config file;
 
@@ -68,6 +72,7 @@ class ModelConfig {
 
   std::vector<Place> nodes_, listeners_;
   RunningPtr running_;  // its slots are the numbers
+  Nominees nominees_;
 };
 
 // Changes config.file; now and then there is nothing to change. There is always a node of ours in

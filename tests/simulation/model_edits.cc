@@ -44,7 +44,7 @@ struct Pen {
     const auto before = nodes;
     nodes.insert(nodes.begin() + static_cast<std::ptrdiff_t>(dice.below(nodes.size() + 1)), node);
     const auto at = std::ranges::find(nodes, node.host, &NodeConfig::host);
-    at->leaving = false;
+    at->leaving = at->discovered = false;
     if (!fits()) nodes = before;
   }
 };
@@ -134,6 +134,11 @@ void set_health(const Pen& pen) {
   h.timeout = milliseconds(pen.dice.pick(kTimeouts));
 }
 
+void set_discover(const Pen& pen) {
+  ClusterConfig& cluster = pen.file().clusters.front();
+  cluster.discover = pen.cluster.settings.discover && !cluster.discover;
+}
+
 void set_drain_timeout(const Pen& pen) {
   static constexpr int kTimes[] = {2, 20, 90, 3'600};
   any_listener(pen).drain_timeout = seconds(pen.dice.pick(kTimes));
@@ -153,6 +158,7 @@ const char* to_string(Edit edit) {
                                                              "drain_timeout",
                                                              "fallback",
                                                              "health",
+                                                             "discover",
                                                              "a new listener",
                                                              "a listener removed",
                                                              "the order of listeners",
@@ -186,6 +192,8 @@ void edit(ModelConfig& config, Edit what, const ModelCluster& cluster, Dice& dic
       return set_drain_timeout(pen);
     case Edit::kHealth:
       return set_health(pen);
+    case Edit::kDiscover:
+      return set_discover(pen);
     case Edit::kAddListener:
       return add_listener(pen);
     case Edit::kRemoveListener:

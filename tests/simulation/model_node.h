@@ -60,6 +60,7 @@ struct ModelNode {
   PatroniLife patroni = PatroniLife::kRunning;
   RestMode rest = RestMode::kPrompt;
   unsigned tls_faults = 0;      // its REST API cannot complete a TLS handshake
+  unsigned lies = 0;            // its GET /cluster lists who is no member
   unsigned unanswered = 0;      // connections that the kernel accepted and nobody serves
   Instant lease_until{};        // by its own wall clock
   bool store_known = false;     // its last read of the store succeeded
@@ -106,6 +107,7 @@ struct ModelNode {
 
 struct ModelStore {
   bool up = true;
+  Instant up_since{};
   std::optional<std::size_t> leader;  // whom the leader key names
   Instant expires{};
   unsigned version = 0;  // of the key

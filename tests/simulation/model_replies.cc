@@ -169,7 +169,8 @@ std::string ModelCluster::cluster_body(std::size_t i) const {
   bool first = true;
   for (std::size_t k = 0; k < nodes.size(); ++k) {
     const ModelNode& n = nodes[k];
-    if (n.scope != nodes[i].scope || n.system_identifier != nodes[i].system_identifier) continue;
+    const bool member = same_cluster(i, k) && is_member(k);
+    if (!member && (nodes[i].lies == 0 || n.scope == nodes[i].scope)) continue;
     const auto& sync = s.store.sync;
     const bool listed = std::find(sync.begin(), sync.end(), k) != sync.end();
     std::string role =
@@ -182,6 +183,10 @@ std::string ModelCluster::cluster_body(std::size_t i) const {
          "\", \"port\": 5432, \"timeline\": " + number(n.timeline) +
          (s.store.leader == k ? "" : ", \"lag\": 0") + "}";
     first = false;
+  }
+  if (nodes[i].lies > 0) {
+    b +=
+        R"(, {"name": "", "role": "replica", "host": "no host", "port": 70000, "api_url": "7"}, 7)";
   }
   b += "], \"scope\": \"" + s.name + "\"";
   return b + (s.store.pause ? ", \"pause\": true}" : "}");

@@ -46,6 +46,7 @@ void ModelCluster::set_store(std::size_t s, bool up) {
   if (st.up == up) return;
   if (trace) trace("  the store of " + scopes[s].name + (up ? " is back" : " is down"));
   st.up = up;
+  if (up) st.up_since = agenda_.now();
   if (!up || !st.leader) return;
   const Span ttl = scopes[s].times.ttl;
   st.expires = std::max(st.expires, agenda_.now() + dice_.between(Span(0), ttl));

@@ -35,6 +35,12 @@ void with_others(ModelSettings& s, Dice& dice) {
   s.spare = dice.below(2);
   s.strangers = dice.below(3);
 }
+void with_members(ModelSettings& s, Dice& dice) {
+  s.nodes = 3 + dice.below(3);
+  s.spare = s.nodes - 1 - dice.below(2);
+  s.strangers = dice.below(3);
+  s.discover = true;
+}
 void several(ModelSettings& s, Dice& dice) { s.proxies = 1 + dice.below(2); }
 
 const std::vector<Kind>& kinds() {
@@ -112,6 +118,14 @@ const std::vector<Kind>& kinds() {
        with_others,
        {F::kReload, F::kReload, F::kForeignNode, F::kProxyRestart, F::kReplaceCluster,
         F::kReinitialise, F::kNameEmpty}},
+      {"discovery",
+       with_members,
+       {F::kListLies, F::kListLies, F::kPatroniStopped, F::kPowerLoss, F::kReload, F::kSwitchover,
+        F::kProxyRestart}},
+      {"discovery in trouble",
+       with_members,
+       {F::kListLies, F::kPatroniKilled, F::kPowerLoss, F::kRestHung, F::kCutFromStore, F::kReload,
+        F::kForeignNode, F::kReinitialise, F::kReplaceCluster, F::kCheckerStalled}},
   };
   return kKinds;
 }
@@ -169,7 +183,8 @@ const char* to_string(Fault fault) {
                                                               "archive only",
                                                               "tag change",
                                                               "patroni restart",
-                                                              "reload"};
+                                                              "reload",
+                                                              "list lies"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 
@@ -198,7 +213,8 @@ Profile draw_profile(Dice& dice) {
   // Some clusters are almost always in trouble, some almost never.
   static constexpr int kMeans[] = {4, 15, 40, 150};
   p.fault_every = seconds(dice.pick(kMeans));
-  p.names = p.name == "names" || dice.chance(0.2);
+  // Members are listed, and then known, by their addresses.
+  p.names = !s.discover && (p.name == "names" || dice.chance(0.2));
   p.rename = dice.chance(0.3);
   return p;
 }
@@ -214,6 +230,9 @@ Config draw_config(Dice& dice, const Profile& profile) {
     node.rest = "http://" + node.host + ":8008";
     c.nodes.push_back(node);
   }
+  static constexpr int kForgets[] = {10, 20, 60, 300};
+  c.clusters.front().discover = profile.cluster.discover;
+  c.clusters.front().forget_after = seconds(dice.pick(kForgets));
   const auto listen = [&](const char* name, Target to) -> ListenConfig& {
     c.listen.emplace_back();
     c.listen.back().name = name;

@@ -61,8 +61,9 @@ enum class Fault : std::uint8_t {
   kTagChange,
   kPatroniRestart,  // while PostgreSQL is out of connections
   kReload,          // of one pgsteer's configuration; see Edit
+  kListLies,        // of a node: it has strangers and nonsense in it
 };
-inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::kReload) + 1;
+inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::kListLies) + 1;
 const char* to_string(Fault);
 
 struct Profile {

@@ -247,6 +247,7 @@ void SimulatedProxy::follow(const Decision& of_judge) {
     publish(false);
   }
   for (const Request& request : decision.requests) carry_out(request);
+  if (of_judge.nominated) nominate(*of_judge.nominated);
   invariants_->decided(decision, *state_);
   const std::uint64_t serial = ++wake_serial_;
   const Span late = batches_ ? dice_.between(milliseconds(0), milliseconds(3)) : Span(0);

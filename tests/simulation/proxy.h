@@ -55,6 +55,7 @@ class SimulatedProxy {
   std::optional<Evidence> at_entry(Evidence evidence) const;
   Decision by_number(Decision decision) const;
   void take_configuration();
+  void nominate(const std::vector<NodeConfig>& nodes);
   void carry(const Change& change, const Config& before);
   void let_leave();
   void check_idempotence();
@@ -84,7 +85,7 @@ class SimulatedProxy {
   std::vector<bool> looked_up_;  // the first lookup of its name has ended
   // How often the node has gone for good: what belongs to an earlier stay is void.
   std::vector<unsigned> stay_;
-  bool reload_due_ = false;  // the file was changed while judge stood still
+  bool reload_due_ = false;  // there is another configuration for judge
   std::uint64_t wake_serial_ = 0;
 };
 

@@ -6,6 +6,7 @@
 
 namespace pgsteer {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 namespace {
@@ -60,6 +61,16 @@ void SimulatedProxy::take_configuration() {
   const Change change = invariants_->note_before(before, *state_);
   config_.reload();
   carry(change, before);
+}
+
+// Another thread puts them in force, at once or when it has done with a reload.
+void SimulatedProxy::nominate(const std::vector<NodeConfig>& nodes) {
+  config_.nominate(nodes);
+  agenda_.after(dice_.skewed(milliseconds(1), seconds(1)), [this, life = life_] {
+    if (life != life_) return;
+    reload_due_ = true;
+    if (runs()) think();
+  });
 }
 
 // Once a second: who is leaving and has no session goes for good.

@@ -82,7 +82,7 @@ void ReadRules::check_answer(std::size_t l, std::size_t i) {
   const bool admits = v.admission == Admission::kAdmit;
   if (n.checks == 0 && admits) violated(l, i, "it was never asked");
   if (v.reason == Reason::kForeign) s_.told[i].deposed = false;
-  if (n.answers() && v.reason != Reason::kForeign && s_.topology.primary != i) {
+  if (n.answers() && !s_.is_apart(i) && s_.topology.primary != i) {
     const Report& own = *n.report;
     const bool replica = own.state == State::kRunning && own.in_recovery() && !own.lease;
     const bool removed = v.reason == Reason::kRemoved;  // reload_rules.h
@@ -127,7 +127,7 @@ void ReadRules::check_full(std::size_t l, std::size_t i) {
   const NodeLedger& n = s_.told[i];
   const ListenConfig& listen = s_.config.listen[l];
   const Verdict& v = s_.topology.pools[l].by_node[i];
-  if (!n.answers() || v.admission == Admission::kAdmit || v.reason == Reason::kForeign) return;
+  if (!n.answers() || v.admission == Admission::kAdmit || s_.is_apart(i)) return;
   if (s_.leaving(i)) return;
   const Report& r = *n.report;
   if (r.state != State::kRunning || !r.in_recovery() || r.lease || r.incomplete()) return;
@@ -145,8 +145,7 @@ void ReadRules::check_full(std::size_t l, std::size_t i) {
 // against PostgreSQL.
 void ReadRules::check_silent(std::size_t l, std::size_t i) {
   const NodeLedger& n = s_.told[i];
-  const bool foreign = s_.topology.pools[l].by_node[i].reason == Reason::kForeign;
-  if (n.failures == 0 || s_.topology.primary == i || foreign) return;
+  if (n.failures == 0 || s_.topology.primary == i || s_.is_apart(i)) return;
   const bool fallen = n.failures >= 3 && s_.now() - n.failing_since >= seconds(2);
   const bool admits = s_.topology.pools[l].by_node[i].admission == Admission::kAdmit;
   if (fallen && admits) violated(l, i, "its Patroni does not answer");

@@ -99,6 +99,13 @@ std::optional<NodeRole> role_by(const NodeLedger& n, bool foreign) {
   return r.quorum ? NodeRole::kQuorumReplica : NodeRole::kReplica;
 }
 
+bool shows_another(const NodeLedger& n, const ClusterIdentity& ours) {
+  if (!n.report) return false;
+  const Report& r = *n.report;
+  return (!r.scope.empty() && r.scope != ours.scope) ||
+         (!r.system_identifier.empty() && r.system_identifier != ours.identifier);
+}
+
 }  // namespace
 
 // Each node's role is what its last answer says; a change is announced.
@@ -107,7 +114,10 @@ void RecordRules::check_roles(const Decision& decision, const JudgeState& state)
     if (!s_.has(i)) continue;
     const NodeRole role = s_.of(state, i).role;
     const NodeLedger& n = s_.told[i];
-    const auto expected = role_by(n, is_foreign(state, s_.of(state, i)));
+    const bool unproven = s_.unproven_nodes[i];
+    auto expected = role_by(
+        n, unproven ? shows_another(n, state.identity) : is_foreign(state, s_.of(state, i)));
+    if (unproven && n.answers() && expected != NodeRole::kForeign) expected = NodeRole::kUnknown;
     const bool silent = n.failures >= 2 || (n.failures > 0 && !n.report);
     const bool told_so = role == NodeRole::kSilent || role == NodeRole::kDown;
     if ((expected && role != *expected) || (silent && !expected && !told_so)) {
@@ -278,7 +288,7 @@ void RecordRules::check_alarms(const JudgeState& state) {
     const NodeLedger& n = s_.told[i];
     const bool foreign = is_foreign(state, s_.of(state, i));
     const bool alarm = state.alarms.contains(AlarmKey{AlarmKind::kForeign, s_.layout.entry_of(i)});
-    if (n.answers() && s_.topology.generation != 0 && foreign != alarm) {
+    if (n.answers() && s_.topology.generation != 0 && (foreign && !s_.unproven_nodes[i]) != alarm) {
       s_.fail("the alarm about another cluster's node does not fit " + model_name(i));
     }
     const bool claims = n.answers() && n.report->leads() && !foreign;

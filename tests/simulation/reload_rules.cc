@@ -19,7 +19,7 @@ bool same_rules(const ListenConfig& a, const ListenConfig& b) {
 }  // namespace
 
 bool Change::edits_node(const Scene& s, std::size_t i) const {
-  return nodes[i] != s.layout.node(i);
+  return nodes[i] != s.layout.node(i) || config.nodes[i].discovered != s.config.nodes[i].discovered;
 }
 
 bool Change::edits_listener(const Scene& s, std::size_t l) const {

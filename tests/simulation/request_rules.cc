@@ -92,20 +92,19 @@ void RequestRules::asked_other(std::size_t i, ProbeKind kind) {
     const Span gap = s_.now() - a.cluster;
     const bool first = a.cluster == Instant{};
     a.cluster = s_.now();
-    // The list of the members is read every 30 s, whoever was asked for a witness meanwhile.
+    // The list of the members is read in its time, whoever was asked for a witness meanwhile.
     if (!first && gap < milliseconds(150) &&
-        std::exchange(a.list_due, s_.now() + seconds(25)) > s_.now()) {
+        std::exchange(a.list_due, s_.now() + s_.members_period() * 5 / 6) > s_.now()) {
       impolite(i, "for the members", gap);
     }
     if (!first && calm_since_ != Instant{} && calm() && calm_since_ + seconds(3) < s_.now() - gap &&
-        gap < seconds(20)) {
+        gap < s_.members_period() * 2 / 3) {
       impolite(i, "for the members while all is well", gap);
     }
     return;
   }
   for (std::size_t k = 0; s_.topology.primary == i && k < s_.size(); ++k) {
-    const bool foreign = s_.topology.pools[kReadWrite].by_node[k].reason == Reason::kForeign;
-    if (k != i && s_.told[k].answers() && !s_.told[k].in_flight && !foreign) {
+    if (k != i && s_.told[k].answers() && !s_.told[k].in_flight && !s_.is_apart(k)) {
       s_.fail("the primary is asked for the configuration, and a replica could be");
     }
   }
@@ -184,11 +183,11 @@ void RequestRules::decided() {
     if (queried && !a.tls_asked) s_.fail("nobody asks whether " + model_name(i) + " takes TLS");
   }
   const bool known = config_known_ && calm_since_ != Instant{};
-  const Span late = seconds(30) + 3 * s_.interval() + s_.timeout() + kGrain;
-  if (known && now - std::max(config_asked_, calm_since_) > late) {
+  const Span takes = 3 * s_.interval() + s_.timeout() + kGrain;
+  if (known && now - std::max(config_asked_, calm_since_) > seconds(30) + takes) {
     s_.fail("the configuration has not been read for long");
   }
-  if (known && now - std::max(members_asked_, calm_since_) > late) {
+  if (known && now - std::max(members_asked_, calm_since_) > s_.members_period() + takes) {
     s_.fail("the members have not been read for long");
   }
 }

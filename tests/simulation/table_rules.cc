@@ -15,7 +15,7 @@ void TableRules::violated(std::size_t i, const char* rule) const {
           v.why + ") for writes, but " + rule);
 }
 
-bool TableRules::ours(std::size_t i) const { return writes(i).reason != Reason::kForeign; }
+bool TableRules::ours(std::size_t i) const { return !s_.is_apart(i); }
 
 bool TableRules::claims(std::size_t i) const {
   const NodeLedger& n = s_.told[i];

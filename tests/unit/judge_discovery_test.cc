@@ -157,6 +157,27 @@ TEST_F(Discovery, ANodeIsForgottenWhenNobodyListsItAndItIsSilent) {
   EXPECT_EQ(told("pg-4 at 10.0.0.4:5432 is forgotten"), 1U);
 }
 
+TEST_F(Discovery, NobodyIsForgottenWhileNoListCanBeRead) {
+  c.further = {member("pg-4", "10.0.0.4")};
+  discover();
+  for (std::size_t i = 0; i < 4; ++i) c.refuse(i, DatabaseAnswer::kUnreachable);
+  c.run(minutes(12));
+  EXPECT_FALSE(c.nominated);
+}
+
+TEST_F(Discovery, NobodyIsForgottenBecausePgsteerStoodStill) {
+  c.further = {member("pg-4", "10.0.0.4")};
+  discover();
+  c.further.clear();
+  c.run(seconds(25));
+  c.refuse(3, DatabaseAnswer::kRefused);
+  c.run(minutes(1));
+  c.now += minutes(10);
+  c.answer(3, c.nodes[1].reply);
+  c.run(minutes(1));
+  EXPECT_FALSE(c.nominated);
+}
+
 TEST_F(Discovery, ANodeThatMovesIsNominatedAtItsNewAddress) {
   c.further = {member("pg-4", "10.0.0.4")};
   discover();
@@ -179,6 +200,32 @@ TEST_F(Discovery, WhatIsWrittenDownMeanwhileIsNoNominee) {
   c.run(seconds(1));
   ASSERT_TRUE(c.nominated);
   EXPECT_TRUE(c.nominated->empty());
+  EXPECT_EQ(c.ro(3), "admit replica");
+}
+
+TEST_F(Discovery, AMemberThatIsTakenOutOfTheFileStaysANode) {
+  c.nodes[2].member = false;
+  c.further = {member("pg-3", c.config.nodes[2].host)};
+  c.run(seconds(25));
+  ASSERT_FALSE(c.nominated) << "it is written down";
+  Config next = c.config;
+  next.nodes[2].leaving = true;
+  c.reload(next);
+  c.run(seconds(3));
+  ASSERT_TRUE(c.nominated);
+  ASSERT_EQ(c.nominated->size(), 1U);
+  EXPECT_EQ(c.nominated->front().host, next.nodes[2].host);
+  EXPECT_EQ(c.nominated->front().name, "pg-3");
+  EXPECT_FALSE(c.nominated->front().leaving);
+}
+
+TEST_F(Discovery, AClusterThatIsReplacedKeepsItsNodes) {
+  c.further = {member("pg-4", "10.0.0.4")};
+  discover();
+  ASSERT_EQ(c.ro(3), "admit replica");
+  for (ScriptedNode& node : c.nodes) node.reply.system_identifier = "8000";
+  c.run(minutes(3));
+  EXPECT_FALSE(c.nominated) << "it has been one of ours";
   EXPECT_EQ(c.ro(3), "admit replica");
 }
 

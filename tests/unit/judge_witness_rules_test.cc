@@ -289,6 +289,9 @@ TEST_F(HasHeir, AMemberThatIsNotConfigured) {
   EXPECT_FALSE(found()) << "it may be the primary at another address";
   state.members.strangers = 2;
   EXPECT_TRUE(found());
+  state.members.strangers = 1;
+  state.nodes[1].member = "pg-2";
+  EXPECT_TRUE(found()) << "it was listed, and the store has dropped its key meanwhile";
 }
 
 TEST_F(HasHeir, NoNodeThatIsNoMember) {
