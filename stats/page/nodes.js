@@ -115,7 +115,8 @@ function moreFacts(node) {
              ? node.host + ' (' + node.address + ')'
              : node.host + (node.address ? '' : ' (does not resolve)')),
            fact('REST API', node.rest_url),
-           fact('Written down', node.discovered ? 'no: the cluster\'s members list it' : null),
+           fact('Written down', node.discovered ? 'no: found in the list of members' : null,
+                'It is forgotten when the members no longer list it and it does not answer'),
            fact('PostgreSQL', node.server_version),
            fact('Patroni', node.patroni_version),
            fact('Leader lease', node.lease ? 'yes' : 'no'),

@@ -173,9 +173,11 @@ def test_each_cluster_has_its_headline_and_its_banners(page):
     assert sum("No primary" in banner for banner in banners) == 1
     assert not any("billing: billing: " in banner for banner in banners), banners
     found = page.js("""[...document.querySelectorAll('.node')]
-        .filter((node) => node.textContent.includes('the cluster\\'s members list it'))
+        .filter((node) => node.textContent.includes('found in the list of members'))
         .map((node) => node.dataset.key)""")
     assert found == ["billing/pg-3"], "the one that is not written down"
+    assert page.text(".listener .target") == ["routes to the primary of orders", "routes to replicas of orders",
+                                              "routes to the primary of billing"]
     page.show("healthy")
     assert page.text(".eyebrow") == ["Cluster orders"]
     assert page.text(".banner") == []
