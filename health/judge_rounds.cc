@@ -116,7 +116,9 @@ class Planner {
   void plan_port_checks();
   void plan_tls_checks();
   void plan_wake();
+  bool can_be_asked(std::size_t i) const;
   std::optional<std::size_t> config_node() const;
+  std::optional<std::size_t> list_node();
   void request(std::size_t i, ProbeKind kind);
   void wake_at(Instant t) {
     if (t > j_.now) wake_ = std::min(wake_, t);
@@ -197,20 +199,34 @@ void Planner::plan_witness() {
   wake_at(j_.now + kWitnessPace);
 }
 
+bool Planner::can_be_asked(std::size_t i) const {
+  const NodeState& n = j_.s.nodes[i];
+  return is_fresh(n) && !n.rest.in_flight && !is_foreign(j_.s, n);
+}
+
 // The node that is asked for the configuration: a replica rather than the primary.
 std::optional<std::size_t> Planner::config_node() const {
-  const JudgeState& s = j_.s;
   std::optional<std::size_t> found;
-  // With discovery every member's list counts, so it is not always the same one.
-  const std::size_t first = j_.config.clusters.front().discover ? s.rounds.number : 0;
-  for (std::size_t k = 0; k < s.nodes.size(); ++k) {
-    const std::size_t i = (first + k) % s.nodes.size();
-    const NodeState& n = s.nodes[i];
-    if (!is_fresh(n) || n.rest.in_flight || is_foreign(s, n)) continue;
+  for (std::size_t i = 0; i < j_.s.nodes.size(); ++i) {
+    if (!can_be_asked(i)) continue;
     if (!j_.is_primary(i)) return i;
     found = i;
   }
   return found;
+}
+
+// With discovery every member's list counts, so each one is asked in its turn.
+std::optional<std::size_t> Planner::list_node() {
+  if (!j_.config.clusters.front().discover) return config_node();
+  std::size_t& turn = j_.s.members.turn;
+  const std::size_t nodes = j_.s.nodes.size();
+  for (std::size_t k = 0; k < nodes; ++k) {
+    const std::size_t i = (turn + k) % nodes;
+    if (!can_be_asked(i)) continue;
+    turn = i + 1;
+    return i;
+  }
+  return std::nullopt;
 }
 
 // Until the configuration is known it does not wait for a quiet round.
@@ -262,7 +278,7 @@ void Planner::plan_settings() {
   const bool settings = s.settings.known && j_.now >= s.settings.due;
   Instant& due = settings ? s.settings.due : s.members.due;
   if (!s.first_round_done || j_.now < due) return;
-  if (const auto i = config_node()) {
+  if (const auto i = settings ? config_node() : list_node()) {
     request(*i, settings ? ProbeKind::kConfig : ProbeKind::kCluster);
     due = j_.now + members_period(j_.config);
   }

@@ -190,6 +190,7 @@ struct MemberList {
   std::vector<bool> by_node;  // the configured node is a member
   Instant due{};              // when it is read again
   Instant asked{};            // when the request for it was sent
+  std::size_t turn = 0;  // with discovery: whose list is read next, or one behind the last node
 };
 
 // A node that a member lists and the configuration file does not name.

@@ -88,11 +88,12 @@ bool stepped_down(const NodeState& n) {
   return n.rest.report && !n.rest.report->lease && !n.rest.report->writable();
 }
 
-// The list of members did not name it. It has answered since, or something runs there that hangs.
+// The list of members did not name it: its key was not written for a ttl. It has answered since, or
+// nothing shows that Patroni does not run there: a node that pgsteer does not reach may be cut off
+// from it alone.
 bool may_have_joined(const NodeState& n, const MemberList& list) {
   if (n.rest.report && n.rest.report_received >= list.asked) return true;
-  const Outcome outcome = n.rest.attempt.outcome;
-  return n.rest.failures > 0 && (outcome == Outcome::kSilent || outcome == Outcome::kTlsFailed);
+  return n.rest.failures > 0 && n.rest.attempt.outcome != Outcome::kRefused;
 }
 
 bool shows_lease(const NodeState& n) {

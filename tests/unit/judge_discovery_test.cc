@@ -137,6 +137,14 @@ TEST_F(Discovery, StrangersNominateNobody) {
   EXPECT_FALSE(c.nominated);
 }
 
+TEST_F(Discovery, EachMembersListIsReadInItsTurn) {
+  c.run(minutes(5));
+  for (const ScriptedNode& node : c.nodes) {
+    const auto lists = std::ranges::count(node.asked, ProbeKind::kCluster);
+    EXPECT_NEAR(static_cast<double>(lists), 9, 1.5);
+  }
+}
+
 TEST_F(Discovery, ANodeIsForgottenWhenNobodyListsItAndItIsSilent) {
   c.further = {member("pg-4", "10.0.0.4")};
   discover();

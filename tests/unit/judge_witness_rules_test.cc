@@ -300,6 +300,8 @@ TEST_F(HasHeir, NoNodeThatIsNoMember) {
   EXPECT_TRUE(found());
   state.members.by_node[0] = false;
   EXPECT_FALSE(found());
+  fails(0, Outcome::kUnreachable, 1);
+  EXPECT_TRUE(found()) << "it may be out of our sight alone";
   answers(0, Cluster::replica(5));
   EXPECT_TRUE(found()) << "it has joined since";
 }
