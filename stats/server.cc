@@ -230,6 +230,8 @@ StatsServer::Listeners StatsServer::prepare(const StatsConfig& next) {
       opened.push_back(listen(bind, next.threads, std::move(socket)));
     } else if (std::ranges::none_of(listeners_, in_the_way)) {
       opened.push_back(listen(bind, next.threads, open_socket(bind)));
+    } else {
+      check_address(bind);
     }
   }
   return opened;

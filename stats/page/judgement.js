@@ -59,6 +59,9 @@ export function admissionWord(admission) {
   return kAdmissionWords[admission] || admission;
 }
 
+// Of a node or a listener, with the name of its cluster.
+export const fullName = (one) => (one.cluster ? one.cluster + '/' : '') + one.name;
+
 // The part of the status that is about one of its clusters.
 export function ofCluster(status, cluster) {
   const its = (one) => one.cluster === cluster.name;

@@ -2,7 +2,7 @@
 import {h} from './dom.js';
 import {kBannerAdvice, kLeaving} from './explain.js';
 import {bytes, count, duration, exact, plural, words} from './format.js';
-import {leavingLast} from './judgement.js';
+import {fullName, leavingLast} from './judgement.js';
 
 // The upper bound of the bucket that `share` of the observations do not exceed.
 function quantileBound(histogram, share) {
@@ -124,7 +124,7 @@ function closedOrLeaving(listener) {
 function card(listener, rates, leavingNodes) {
   const {chip, note} = closedOrLeaving(listener);
   return h('article', {class: 'card listener' + (listener.leaving ? ' leaving' : ''),
-                       key: listener.name},
+                       key: fullName(listener)},
            h('header', {}, h('h3', {title: listener.name}, listener.name),
              h('p', {class: 'bind'}, listener.bind.join(', ')),
              h('p', {class: 'target'}, 'routes to ' + (kTargets[listener.to] || listener.to),

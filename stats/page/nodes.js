@@ -2,7 +2,7 @@
 import {h} from './dom.js';
 import {explainRole, explainVerdict, kLeaving} from './explain.js';
 import {age, ago, bytes, count, duration, exact, plural, secondsBetween, words} from './format.js';
-import {admissionWord, isOutOfSight, leavingLast, levelOn, nodeLevel} from './judgement.js';
+import {admissionWord, fullName, isOutOfSight, leavingLast, levelOn, nodeLevel} from './judgement.js';
 
 const kChecksShown = 64;
 export const kDenseFrom = 13;  // with this many nodes, the cards of healthy ones show less
@@ -159,8 +159,6 @@ function leavingNote(node, status) {
            kLeaving.node);
 }
 
-const fullName = (node) => (node.cluster ? node.cluster + '/' : '') + node.name;
-
 function card(node, status, dense) {
   const now = status.generated_at;
   const level = nodeLevel(node);
@@ -190,9 +188,10 @@ export function nodes(status) {
     return [h('p', {class: 'empty', key: 'empty'}, 'No node has been checked yet.')];
   }
   const dense = status.nodes.length >= kDenseFrom;
-  const gone = new Set(status.listeners.filter((one) => one.leaving).map((one) => one.name));
+  const gone = (node, verdict) => status.listeners.some(
+    (one) => one.leaving && one.cluster === node.cluster && one.name === verdict.listener);
   return leavingLast(status.nodes).map((node) => {
-    const verdicts = node.verdicts.filter((verdict) => !gone.has(verdict.listener));
+    const verdicts = node.verdicts.filter((verdict) => !gone(node, verdict));
     return card({...node, verdicts}, status, dense);
   });
 }

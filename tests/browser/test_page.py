@@ -183,6 +183,23 @@ def test_each_cluster_has_its_headline_and_its_banners(page):
     assert page.text(".banner") == []
 
 
+def test_a_listener_is_shown_beside_its_namesake_that_leaves(page):
+    """It was given to another cluster; what has no key of its own is drawn over."""
+    page.show("clusters")
+    found = page.js("""
+      Promise.all([import('./listeners.js'), import('./nodes.js'),
+                   fetch('api/v1/status').then((reply) => reply.json())])
+        .then(([listeners, nodes, status]) => {
+          const twin = {...status.listeners[0], cluster: 'billing', leaving: true};
+          const both = {...status, listeners: [...status.listeners, twin]};
+          const keys = listeners.listeners(both, {rates: new Map()}).map((card) => card.dataset.key);
+          return {keys, cards: nodes.nodes(both).filter((card) => card.dataset.key === 'orders/pg-1')
+                                    .map((card) => card.textContent)};
+        })""")
+    assert len(set(found["keys"])) == len(found["keys"]) == 4
+    assert "read_write" in found["cards"][0]
+
+
 def test_checks_that_stand_still_are_the_first_banner(page):
     """The rest of the page shows a cluster that nobody looks at any more."""
     page.show("healthy")
