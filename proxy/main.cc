@@ -139,7 +139,9 @@ class Program {
 
   void wait(asio::signal_set& signals) {
     signals.async_wait([this, &signals](const std::error_code& error, int signal) {
-      if (error || signal != SIGHUP) return;
+      if (error) return;
+      // Stopping ends whatever else waits there, like a reload that goes on.
+      if (signal != SIGHUP) return io_.stop();
       reloader_->ask();
       wait(signals);
     });

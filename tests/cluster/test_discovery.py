@@ -66,7 +66,7 @@ def reader(steer, stops):
         stop.set()
         for thread in threads:
             thread.join(20)
-    ended = [error for error in errors if error == "terminating connection due to administrator command"]
+    ended = [error for error in errors if error == "57P01 terminating connection due to administrator command"]
     assert errors == ended and len(ended) <= len(threads) * stops
 
 

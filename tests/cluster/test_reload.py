@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -82,6 +83,19 @@ def replica_and_others(cluster, instance):
     """A replica, and the nodes without it."""
     gone = cluster.replicas()[0]
     return gone, [node for node in instance.everybody if node is not gone]
+
+
+def test_it_stops_while_something_leaves(cluster, instance):
+    """The session of a listener that was removed ends with the rest."""
+    more = f'[[listen]]\nname = "late"\nbind = "127.0.0.1:{PORTS[2] + 1}"\nto = "primary"\n'
+    instance.change(more=more)
+    with contextlib.closing(idle_session("127.0.0.1", PORTS[2] + 1)) as link:
+        instance.change()
+        assert ask(link) is None
+        assert any(listener["leaving"] for listener in instance.status()["listeners"])
+        cluster.processes.send(instance.name, signal.SIGTERM)
+        wait_until(lambda: not instance.running(), 10, "pgsteer to end")
+        assert "administrator" in ask(link) or "closed" in ask(link)
 
 
 def test_everything_changes_under_load_and_nobody_notices(cluster, instance):

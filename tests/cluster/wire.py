@@ -35,7 +35,8 @@ class ServerError(Exception):
 
     def __init__(self, body):
         self.fields = error_fields(body)
-        super().__init__(self.fields["M"])
+        detail = self.fields.get("D")
+        super().__init__(f"{self.fields['C']} {self.fields['M']}" + (f" ({detail})" if detail else ""))
 
 
 def _read_until_ready(link):
