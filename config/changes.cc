@@ -51,9 +51,11 @@ class Comparison {
       }
       const ClusterConfig& old = running_.clusters[*origins_[i]];
       if (old.leaving) say(title(cluster) + " is back");
-      if (old.name == cluster.name) continue;
-      say(title(old) + (cluster.name.empty() ? " has no name any more"
-                                             : " is now named \"" + cluster.name + "\""));
+      if (old.name != cluster.name) {
+        say(title(old) + (cluster.name.empty() ? " has no name any more"
+                                               : " is now named \"" + cluster.name + "\""));
+      }
+      if (!old.leaving) values(Section::kCluster, title(cluster) + ": ", *origins_[i], i);
     }
   }
 
@@ -99,6 +101,7 @@ class Comparison {
 
   // Its cluster has another name; that has been said.
   bool renamed(const Setting& setting, std::size_t before, std::size_t after) const {
+    if (setting.section == Section::kCluster) return setting.key == "name";
     const auto moved = [&](const std::string& old, const std::string& read) {
       return origins_[cluster_index(read_, read)] != std::optional(cluster_index(running_, old));
     };

@@ -39,12 +39,24 @@ Checker::Loop::Loop(const Running& running, std::size_t cluster, CheckerOutput o
 
 Checker::Loop::~Loop() { stop(); }
 
+void Checker::Loop::prepare() {
+  if (thread_.joinable()) return;
+  thread_ = std::thread([this] {
+    started_.wait(false);
+    run();
+  });
+}
+
 void Checker::Loop::start() {
-  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  prepare();
+  started_ = true;
+  started_.notify_all();
 }
 
 void Checker::Loop::stop() {
   stopping_ = true;
+  started_ = true;
+  started_.notify_all();
   rest_client_.wake();
   if (thread_.joinable()) thread_.join();
 }
@@ -118,11 +130,11 @@ void Checker::Loop::look_up_names() {
     return;
   }
   names_ = names;
-  resolver_.reset();
-  if (names.empty()) return;
-  resolver_ = std::make_unique<Resolver>(
-      std::vector<std::string>(names.begin(), names.end()), kNamePeriod,
-      [this] { rest_client_.wake(); }, lookup_);
+  if (!resolver_) {
+    resolver_ = std::make_unique<Resolver>(
+        kNamePeriod, [this] { rest_client_.wake(); }, lookup_);
+  }
+  resolver_->use(std::move(names));
 }
 
 void Checker::Loop::take_names(Instant) {
@@ -235,7 +247,9 @@ void Checker::Loop::begin(const Request& request, Instant now) {
   } else if (node.rest_addresses.empty()) {
     unresolved(request, now, now);
   } else {
-    rest_client_.begin(request.node, request.kind, node.rest, node.rest_addresses);
+    RestEndpoint endpoint = node.rest;
+    endpoint.proven = !is_unproven(state_.nodes[request.node]);
+    rest_client_.begin(request.node, request.kind, endpoint, node.rest_addresses);
   }
 }
 
@@ -305,6 +319,7 @@ Checker::Checker(const RunningPtr& running, std::size_t cluster, CheckerOutput o
                  Lookup lookup)
     : loop_(std::make_unique<Loop>(*running, cluster, std::move(output), std::move(lookup))) {}
 Checker::~Checker() { stop(); }
+void Checker::prepare() { loop_->prepare(); }
 void Checker::start() { loop_->start(); }
 void Checker::stop() { loop_->stop(); }
 void Checker::use(RunningPtr running) { loop_->use(std::move(running)); }

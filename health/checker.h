@@ -33,6 +33,9 @@ class Checker {
   ~Checker();  // stops
 
   void start();
+  // What can fail of it, which is to get a thread: that waits for start(). Throws
+  // std::system_error.
+  void prepare();
   // Ends the thread; returns within about a second even if a name server hangs.
   void stop();
 

@@ -21,6 +21,7 @@ class Checker::Loop {
   Loop(const Running& running, std::size_t cluster, CheckerOutput output, Lookup lookup);
   ~Loop();
 
+  void prepare();
   void start();
   void stop();
   void use(RunningPtr running);
@@ -74,6 +75,7 @@ class Checker::Loop {
   std::set<std::size_t> writable_;
   std::vector<WorkerReport> reports_;
   RunningPtr next_running_;
+  std::atomic<bool> started_ = false;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint64_t> in_force_ = 0;
 

@@ -9,19 +9,28 @@ namespace pgsteer {
 
 Checkers::Checkers(RunningPtr running, CheckersOutput output, Lookup lookup)
     : output_(std::move(output)), lookup_(std::move(lookup)), running_(std::move(running)) {
-  for (const std::size_t slot : running_->slots.clusters) checkers_[slot] = make(running_, slot);
+  checkers_ = prepare(running_);
+  for (const std::size_t slot : running_->slots.clusters) show(*running_, slot);
 }
 
 Checkers::~Checkers() { stop(); }
 
-std::unique_ptr<Checker> Checkers::make(const RunningPtr& running, std::size_t cluster) const {
-  if (output_.checker.cluster) {
-    auto view = std::make_shared<ClusterView>();
-    view->slot = cluster;
-    view->name = running->cluster(cluster)->name;
-    output_.checker.cluster(std::move(view));
+Checkers::BySlot Checkers::prepare(const RunningPtr& next) const {
+  BySlot added;
+  for (const std::size_t slot : next->slots.clusters) {
+    if (checkers_[slot]) continue;
+    added[slot] = std::make_unique<Checker>(next, slot, output_.checker, lookup_);
+    added[slot]->prepare();
   }
-  return std::make_unique<Checker>(running, cluster, output_.checker, lookup_);
+  return added;
+}
+
+void Checkers::show(const Running& running, std::size_t cluster) const {
+  if (!output_.checker.cluster) return;
+  auto view = std::make_shared<ClusterView>();
+  view->slot = cluster;
+  view->name = running.cluster(cluster)->name;
+  output_.checker.cluster(std::move(view));
 }
 
 void Checkers::start() {
@@ -39,22 +48,21 @@ void Checkers::stop() {
   for (std::thread& each : stopping) each.join();
 }
 
-void Checkers::use(const RunningPtr& running) {
-  BySlot fresh;
-  for (const std::size_t slot : running->slots.clusters) {
-    if (checkers_[slot]) {
-      checkers_[slot]->use(running);
+void Checkers::use(const RunningPtr& next, BySlot added) {
+  for (const std::size_t slot : next->slots.clusters) {
+    if (added[slot]) {
+      show(*next, slot);
     } else {
-      fresh[slot] = make(running, slot);
+      checkers_[slot]->use(next);
     }
   }
   BySlot gone;
   {
     const std::lock_guard lock(mutex_);
-    running_ = running;
+    running_ = next;
     for (std::size_t slot = 0; slot < kMaxClusters; ++slot) {
-      if (running->cluster(slot) == nullptr) gone[slot] = std::move(checkers_[slot]);
-      if (fresh[slot]) checkers_[slot] = std::move(fresh[slot]);
+      if (next->cluster(slot) == nullptr) gone[slot] = std::move(checkers_[slot]);
+      if (added[slot]) checkers_[slot] = std::move(added[slot]);
     }
   }
   if (started_) start();  // those that are new

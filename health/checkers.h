@@ -27,8 +27,12 @@ class Checkers {
 
   void start();
   void stop();  // like Checker::stop(), for all at the same time
+  // The checkers of clusters that `next` adds, with threads that wait. Changes nothing; throws
+  // std::exception if there is no thread or memory for one.
+  using BySlot = std::array<std::unique_ptr<Checker>, kMaxClusters>;
+  BySlot prepare(const RunningPtr& next) const;
   // May wait for the end of a checker whose cluster has gone: about a second.
-  void use(const RunningPtr& running);
+  void use(const RunningPtr& next, BySlot added);
   // The number of the configuration that the last topology of every cluster was made under.
   std::uint64_t in_force() const;
 
@@ -38,9 +42,7 @@ class Checkers {
   void report(const WorkerReport& report);
 
  private:
-  using BySlot = std::array<std::unique_ptr<Checker>, kMaxClusters>;
-
-  std::unique_ptr<Checker> make(const RunningPtr& running, std::size_t cluster) const;
+  void show(const Running& running, std::size_t cluster) const;
   Checker* of_node(std::size_t node) const;
 
   const CheckersOutput output_;

@@ -6,6 +6,7 @@
 
 #include "config/address.h"
 #include "health/judge_context.h"
+#include "proxy/net/address.h"
 
 namespace pgsteer {
 namespace {
@@ -33,6 +34,20 @@ bool same_address(const Nominee& a, const NodeConfig& b) {
   return a.host == b.host && a.port == b.port;
 }
 
+// One that is written down by a name has this address.
+bool is_written_by_name(const JudgeContext& j, const std::string& host, std::uint16_t port) {
+  const auto numeric = numeric_address(host);
+  if (!numeric) return false;
+  const Address address = with_port(*numeric, port);
+  for (std::size_t i = 0; i < j.config.nodes.size(); ++i) {
+    const auto& known = j.node(i).addresses;
+    if (is_written(j.config.nodes[i]) && std::ranges::find(known, address) != known.end()) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // "http://10.0.0.4:8008" of "http://10.0.0.4:8008/patroni".
 std::string base_url(const std::string& url) {
   const auto scheme = url.find("://");
@@ -56,7 +71,7 @@ std::optional<Nominee> nominee(JudgeContext& j, const ClusterMember& member,
 
 void note_member(JudgeContext& j, const ClusterMember& member, const std::string& lister) {
   std::optional<Nominee> found = nominee(j, member, lister);
-  if (!found) return;
+  if (!found || is_written_by_name(j, found->host, found->port)) return;
   auto& nominees = j.s.discovery.nominees;
   const auto known = std::ranges::find_if(
       nominees, [&](const Nominee& n) { return n.host == found->host && n.port == found->port; });
@@ -98,6 +113,7 @@ std::optional<Instant> silent_since(const JudgeState& s, const NodeState& n) {
 bool is_over(JudgeContext& j, const Nominee& nominee) {
   const auto i = node_of(j, nominee);
   if (i && is_written(j.config.nodes[*i])) return true;
+  if (is_written_by_name(j, nominee.host, nominee.port)) return true;
   if (!nominee.absent || j.now < j.s.grace_until) return false;
   const auto silent = i ? silent_since(j.s, j.node(*i)) : std::optional(Instant{});
   if (!silent) return false;

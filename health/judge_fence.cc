@@ -188,7 +188,7 @@ bool maintenance(const JudgeState& state, std::size_t node) {
       } else if (i != node) {
         others_down = false;
       }
-    } else if (i != node && n.rest.tried) {  // a new node says nothing until it was asked
+    } else if (i != node && n.rest.tried && !is_unproven(n)) {  // see is_uncheckable()
       others_down &= n.rest.failures > 0 && n.rest.attempt.outcome == Outcome::kRefused;
     }
   }

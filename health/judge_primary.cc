@@ -187,11 +187,24 @@ void follow_timeline(JudgeContext& j) {
   j.out.transitions.back().interrupts = true;
 }
 
+bool have_an_address(const NodeState& a, const NodeState& b) {
+  return std::ranges::any_of(a.addresses, [&](const Address& address) {
+    return std::ranges::find(b.addresses, address) != b.addresses.end();
+  });
+}
+
 std::vector<std::size_t> find_claimants(const JudgeContext& j) {
   std::vector<std::size_t> found;
   for (std::size_t i = 0; i < j.s.nodes.size(); ++i) {
     if (claims_primary(j.s, j.s.nodes[i])) found.push_back(i);
   }
+  // A node whose host was written anew is there twice while the old entry has sessions.
+  std::erase_if(found, [&, all = found](std::size_t i) {
+    return j.config.nodes[i].leaving && !j.is_primary(i) &&
+           std::ranges::any_of(all, [&](std::size_t k) {
+             return !j.config.nodes[k].leaving && have_an_address(j.node(i), j.node(k));
+           });
+  });
   return found;
 }
 

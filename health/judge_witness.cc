@@ -244,7 +244,8 @@ bool has_heir(const JudgeContext& j, std::size_t node, Instant deadline) {
 bool is_uncheckable(const JudgeContext& j, std::size_t node) {
   if (j.node(node).rest.attempt.outcome != Outcome::kTlsFailed) return false;
   return std::all_of(j.s.nodes.begin(), j.s.nodes.end(), [](const NodeState& n) {
-    if (!n.rest.tried) return true;  // a new node says nothing until it was asked
+    // A new node says nothing until it was asked, and one that a list has named before its proof.
+    if (!n.rest.tried || is_unproven(n)) return true;
     if (n.rest.failures == 0) return false;
     const Outcome outcome = n.rest.attempt.outcome;
     return outcome != Outcome::kEmpty && outcome != Outcome::kMalformed;

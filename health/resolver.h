@@ -8,6 +8,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,17 +28,23 @@ class Resolver {
   };
 
   // `changed` is called when take() has something to return. It must not call the resolver.
-  Resolver(const std::vector<std::string>& names, std::chrono::milliseconds period,
-           std::function<void()> changed, Lookup lookup = look_up);
+  Resolver(std::chrono::milliseconds period, std::function<void()> changed,
+           Lookup lookup = look_up);
   ~Resolver();  // returns at once, even while a lookup hangs
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
+
+  // Resolves these from now on, and no others. Of a name that stays, take() returns at once what
+  // was found last. A lookup that hangs keeps its thread: names beyond kMaxThreads wait for one.
+  void use(std::set<std::string> names);
+  static constexpr std::size_t kMaxThreads = 192;  // up to 128 names, and some that still hang
 
   std::vector<Result> take();  // what has been looked up since the last call
   void refresh();              // resolves every name now, each at most once a second
 
  private:
   struct Shared;
+  void start_threads();
   std::shared_ptr<Shared> shared_;
 };
 

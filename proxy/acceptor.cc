@@ -43,6 +43,12 @@ UniqueFd open_socket(const BindAddress& bind, const ServerConfig& server) try {
   throw std::runtime_error(std::string("cannot listen on ") + problem.what());
 }
 
+void check(const BindAddress& bind) try {
+  check_address(bind);
+} catch (const std::runtime_error& problem) {
+  throw std::runtime_error(std::string("cannot listen on ") + problem.what());
+}
+
 }  // namespace
 
 Acceptor::Acceptor(RunningPtr running, EventLoop& loop, std::size_t most_clients,
@@ -71,10 +77,13 @@ std::vector<Acceptor::Opened> Acceptor::open_for(const Running& now, const Runni
     if (next.config.listen[i].leaving) continue;
     for (const BindAddress& bind : next.config.listen[i].bind) {
       if (std::ranges::find(bound, bind) != bound.end()) continue;
-      Opened& opened = all.emplace_back(Opened{next.slots.listeners[i], bind, {}, {}});
+      Opened& opened = all.emplace_back(next.slots.listeners[i], bind);
       // From "*:5000" to "10.0.0.5:5000": the kernel gives that away only when the old one closes.
       const auto in_the_way = [&](const BindAddress& other) { return in_conflict(other, bind); };
-      if (std::ranges::any_of(bound, in_the_way)) continue;
+      if (std::ranges::any_of(bound, in_the_way)) {
+        check(bind);
+        continue;
+      }
       opened.fd = open_socket(bind, next.config.server);
       opened.file = socket_file(bind.unix_path);
     }
@@ -280,9 +289,11 @@ void Acceptor::adopt(const TopologyPtr& topology) {
   if (closing_) return;
   for (const std::size_t i : running_->slots.listeners) {
     if (running_->cluster_of_listener(i) != topology->cluster) continue;
-    if (i >= topology->pools.size() || listen(i).when_no_node != WhenNoNode::kClose) continue;
+    if (listen(i).leaving || listen(i).when_no_node != WhenNoNode::kClose) continue;
+    const Pool* const pool = pool_of(*topology, i);
+    if (pool == nullptr) continue;
     Listener& listener = listeners_[i];
-    if (admits_any(topology->pools[i])) {
+    if (admits_any(*pool)) {
       listener.without_node = {};
       listener.should_be_open = true;
       if (!listener.open) open_listener(i, true);
@@ -297,6 +308,7 @@ void Acceptor::check_listeners() {
   if (closing_) return;
   const auto now = Clock::now();
   for (const std::size_t i : running_->slots.listeners) {
+    if (listen(i).leaving) continue;
     Listener& listener = listeners_[i];
     if (listener.should_be_open && !listener.open) {
       open_listener(i, false);

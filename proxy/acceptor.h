@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "config/running.h"
@@ -39,9 +40,15 @@ class Acceptor {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
-  // A socket that has been opened for a reload.
+  // A socket that has been opened for a reload. If that fails after all, its file goes as well.
   struct Opened {
-    std::size_t listener = 0;
+    Opened(std::size_t of, BindAddress at) : listener(of), bind(std::move(at)) {}
+    Opened(Opened&&) noexcept = default;
+    Opened& operator=(Opened&&) = delete;
+    ~Opened() {
+      if (fd) remove_socket_file(bind.unix_path, file);
+    }
+    std::size_t listener;
     BindAddress bind;
     UniqueFd fd;  // empty: its address is in use by one that closes
     SocketFile file;

@@ -65,11 +65,10 @@ void Reloader::tick() {
   } else if (asked_ && waited >= kPatience) {
     asked_ = false;
     failed("the configuration before it has not reached every thread within 10 s");
-  } else if (nominated_ && !asked_ && settled()) {
-    nominated_ = false;
-    use_nominees();
   } else if (!asked_ && settled()) {
-    let_leave();
+    if (nominated_) use_nominees();
+    // What leaves may be what there was no place for.
+    if (settled()) let_leave();
   }
   if (!asked_ && !nominated_ && !any_leaving(running_->config)) return;
   timer_.expires_after(asked_ ? Clock::duration(kGather) : kLeavingPause);
@@ -90,27 +89,56 @@ void Reloader::read_file() {
     return failed(errors.front() + (more == 0 ? "" : " (and " + plural(more, "more error") + ")"));
   }
   try {
-    Config next = with_nominees(parsed.config, nominees_);
-    const std::vector<ConfigChange> found = changes(running_->config, next);
-    // Named in the changes of every reload, until the restart that it takes.
-    next.server.workers = running_->config.server.workers;
-    put_in_force(with_leaving(*running_, std::move(next)), Certificates::kRead);
+    const Nominees nominees = renamed(nominees_, running_->config, parsed.config);
+    const std::vector<ConfigChange> found = use_file(parsed.config, nominees);
     file_ = std::move(parsed.config);
+    nominees_ = nominees;
     done(found);
   } catch (const std::exception& problem) {
     failed(problem.what());
   }
 }
 
-void Reloader::use_nominees() {
+// The nodes that were found must not stand in the way of what is written: where there is no room
+// for all of them, those in force stay; or else none.
+std::vector<ConfigChange> Reloader::use_file(const Config& read, const Nominees& nominees) {
+  const Config& now = running_->config;
   try {
-    Config next = with_nominees(file_, nominees_);
+    return use_with(read, nominees);
+  } catch (const std::exception& problem) {
+    if (nominees_.empty()) throw;
+    for (const Nominees& fewer : {renamed(in_force(nominees_, now), now, read), Nominees{}}) {
+      try {
+        std::vector<ConfigChange> found = use_with(read, fewer);
+        spdlog::warn("not all nodes that were found are used: {}", problem.what());
+        nominated_ = true;
+        return found;
+      } catch (const std::exception&) {
+        // It is not those nodes, then.
+      }
+    }
+    throw;
+  }
+}
+
+std::vector<ConfigChange> Reloader::use_with(const Config& read, const Nominees& nominees) {
+  Config next = with_nominees(read, nominees, running_->config);
+  std::vector<ConfigChange> found = changes(running_->config, next);
+  // Named in the changes of every reload, until the restart that it takes.
+  next.server.workers = running_->config.server.workers;
+  put_in_force(with_leaving(*running_, std::move(next)), Certificates::kRead);
+  return found;
+}
+
+void Reloader::use_nominees() {
+  nominated_ = false;
+  try {
+    Config next = with_nominees(file_, nominees_, running_->config);
     next.server.workers = running_->config.server.workers;
     const std::vector<ConfigChange> found = changes(running_->config, next);
-    if (found.empty()) return;
-    put_in_force(with_leaving(*running_, std::move(next)), Certificates::kKeep);
-    nominees_failed_.clear();
+    if (!found.empty()) put_in_force(with_leaving(*running_, std::move(next)), Certificates::kKeep);
     for (const ConfigChange& change : found) spdlog::info("discovery: {}", change.text);
+    nominees_failed_.clear();
     parts_.stats.publish(view_);
   } catch (const std::exception& problem) {
     nominated_ = true;  // descriptors or slots may become free
@@ -131,13 +159,14 @@ void Reloader::put_in_force(Config config, Certificates certificates) {
   const auto next =
       std::make_shared<const Running>(std::move(config), *slots, running_->number + 1);
   Server::Prepared server = parts_.server.prepare(next, certificates);
+  Checkers::BySlot added = parts_.checkers.prepare(next);
   if (certificates == Certificates::kRead) {
     StatsServer::Listeners stats = parts_.stats.prepare(next->config.stats);
     use_logging(next->config.log);
     parts_.stats.use(next->config.stats, std::move(stats));
   }
   parts_.server.use(std::move(server));
-  parts_.checkers.use(next);
+  parts_.checkers.use(next, std::move(added));
   running_ = next;
   view_.number = next->number;
   view_.in_force_since = std::chrono::system_clock::now();

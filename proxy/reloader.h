@@ -42,6 +42,8 @@ class Reloader {
   void tick();
   bool settled() const;
   void read_file();
+  std::vector<ConfigChange> use_file(const Config& read, const Nominees& nominees);
+  std::vector<ConfigChange> use_with(const Config& read, const Nominees& nominees);
   void use_nominees();
   void put_in_force(Config config, Certificates certificates);
   void let_leave();

@@ -133,8 +133,10 @@ void RestClient::begin(std::size_t node, ProbeKind kind, const RestEndpoint& end
   text(CURLOPT_CAINFO, config_.ca);
   text(CURLOPT_SSLCERT, config_.certificate);
   text(CURLOPT_SSLKEY, config_.key);
-  text(CURLOPT_USERNAME, config_.user);
-  text(CURLOPT_PASSWORD, config_.password.value);
+  if (endpoint.proven || (config_.verify && endpoint.base.starts_with("https:"))) {
+    text(CURLOPT_USERNAME, config_.user);
+    text(CURLOPT_PASSWORD, config_.password.value);
+  }
   t.reply.sent = std::chrono::steady_clock::now();
   curl_multi_add_handle(multi_.get(), easy);
   transfers_.push_back(std::move(transfer));

@@ -21,6 +21,9 @@ struct RestEndpoint {
   std::string base;  // "https://pg-1.example:8008", without a slash at the end
   std::string host;  // name or numeric address, without brackets
   std::uint16_t port = 0;
+  // False: a member's list has named it, and it may be anybody's. The password goes there over TLS
+  // that is verified, or not at all.
+  bool proven = true;
 };
 RestEndpoint rest_endpoint(const NodeConfig& node);
 

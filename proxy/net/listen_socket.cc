@@ -94,6 +94,12 @@ UniqueFd open_listen_socket(const BindAddress& bind, int backlog) {
   return fd;
 }
 
+void check_address(const BindAddress& bind) {
+  BindAddress elsewhere = bind;
+  elsewhere.port = 0;
+  open_listen_socket(elsewhere, 1);
+}
+
 SocketFile socket_file(const std::string& path) {
   struct stat file {};
   if (path.empty() || ::lstat(path.c_str(), &file) != 0) return {};

@@ -17,6 +17,10 @@ namespace pgsteer {
 // an error. Throws std::runtime_error with "ADDRESS: what is wrong".
 UniqueFd open_listen_socket(const BindAddress& bind, int backlog = SOMAXCONN);
 
+// Whether this host has the address of `bind`, for one whose port is taken by a socket that is
+// about to close. Throws like open_listen_socket().
+void check_address(const BindAddress& bind);
+
 // Which file a Unix socket was bound to: after it another process may put its own at the same path.
 struct SocketFile {
   dev_t device = 0;

@@ -144,9 +144,9 @@ bool NodeSlots::busy(std::size_t node, const SlotRequest& request) const {
 
 Route NodeSlots::route_for(const SlotRequest& request) const {
   const TopologyPtr& topology = topology_for(request.listener);
-  // A listener that is new to the checker, or had another `to` there, has no nodes yet.
-  if (!topology || request.listener >= topology->pools.size()) return {};
-  if (topology->pools[request.listener].to != listen(request.listener).to) return {};
+  // A listener that had another `to` for the checker has no nodes yet.
+  const Pool* const pool = topology ? pool_of(*topology, request.listener) : nullptr;
+  if (pool == nullptr || pool->to != listen(request.listener).to) return {};
   std::array<NodeLoad, kMaxNodes> load;
   const std::size_t nodes = topology->nodes.size();
   std::uint64_t leave_out = request.tried;
@@ -333,7 +333,9 @@ void NodeSlots::end_unanswered(std::size_t listener, Clock::time_point now) {
   if (most == 0 || now < next_purge_[listener]) return;
   next_purge_[listener] = now + kPurgePause;
   Cluster& cluster = of_listener(listener);
-  const auto& verdicts = cluster.topology->pools[listener].by_node;
+  const Pool* const pool = pool_of(*cluster.topology, listener);
+  if (pool == nullptr) return;
+  const auto& verdicts = pool->by_node;
   std::vector<std::pair<std::uint32_t, NodeSlot*>> late;  // with the logins of its address
   for (NodeSlot* slot = cluster.first; slot != nullptr; slot = slot->next_) {
     if (slot->login_ != NodeSlot::Login::kAwaitsClient || slot->user_->ending()) continue;

@@ -45,6 +45,11 @@ struct Route {
 
 Route route(const RouteRequest& request);
 
+// Null: the topology was made before there was this listener.
+inline const Pool* pool_of(const Topology& topology, std::size_t listener) {
+  return listener < topology.pools.size() ? &topology.pools[listener] : nullptr;
+}
+
 // At least one node of the pool takes new sessions.
 bool admits_any(const Pool& pool);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "proxy/routing/route.h"
 #include "proxy/session/node_question.h"
 
 namespace pgsteer {
@@ -14,12 +15,13 @@ namespace {
 bool may_promise_tls(const SessionContext& context) {
   const Topology* const topology = context.services.topology(context.listener);
   if (topology == nullptr) return false;
-  const Pool& pool = topology->pools[context.listener];
-  const bool serving = admits_any(pool);
+  const Pool* const pool = pool_of(*topology, context.listener);
+  if (pool == nullptr) return false;
+  const bool serving = admits_any(*pool);
   if (!serving && context.listen().hold.count() == 0) return false;
   bool known = false;
   for (std::size_t i = 0; i < topology->nodes.size(); ++i) {
-    if (serving && pool.by_node[i].admission != Admission::kAdmit) continue;
+    if (serving && pool->by_node[i].admission != Admission::kAdmit) continue;
     if (topology->nodes[i].tls == TlsAnswer::kNo) return false;
     known = known || topology->nodes[i].tls == TlsAnswer::kYes;
   }

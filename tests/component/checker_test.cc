@@ -44,6 +44,21 @@ TEST_F(CheckerTest, SpeaksPlainHttp10WithoutABody) {
   EXPECT_NE(request.find("Authorization: Basic cHJvYmU6c2VjcmV0"), std::string::npos) << request;
 }
 
+// It may be anybody's.
+TEST_F(CheckerTest, TellsThePasswordToNoNodeThatAListAloneHasNamed) {
+  build(2);
+  rest[0]->lead(1);
+  rest[1]->set("/leader", {.status = 503, .body = R"({"role": "replica"})"});
+  config.nodes[1].discovered = true;
+  config.health.user = "probe";
+  config.health.password.value = "secret";
+  start();
+  ASSERT_TRUE(eventually([&] { return leads(0) && rest[1]->asked("/leader") > 2; }));
+  checker->stop();
+  EXPECT_NE(rest[0]->last_request().find("Authorization"), std::string::npos);
+  EXPECT_EQ(rest[1]->last_request().find("Authorization"), std::string::npos);
+}
+
 TEST_F(CheckerTest, LearnsWhetherNodesTakeTls) {
   build(1);
   database[0] = std::make_unique<FakePort>('S');

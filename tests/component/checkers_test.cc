@@ -64,7 +64,7 @@ class CheckersTest : public testing::Test {
   void reload(Config next) {
     const auto slots = slots_after(*running, next, {});
     running = std::make_shared<const Running>(std::move(next), *slots, running->number + 1);
-    checkers->use(running);
+    checkers->use(running, checkers->prepare(running));
   }
   bool eventually(const std::function<bool()>& done) {
     std::unique_lock lock(mutex);

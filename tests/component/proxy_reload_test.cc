@@ -5,8 +5,10 @@
 #include <stdexcept>
 
 #include "proxy/net/listen_socket.h"
+#include "proxy/wire/first_packet.h"
 #include "tests/component/proxy_fixture.h"
 #include "tests/component/test_certificates.h"
+#include "tests/unit/wire.h"
 
 namespace pgsteer {
 namespace {
@@ -66,6 +68,22 @@ TEST_P(ProxyReload, ANewListenerThatNobodyHasJudgedHoldsItsClients) {
   judge_listener_like(kRo);
   ASSERT_TRUE(early.wait_until_ready());
   EXPECT_EQ(early.query("name"), "pg-2");
+}
+
+// Nobody knows yet whether its nodes take TLS.
+TEST_P(ProxyReload, ANewListenerThatNobodyHasJudgedIsAskedForTls) {
+  begin();
+  proxy.draft.pools.shrink_to_fit();
+  proxy.publish();
+  add_listener("reports", Target::kReplica);
+  proxy.reload();
+  ProxyClient early = proxy.connect(2);
+  ASSERT_TRUE(early.send(wire::packet(kSslRequestCode)));
+  ASSERT_TRUE(eventually([&] { return proxy.traffic(2).held_clients == 1; }));
+  judge_listener_like(kRo);
+  const auto answer = early.receive(1);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->front(), 'N');
 }
 
 TEST_P(ProxyReload, AListenerThatIsTakenAwayClosesAndItsSessionsStay) {
@@ -128,6 +146,19 @@ TEST_P(ProxyReload, WhatLeavesForGoodLeavesTheCertificates) {
   ASSERT_EQ(client.request_ssl(), 'S');
   ASSERT_TRUE(client.become_tls_client(certificates.client().get()));
   EXPECT_TRUE(client.log_in());
+}
+
+// The old socket is in the way of the new one, which could not be opened after that.
+TEST_P(ProxyReload, AnAddressThatThisHostDoesNotHaveChangesNothing) {
+  BindAddress everywhere = bind_to("0.0.0.0");
+  everywhere.port = bound_port(open_listen_socket(bind_to("127.0.0.1")).get());
+  add_listener("reports", Target::kReplica).bind = {everywhere};
+  begin();
+  BindAddress elsewhere = bind_to("192.0.2.1");
+  elsewhere.port = everywhere.port;
+  proxy.config.listen.back().bind = {elsewhere};
+  EXPECT_THROW(proxy.reload(), std::runtime_error);
+  EXPECT_TRUE(ProxyClient::tcp(proxy.server->port(2)).open());
 }
 
 TEST_P(ProxyReload, AnAddressInUseChangesNothing) {

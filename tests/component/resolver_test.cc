@@ -6,6 +6,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 
 namespace pgsteer {
 namespace {
@@ -61,12 +62,13 @@ TEST(Resolver, AHangingLookupDelaysNeitherOthersNorShutdown) {
   auto began = steady_clock::now();
   {
     Resolver resolver(
-        {"dead", "good"}, seconds(60), [state] { state->notify(); },
+        seconds(60), [state] { state->notify(); },
         [state](const std::string& name) -> std::vector<Address> {
           std::unique_lock lock(state->mutex);
           if (name == "dead") state->changed.wait(lock, [&] { return state->release; });
           return {*numeric_address("10.0.0.7")};
         });
+    resolver.use({"dead", "good"});
     std::vector<Resolver::Result> results;
     ASSERT_TRUE(state->wait([&] {
       for (auto& r : resolver.take()) results.push_back(r);
@@ -85,12 +87,13 @@ TEST(Resolver, AHangingLookupDelaysNeitherOthersNorShutdown) {
 TEST(Resolver, TheOrderOfTheAddressesDoesNotMatter) {
   auto state = std::make_shared<LookupState>();
   Resolver resolver(
-      {"pair"}, milliseconds(1), [state] { state->notify(); },
+      milliseconds(1), [state] { state->notify(); },
       [state](const std::string&) -> std::vector<Address> {
         const std::lock_guard lock(state->mutex);
         auto a = *numeric_address("10.0.0.1"), b = *numeric_address("10.0.0.2");
         return ++state->lookups % 2 ? std::vector{a, b} : std::vector{b, a};
       });
+  resolver.use({"pair"});
   std::vector<Resolver::Result> results;
   ASSERT_TRUE(state->wait([&] {
     for (auto& r : resolver.take()) results.push_back(r);
@@ -102,16 +105,74 @@ TEST(Resolver, TheOrderOfTheAddressesDoesNotMatter) {
 TEST(Resolver, RefreshLooksUpAgainAtOnce) {
   auto state = std::make_shared<LookupState>();
   Resolver resolver(
-      {"name"}, seconds(600), [state] { state->notify(); },
+      seconds(600), [state] { state->notify(); },
       [state](const std::string&) -> std::vector<Address> {
         const std::lock_guard lock(state->mutex);
         ++state->lookups;
         return {};
       });
+  resolver.use({"name"});
   ASSERT_TRUE(state->wait([&] { return state->lookups >= 1; }));
   ASSERT_TRUE(state->wait([&] { return !resolver.take().empty(); }));
   resolver.refresh();
   EXPECT_TRUE(state->wait([&] { return state->lookups >= 2; }));
+}
+
+TEST(Resolver, ANameThatStaysIsKnownAtOnce) {
+  auto state = std::make_shared<LookupState>();
+  Resolver resolver(
+      seconds(600), [state] { state->notify(); },
+      [state](const std::string& name) -> std::vector<Address> {
+        std::unique_lock lock(state->mutex);
+        const bool again = name == "stays" && ++state->lookups > 1;
+        if (again) state->changed.wait(lock, [&] { return state->release; });
+        return {*numeric_address("10.0.0.7")};
+      });
+  resolver.use({"stays", "goes"});
+  std::size_t found = 0;
+  ASSERT_TRUE(state->wait([&] { return (found += resolver.take().size()) == 2; }));
+  resolver.use({"stays", "comes"});
+  const auto results = resolver.take();
+  ASSERT_FALSE(results.empty());
+  EXPECT_EQ(results[0].name, "stays");
+  EXPECT_EQ(results[0].addresses.size(), 1U);
+  const std::lock_guard lock(state->mutex);
+  state->release = true;
+  state->changed.notify_all();
+}
+
+// Members may be listed under ever other names whose lookups hang.
+TEST(Resolver, ThreadsAreBounded) {
+  auto state = std::make_shared<LookupState>();
+  Resolver resolver(
+      seconds(600), [state] { state->notify(); },
+      [state](const std::string&) -> std::vector<Address> {
+        std::unique_lock lock(state->mutex);
+        ++state->lookups;
+        ++state->notified;
+        state->changed.notify_all();
+        state->changed.wait(lock, [&] { return state->release; });
+        return {};
+      });
+  std::set<std::string> names;
+  for (int round = 0; round < 3; ++round) {
+    names.clear();
+    for (int i = 0; i < 128; ++i) names.insert(std::to_string(round) + "-" + std::to_string(i));
+    resolver.use(names);
+    const unsigned most = round == 0 ? 128 : Resolver::kMaxThreads;
+    ASSERT_TRUE(state->wait([&] { return state->lookups >= most; }));
+    EXPECT_EQ(state->lookups, most);
+  }
+  {
+    const std::lock_guard lock(state->mutex);
+    state->release = true;
+    state->changed.notify_all();
+  }
+  std::set<std::string> found;
+  EXPECT_TRUE(state->wait([&] {
+    for (const auto& result : resolver.take()) found.insert(result.name);
+    return found == names;
+  })) << "those that had to wait come next";
 }
 
 }  // namespace

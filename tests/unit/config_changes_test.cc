@@ -112,6 +112,18 @@ TEST(ConfigChanges, AnotherClusterMakesAnotherNodeAndAnotherListener) {
                           "another listener"}));
 }
 
+TEST(ConfigChanges, WhatIsWrittenAboutAClusterIsTold) {
+  const std::string file = "[[cluster]]\nname = \"a\"\n" + std::string(kFile);
+  Config read = parsed(file);
+  read.clusters[0].name = read.nodes[0].cluster = read.nodes[1].cluster = "b";
+  read.listen[0].cluster = "b";
+  read.clusters[0].discover = true;
+  Lines lines;
+  for (const ConfigChange& change : changes(parsed(file), read)) lines.push_back(change.text);
+  EXPECT_EQ(lines, (Lines{"cluster \"a\" is now named \"b\"",
+                          "cluster \"b\": discover false becomes true"}));
+}
+
 TEST(ConfigChanges, ASecretIsNotTold) {
   EXPECT_EQ(texts("secret", "another"), (Lines{"health.password changes"}));
 }

@@ -211,6 +211,23 @@ TEST_F(Discovery, WhatIsWrittenDownMeanwhileIsNoNominee) {
   EXPECT_EQ(c.ro(3), "admit replica");
 }
 
+TEST_F(Discovery, WhatIsWrittenDownByNameMeanwhileIsNoNominee) {
+  c.further = {member("pg-4", "10.0.0.4")};
+  discover();
+  Config next = c.config;
+  NodeConfig written = next.nodes[3];
+  written.host = "pg-4.example";
+  written.discovered = false;
+  next.nodes.insert(next.nodes.begin() + 3, written);
+  c.reload(next);
+  c.nodes[3].member = c.nodes[4].member = false;
+  c.state.nodes[3].addresses = {with_port(*numeric_address("10.0.0.4"), 5432)};
+  c.run(minutes(2));
+  ASSERT_TRUE(c.nominated);
+  EXPECT_TRUE(c.nominated->empty()) << "one PostgreSQL is one node";
+  EXPECT_LE(told("lists a further member"), 1U);
+}
+
 TEST_F(Discovery, AMemberThatIsTakenOutOfTheFileStaysANode) {
   c.nodes[2].member = false;
   c.further = {member("pg-3", c.config.nodes[2].host)};

@@ -95,6 +95,16 @@ TEST_F(Maintenance, OneMemberSaysSoAndNoneContradicts) {
   EXPECT_TRUE(found());
 }
 
+TEST_F(Maintenance, WhoeverHasNotProvenItselfHasNoSay) {
+  nobody_else_can_be_asked();
+  state.nodes[1].pause = {true, true};
+  ASSERT_TRUE(found());
+  fails(2, Outcome::kSilent, 1);
+  EXPECT_FALSE(found());
+  state.nodes[2].discovered = true;
+  EXPECT_TRUE(found());
+}
+
 TEST_F(Maintenance, AMemberThatHasJustComeBackMayConfirmItButNotDenyIt) {
   says(2, false, true);
   EXPECT_TRUE(found());

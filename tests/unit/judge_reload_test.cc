@@ -90,6 +90,21 @@ TEST_F(JudgeReload, AnotherAddressIsAnotherNode) {
   EXPECT_EQ(c.ro(2), "admit replica");
 }
 
+// The old entry stays while it has sessions.
+TEST_F(JudgeReload, ANodeWhoseHostIsWrittenAnewIsOneClaimant) {
+  Config next = with({1, 2, 3, 4});
+  next.nodes[1].leaving = true;
+  c.reload(next);
+  c.run(seconds(3));
+  c.state.nodes[3].addresses = c.state.nodes[1].addresses;
+  c.refuse(0, DatabaseAnswer::kRefused);
+  for (const std::size_t i : {1U, 3U}) c.nodes[i].reply = ScriptedCluster::leader(6);
+  c.run(seconds(3));
+  EXPECT_EQ(c.primary(), 3U);
+  EXPECT_EQ(c.rw(3), "admit primary");
+  EXPECT_FALSE(c.alarm(AlarmKind::kClaimants));
+}
+
 TEST_F(JudgeReload, WithoutItsPrimaryTheClusterHasNone) {
   c.reload(with({2, 3}));
   EXPECT_FALSE(c.primary());

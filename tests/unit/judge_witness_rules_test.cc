@@ -351,6 +351,11 @@ TEST_F(IsUncheckable, IfTlsFailsWhereverItIsTried) {
   EXPECT_FALSE(found());
 }
 
+TEST_F(IsUncheckable, WhoeverHasNotProvenItselfHasNoSay) {
+  answers(0, Cluster::replica(5)).discovered = true;
+  EXPECT_TRUE(found());
+}
+
 TEST_F(IsUncheckable, AndOnTheNodeItself) {
   fails(1, Outcome::kRefused, 2, 2);
   EXPECT_FALSE(found());

@@ -122,6 +122,27 @@ TEST_F(NodeSlotsOfTwoClusters, LoginsThatHangInOneDoNotCountInTheOther) {
   slots_->unhold(other.request, now_, false);
 }
 
+// Logins are looked through for those that stand in the way of who waits, by the verdicts of a
+// topology that was made before there was the listener.
+TEST_F(NodeSlotsOfTwoClusters, AListenerThatNobodyHasJudgedEndsNobody) {
+  publish(1, Admission::kAdmit);
+  std::list<ClientOf> logins;
+  for (int i = 0; i < 8; ++i) {
+    SlotRequest& login = logins.emplace_back(1, 7).request;
+    ASSERT_EQ(slots_->take(login), RouteOutcome::kNode);
+    login.granted.login_awaits_client();
+  }
+  config_.listen.push_back(config_.listen[1]);
+  config_.listen[2].name = "new";
+  slots_->adopt(std::make_shared<const Running>(config_));
+  ClientOf waits(2);
+  const auto later = NodeSlots::Clock::now() + std::chrono::seconds(5);
+  ASSERT_TRUE(slots_->hold(waits.request, later));
+  slots_->release_where_due(later);
+  for (const ClientOf& login : logins) EXPECT_FALSE(login.user.ending());
+  slots_->unhold(waits.request, later, false);
+}
+
 TEST_F(NodeSlotsOfTwoClusters, OneThatHasGoneIsForgotten) {
   publish(0, Admission::kAdmit);
   publish(1, Admission::kAdmit);
