@@ -87,7 +87,8 @@ void judge_primary(JudgeContext& j);
 // Another node that has shown a timeline above `timeline` within the last seconds.
 std::optional<std::size_t> higher_timeline(const JudgeContext& j, std::size_t except,
                                            std::uint32_t timeline);
-// One node, as listeners that route to the primary see it.
+
+// judge_verdict.cc: one node, as listeners that route to the primary see it.
 Verdict primary_verdict(const JudgeContext& j, std::size_t node);
 
 // judge_fence.cc: how long a primary that proves nothing keeps its sessions.
