@@ -32,7 +32,7 @@ class NodeSlotsOfTwoClusters : public testing::Test {
       draft.pools.resize(i + 1);
       for (Pool& pool : draft.pools) pool.by_node.resize(i + 1);
     }
-    counters_ = std::make_unique<Counters>(2, 2);
+    counters_ = std::make_unique<Counters>(3, 2);
     slots_ = std::make_unique<NodeSlots>(std::make_shared<const Running>(config_), *counters_, 0);
   }
 
