@@ -57,7 +57,9 @@ void ModelConfig::nominate(std::vector<NodeConfig> nodes) {
   nominees_[file.clusters.front().name] = std::move(nodes);
 }
 
-void ModelConfig::reload() { take(with_leaving(*running_, with_nominees(file, nominees_, running_->config))); }
+void ModelConfig::reload() {
+  take(with_leaving(*running_, with_nominees(file, nominees_, running_->config)));
+}
 
 bool ModelConfig::let_leave(const UsedSlots& used) {
   auto left = without_unused(*running_, used);
