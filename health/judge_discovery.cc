@@ -15,9 +15,10 @@ constexpr std::size_t kMaxNameSize = 63;
 // Complaints about lists are made once each, and not about more members than this.
 constexpr std::size_t kMaxTold = 64;
 
-// Its own history shows that it is one of us, and its list is from the store that it lives by.
+// Its own history shows that it is one of us, and its list is from the store that it lives by. The
+// lists of strangers have been dropped before.
 bool may_nominate(const JudgeContext& j, const NodeState& n) {
-  return j.s.identity.settled && n.was_ours && is_fresh(n) && !is_foreign(j.s, n) &&
+  return j.s.identity.settled && n.was_ours && is_fresh(n) &&
          n.rest.report->state == State::kRunning;
 }
 

@@ -137,6 +137,49 @@ TEST_F(Discovery, StrangersNominateNobody) {
   EXPECT_FALSE(c.nominated);
 }
 
+TEST_F(Discovery, ANomineeHasWhatTheListSays) {
+  Config named = c.config;
+  named.clusters[0].name = "orders";
+  for (NodeConfig& node : named.nodes) node.cluster = "orders";
+  for (ListenConfig& listen : named.listen) listen.cluster = "orders";
+  c.start();
+  c.reload(named);
+  c.further = {member("pg-4", "pg-4.example")};
+  c.further[0].port = 5433;
+  c.run(seconds(25));
+  ASSERT_TRUE(c.nominated);
+  ASSERT_EQ(c.nominated->size(), 1U);
+  EXPECT_EQ(c.nominated->front().cluster, "orders");
+  EXPECT_EQ(c.nominated->front().host, "pg-4.example");
+  EXPECT_EQ(c.nominated->front().port, 5433);
+}
+
+// It may be on its way to another cluster.
+TEST_F(Discovery, TheListOfANodeWhosePostgresDoesNotRunCountsForNothing) {
+  c.run(seconds(5));
+  c.nodes[0].store_says = c.nodes[2].store_says = "";
+  c.nodes[1].reply.state = State::kStarting;
+  c.further = {member("pg-4", "10.0.0.4")};
+  c.run(minutes(2));
+  EXPECT_FALSE(c.nominated);
+  c.nodes[1].reply.state = State::kRunning;
+  c.run(minutes(2));
+  EXPECT_TRUE(c.nominated);
+}
+
+TEST_F(Discovery, WhoeverTurnsOutToBeAStrangerIsForgottenWhenNobodyListsIt) {
+  c.further = {member("pg-4", "10.0.0.4")};
+  discover();
+  ASSERT_EQ(c.ro(3), "admit replica");
+  c.nodes[3].reply.system_identifier = "6000";
+  c.run(minutes(6));
+  EXPECT_FALSE(c.nominated) << "it is listed";
+  c.further.clear();
+  c.run(minutes(6));
+  ASSERT_TRUE(c.nominated);
+  EXPECT_TRUE(c.nominated->empty());
+}
+
 TEST_F(Discovery, EachMembersListIsReadInItsTurn) {
   c.run(minutes(5));
   for (const ScriptedNode& node : c.nodes) {
