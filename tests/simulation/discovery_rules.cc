@@ -70,7 +70,8 @@ void DiscoveryRules::reloading(const Change& change) {
         was_used && s_.discovers() && !is_used && s_.layout.node(i) != Place::kListed;
     const auto since = lost(i);
     const bool early = !since || s_.now() - *since < limit;
-    if (let_go && early && s_.now() - n.strange > limit) {
+    // While the cluster is being replaced, who shows what it will be is a stranger.
+    if (let_go && early && s_.now() - n.strange > limit && s_.is_ours_settled()) {
       s_.fail(model_name(i) + " is forgotten" +
               (since ? " after " + seconds_of(s_.now() - *since) : ", and listed or in sight"));
     }
