@@ -2,6 +2,7 @@
 #include <map>
 
 #include "config/check.h"
+#include "config/clusters.h"
 #include "config/suggest.h"
 #include "config/value.h"
 
@@ -102,7 +103,7 @@ void check_addresses(const Config& config, Diagnostics& diagnostics) {
     const std::string address = node.host + ":" + std::to_string(node.port);
     addresses[node.cluster].emplace_back(key, node.host.empty() ? "" : address);
     const auto claims = [&](const NodeConfig& other) {
-      return other.cluster != node.cluster && other.host == node.host && other.port == node.port;
+      return other.cluster != node.cluster && same_address(other, node);
     };
     const auto here = config.nodes.begin() + static_cast<std::ptrdiff_t>(i);
     const auto first = std::find_if(config.nodes.begin(), here, claims);

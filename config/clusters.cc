@@ -11,7 +11,7 @@ bool share_an_address(const Config& before, const std::string& old_name, const C
   return std::ranges::any_of(after.nodes, [&](const NodeConfig& node) {
     return node.cluster == new_name &&
            std::ranges::any_of(before.nodes, [&](const NodeConfig& old) {
-             return old.cluster == old_name && old.host == node.host && old.port == node.port;
+             return old.cluster == old_name && same_address(old, node);
            });
   });
 }
@@ -32,6 +32,10 @@ void fill_in_clusters(Config& config) {
 std::size_t cluster_index(const Config& config, const std::string& name) {
   const auto at = std::ranges::find(config.clusters, name, &ClusterConfig::name);
   return at == config.clusters.end() ? 0 : static_cast<std::size_t>(at - config.clusters.begin());
+}
+
+bool same_address(const NodeConfig& a, const NodeConfig& b) {
+  return a.host == b.host && a.port == b.port;
 }
 
 std::string cluster_prefix(const std::string& name) { return name.empty() ? "" : name + ": "; }

@@ -16,6 +16,9 @@ void fill_in_clusters(Config& config);
 // The index of the cluster with this name. Of a configuration that was checked there is one.
 std::size_t cluster_index(const Config& config, const std::string& name);
 
+// One PostgreSQL, as far as the file tells: the same host and port.
+bool same_address(const NodeConfig& a, const NodeConfig& b);
+
 // "orders: " before a sentence about a cluster; nothing if it has no name.
 std::string cluster_prefix(const std::string& name);
 

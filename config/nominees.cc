@@ -8,10 +8,6 @@ namespace pgsteer {
 
 namespace {
 
-bool same_address(const NodeConfig& a, const NodeConfig& b) {
-  return a.host == b.host && a.port == b.port;
-}
-
 bool has_address(const Config& config, const NodeConfig& node) {
   return std::ranges::any_of(config.nodes,
                              [&](const NodeConfig& other) { return same_address(other, node); });

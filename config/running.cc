@@ -32,7 +32,7 @@ class Succession {
 
   const ClusterOrigins& clusters() const { return origins_; }
   bool same(const NodeConfig& old, const NodeConfig& now) const {
-    return old.host == now.host && old.port == now.port && same_cluster(old.cluster, now.cluster);
+    return same_address(old, now) && same_cluster(old.cluster, now.cluster);
   }
   bool same(const ListenConfig& old, const ListenConfig& now) const {
     return old.name == now.name && same_cluster(old.cluster, now.cluster);

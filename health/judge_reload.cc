@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/clusters.h"
 #include "health/judge_context.h"
 
 namespace pgsteer {
@@ -84,9 +85,7 @@ void carry_published(Topology& t, const Places& nodes, const Places& listeners) 
 }
 
 Places node_places(const Config& before, const Config& after) {
-  return places(before.nodes, after.nodes, [](const NodeConfig& a, const NodeConfig& b) {
-    return a.host == b.host && a.port == b.port;
-  });
+  return places(before.nodes, after.nodes, same_address);
 }
 
 }  // namespace
